@@ -1,0 +1,113 @@
+//! Replies (RFC 5321 §4.2) and enhanced status codes (RFC 2034, RFC 3463).
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// A three-digit reply code, 200 to 599 (RFC 5321 §4.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Code(u16);
+
+/// What the first digit of a reply says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Severity {
+    /// 2yz: done.
+    Positive,
+    /// 3yz: go on.
+    Intermediate,
+    /// 4yz: not now; the same may succeed later.
+    Transient,
+    /// 5yz: no; the same will fail again.
+    Permanent,
+}
+
+/// The subject and detail of an enhanced status code (RFC 3463).
+///
+/// Its class is not kept: it is the first digit of the reply's code, so the two can never disagree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Status {
+    /// The second number, 0 to 999: what the code is about.
+    pub subject: u16,
+    /// The third number, 0 to 999.
+    pub detail: u16,
+}
+
+/// A reply: a code, perhaps an enhanced status, and at least one line of text (which may be empty).
+///
+/// Texts hold no CR, LF or other control character; `\n` between lines is the type's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    code: Code,
+    status: Option<Status>,
+    /// Lines separated by `\n`: a reply from the catalogue needs no allocation.
+    text: Cow<'static, str>,
+}
+
+impl Code {
+    /// The code for a number from 200 to 599; panics in a constant context for any other.
+    pub const fn new(number: u16) -> Code {
+        assert!(number >= 200 && number <= 599, "a reply code is from 200 to 599");
+        Code(number)
+    }
+
+    /// The number.
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+
+    /// What the first digit says.
+    pub const fn severity(self) -> Severity {
+        match self.0 / 100 {
+            2 => Severity::Positive,
+            3 => Severity::Intermediate,
+            4 => Severity::Transient,
+            _ => Severity::Permanent,
+        }
+    }
+}
+
+impl Reply {
+    /// A reply with a text known when the program is built; `\n` separates lines.
+    pub const fn new(code: u16, status: Option<Status>, text: &'static str) -> Reply {
+        Reply { code: Code::new(code), status, text: Cow::Borrowed(text) }
+    }
+
+    /// The same code and status with another text. Control characters become spaces (`\n` separates lines).
+    pub fn with_text(&self, text: impl AsRef<str>) -> Reply {
+        let text = text.as_ref().replace(|c: char| c.is_control() && c != '\n', " ");
+        Reply { code: self.code, status: self.status, text: Cow::Owned(text) }
+    }
+
+    /// The code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The enhanced status, if there is one.
+    pub fn status(&self) -> Option<Status> {
+        self.status
+    }
+
+    /// What the code's first digit says.
+    pub fn severity(&self) -> Severity {
+        self.code.severity()
+    }
+
+    /// The lines of text, at least one.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.text.split('\n')
+    }
+}
+
+impl fmt::Display for Reply {
+    /// As on one line: `550 5.1.1 No such mailbox here`; further lines follow after ` / `.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code.0)?;
+        if let Some(status) = self.status {
+            write!(f, " {}.{}.{}", self.code.0 / 100, status.subject, status.detail)?;
+        }
+        for (n, line) in self.lines().enumerate() {
+            write!(f, "{}{line}", if n == 0 { " " } else { " / " })?;
+        }
+        Ok(())
+    }
+}

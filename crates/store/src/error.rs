@@ -1,0 +1,45 @@
+//! What can go wrong in a store.
+
+/// The result of a store operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a store did not do what it was asked. Nothing was changed unless the variant says otherwise.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// No such account.
+    #[error("no account {0}")]
+    NoSuchAccount(String),
+    /// No such mailbox.
+    #[error("no mailbox {0}")]
+    NoSuchMailbox(String),
+    /// No such message.
+    #[error("no message {0}")]
+    NoSuchMessage(String),
+    /// It exists already.
+    #[error("{0} exists already")]
+    Exists(String),
+    /// The disk is full, or too full to accept more. Temporary: `452 4.3.1`.
+    #[error("the disk is full: {0}")]
+    Full(String),
+    /// A write or a sync failed; the engine accepts nothing more until it is opened anew. Temporary for peers: `451 4.3.0`.
+    /// For the operation in hand the outcome is unknown until then.
+    #[error("the store is out of service: {0}")]
+    Fenced(String),
+    /// What was read does not match its checksum or its format.
+    #[error("damaged data: {0}")]
+    Damaged(String),
+    /// The operating system refused.
+    #[error("{what}: {cause}")]
+    Io {
+        /// What was being done, with the file's name.
+        what: String,
+        /// What the system said.
+        cause: String,
+    },
+    /// The store is closing.
+    #[error("the store is closing")]
+    Closed,
+    /// The request itself is not acceptable.
+    #[error("{0}")]
+    Invalid(String),
+}

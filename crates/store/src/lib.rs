@@ -1,0 +1,35 @@
+//! What Posthaste keeps, and what it asks of an engine that keeps it.
+//!
+//! Domain records and three narrow traits: [`Spool`] (accepted messages and their deliveries), [`Mailboxes`] (what
+//! people read) and [`Directory`] (domains and accounts). One type per engine implements all three ([`Store`]), which is what
+//! lets one [`Stage::commit`] be a single durable act.
+//!
+//! [`memory`] is the reference model, [`contract`] the suite that every engine must pass. Nothing here names a file,
+//! a table or a bucket.
+
+#![forbid(unsafe_code)]
+
+pub mod contract;
+mod directory;
+mod error;
+mod ids;
+mod mailboxes;
+pub mod memory;
+mod spool;
+
+pub use directory::{Account, AccountName, Directory, Origin};
+pub use error::{Error, Result};
+pub use ids::{AccountId, MailboxId, ModSeq, SpoolId, Timestamp, Uid, UidValidity};
+pub use mailboxes::{Change, ChangeKind, Entry, Flags, INBOX, MailboxName, MailboxStatus, Mailboxes};
+pub use spool::{
+    Accepted, Claim, Content, Delivery, DeliveryId, Destination, IfMissing, NewDelivery, Outcome, Reader, Spool, Stage,
+};
+
+use std::sync::Arc;
+
+/// A whole engine.
+pub trait Store: Spool + Mailboxes + Directory {}
+impl<T: Spool + Mailboxes + Directory> Store for T {}
+
+/// How the rest of the program holds an engine.
+pub type SharedStore = Arc<dyn Store>;

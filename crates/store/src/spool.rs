@@ -1,0 +1,188 @@
+//! Accepted messages and what is to become of them.
+
+use crate::{AccountName, MailboxName, Result, SpoolId, Timestamp};
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// Everything about an accepted message but its content.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// When it was accepted.
+    pub received: Timestamp,
+    /// Who sent it and what was asked of the transport; its recipients are those accepted, in order.
+    pub envelope: smtp::Envelope,
+    /// The header fields that we put before the content for every reader (Received, …), each ended by CRLF.
+    pub trace: Bytes,
+    /// What is to become of it: at least one.
+    pub deliveries: Vec<NewDelivery>,
+}
+
+/// One recipient's part of an accepted message.
+#[derive(Debug, Clone)]
+pub struct NewDelivery {
+    /// Which of the envelope's recipients.
+    pub recipient: u32,
+    /// Where to.
+    pub destination: Destination,
+}
+
+/// Where a delivery goes.
+#[derive(Debug, Clone)]
+pub enum Destination {
+    /// Into a mailbox, within the commit itself.
+    Mailbox {
+        /// Whose.
+        account: AccountName,
+        /// Which; it is created when it does not exist.
+        mailbox: MailboxName,
+        /// What to do when there is no such account.
+        if_missing: IfMissing,
+        /// Header fields for this reader alone (Return-Path, Delivered-To), each ended by CRLF; they come before `trace`.
+        trace: Bytes,
+    },
+    /// Into the queue, to be claimed from `due` on.
+    Queue {
+        /// When it is first due.
+        due: Timestamp,
+    },
+}
+
+/// What to do when mail comes for an account that does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfMissing {
+    /// Create it within the commit, as [`crate::Origin::Caught`].
+    Create,
+    /// Fail the commit with [`crate::Error::NoSuchAccount`]; nothing is kept.
+    Fail,
+}
+
+/// Content on its way in. Dropped without a commit it is forgotten.
+#[async_trait]
+pub trait Stage: Send {
+    /// The identifier that the message will have.
+    fn id(&self) -> SpoolId;
+
+    /// The bytes taken so far.
+    fn len(&self) -> u64;
+
+    /// Whether nothing came yet.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes the next bytes. Memory stays bounded whatever the length: what is large goes to disk meanwhile.
+    async fn append(&mut self, chunk: Bytes) -> Result<()>;
+
+    /// Makes the message exist: content, trace, every queue entry and every mailbox entry, in one act.
+    /// `Ok` is the promise behind `250`: all of it is on stable storage. On an error nothing of it is visible, unless the error is
+    /// [`crate::Error::Fenced`]: then nobody can know before the store is opened anew.
+    async fn commit(self: Box<Self>, accepted: Accepted) -> Result<SpoolId>;
+}
+
+/// One part of a queued message, named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId {
+    /// The message.
+    pub spool: SpoolId,
+    /// Which of its envelope's recipients.
+    pub recipient: u32,
+}
+
+/// A queued delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its name.
+    pub id: DeliveryId,
+    /// When the message was accepted.
+    pub received: Timestamp,
+    /// From.
+    pub reverse_path: smtp::ReversePath,
+    /// To.
+    pub recipient: smtp::Recipient,
+    /// When it is due.
+    pub due: Timestamp,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why it is still here, in the words of the last attempt.
+    pub last_reply: Option<String>,
+}
+
+/// A delivery that a worker holds until `lease`; then it is free again. Not written anywhere: after a restart all are free.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// What is held.
+    pub delivery: Delivery,
+    /// Until when.
+    pub lease: Timestamp,
+}
+
+/// What a worker gives back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is done with: delivered, or failed and reported.
+    Done,
+    /// To be tried again.
+    Deferred {
+        /// From when on.
+        due: Timestamp,
+        /// Why.
+        reply: String,
+    },
+}
+
+/// A source of bytes, in order.
+#[async_trait]
+pub trait Content: Send {
+    /// The next bytes; `None` at the end. Checked: bytes that do not match their checksum are an error, never returned.
+    async fn next(&mut self) -> Result<Option<Bytes>>;
+}
+
+/// Text to be read once, from the front.
+pub struct Reader {
+    /// How many bytes it has in all.
+    pub len: u64,
+    /// The bytes.
+    pub content: Box<dyn Content>,
+}
+
+/// Accepted messages and the queue.
+#[async_trait]
+pub trait Spool: Send + Sync {
+    /// Begins a message.
+    fn stage(&self) -> Result<Box<dyn Stage>>;
+
+    /// Takes up to `limit` deliveries that are due at `now` and not held by anybody, those due first first.
+    async fn claim(&self, now: Timestamp, limit: usize, lease: Timestamp) -> Result<Vec<Claim>>;
+
+    /// Settles a held delivery, durably.
+    async fn settle(&self, id: DeliveryId, outcome: Outcome) -> Result<()>;
+
+    /// The trace fields and the content of a message.
+    async fn content(&self, id: SpoolId) -> Result<Reader>;
+
+    /// The envelope of a message that still has queued deliveries.
+    async fn envelope(&self, id: SpoolId) -> Result<smtp::Envelope>;
+
+    /// When the next delivery is due that nobody holds.
+    async fn next_due(&self) -> Result<Option<Timestamp>>;
+
+    /// The queued deliveries, by (due, id), at most `limit`.
+    async fn deliveries(&self, limit: usize) -> Result<Vec<Delivery>>;
+
+    /// Whether messages can be accepted now, and if not, why. Cheap enough to ask at each MAIL.
+    fn health(&self) -> Result<()>;
+}
+
+impl Reader {
+    /// All of it, refused with [`crate::Error::Invalid`] above `max` bytes.
+    pub async fn read_all(mut self, max: u64) -> Result<Vec<u8>> {
+        if self.len > max {
+            return Err(crate::Error::Invalid(format!("{} bytes, more than {max}", self.len)));
+        }
+        let mut all = Vec::with_capacity(self.len as usize);
+        while let Some(chunk) = self.content.next().await? {
+            all.extend_from_slice(&chunk);
+        }
+        Ok(all)
+    }
+}
