@@ -17,14 +17,16 @@ mod extension;
 pub mod replies;
 mod reply;
 pub mod server;
+mod xtext;
 
 pub use address::{
-    AddressError, AddressLiteral, Domain, ForwardPath, Host, LocalPart, Mailbox, ReversePath,
+    AddressError, AddressLiteral, Domain, ForwardPath, GeneralLiteral, Host, LocalPart, Mailbox, ReversePath,
 };
-pub use command::{Command, MailParameters, RcptParameters, Syntax};
+pub use command::{Command, Fault, MailParameters, RcptParameters, Syntax, Verb};
 pub use envelope::{Body, Envelope, EnvelopeId, Notify, OriginalRecipient, Recipient, Return};
-pub use extension::{Extension, Extensions};
+pub use extension::{Extension, Extensions, Limits};
 pub use reply::{Code, Reply, ReplyError, ReplyParser, Severity, Status};
+pub use xtext::Malformed as MalformedXtext;
 
 /// Which dialect a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

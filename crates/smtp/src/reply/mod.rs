@@ -1,5 +1,10 @@
 //! Replies (RFC 5321 §4.2) and enhanced status codes (RFC 2034, RFC 3463).
 
+mod parser;
+
+pub use parser::{ReplyError, ReplyParser};
+
+use bytes::{BufMut, BytesMut};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -92,10 +97,67 @@ impl Reply {
         self.code.severity()
     }
 
+    /// Writes the reply as it is sent.
+    ///
+    /// The enhanced status stands on each line (RFC 2034 §4). A line with all its parts has at most 512 octets (RFC 5321 §4.5.3.1.5): a longer
+    /// text goes on in a further line. Characters beyond ASCII are written as `\x{HEX}` (RFC 6533 §3), because a peer need not understand
+    /// UTF-8 in a reply.
+    pub fn encode(&self, out: &mut BytesMut) {
+        let status = self.status.map(|status| status.display(self.code)).unwrap_or_default();
+        // Code, separator and CRLF take 6 octets.
+        let room = LINE_MAX - 6 - status.len();
+        let mut lines = Vec::new();
+        for line in self.lines() {
+            wrap(line, room, &mut lines);
+        }
+        let last = lines.len() - 1;
+        for (n, line) in lines.iter().enumerate() {
+            let separator = match (n == last, status.is_empty() && line.is_empty()) {
+                (false, _) => "-",
+                (true, false) => " ",
+                // RFC 5321 §4.2: without a text there is no space either.
+                (true, true) => "",
+            };
+            out.put_slice(self.code.0.to_string().as_bytes());
+            out.put_slice(separator.as_bytes());
+            out.put_slice(status.as_bytes());
+            out.put_slice(line.as_bytes());
+            out.put_slice(b"\r\n");
+        }
+    }
+
     /// The lines of text, at least one.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.text.split('\n')
     }
+}
+
+impl Status {
+    /// The three numbers and the space that follows them.
+    fn display(self, code: Code) -> String {
+        format!("{}.{}.{} ", code.0 / 100, self.subject, self.detail)
+    }
+}
+
+/// Cuts a text into lines of at most `room` octets, at spaces where there are any.
+fn wrap(text: &str, room: usize, lines: &mut Vec<String>) {
+    let text: Cow<'_, str> = if text.is_ascii() {
+        text.into()
+    } else {
+        let escape =
+            |c: char| if c.is_ascii() { c.to_string() } else { format!("\\x{{{:X}}}", u32::from(c)) };
+        text.chars().map(escape).collect::<String>().into()
+    };
+    let mut rest = &*text;
+    while rest.len() > room {
+        let at = match rest[..=room].rfind(' ') {
+            Some(space) if space > 0 => space,
+            _ => room,
+        };
+        lines.push(rest[..at].to_owned());
+        rest = rest[at..].strip_prefix(' ').unwrap_or(&rest[at..]);
+    }
+    lines.push(rest.to_owned());
 }
 
 impl fmt::Display for Reply {
@@ -111,3 +173,6 @@ impl fmt::Display for Reply {
         Ok(())
     }
 }
+
+/// The longest reply line with its CRLF, in octets (RFC 5321 §4.5.3.1.5).
+const LINE_MAX: usize = 512;

@@ -1,0 +1,173 @@
+//! Every reply that Posthaste gives by itself, in one place: code, enhanced status (RFC 3463, RFC 5248) and text, with the section that
+//! asks for it. The endpoint uses those about syntax, sequence and limits; the application those about its decisions.
+
+use crate::{Fault, Reply, Status, Syntax, Verb};
+
+const fn status(subject: u16, detail: u16) -> Option<Status> {
+    Some(Status { subject, detail })
+}
+
+/// RSET and NOOP (RFC 5321 §4.1.1.5, §4.1.1.9), and anything else that went well.
+pub const OK: Reply = Reply::new(250, status(0, 0), "Ok");
+/// MAIL accepted (RFC 5321 §4.1.1.2; X.1.0 other address status).
+pub const SENDER_OK: Reply = Reply::new(250, status(1, 0), "Ok");
+/// RCPT accepted (RFC 5321 §4.1.1.3; X.1.5 destination address valid).
+pub const RECIPIENT_OK: Reply = Reply::new(250, status(1, 5), "Ok");
+/// DATA accepted (RFC 5321 §4.1.1.4).
+pub const START_CONTENT: Reply = Reply::new(354, None, "End data with <CR><LF>.<CR><LF>");
+/// QUIT (RFC 5321 §4.1.1.10).
+pub const BYE: Reply = Reply::new(221, status(0, 0), "Bye");
+/// VRFY: never confirms (RFC 5321 §3.5.3, §7.3).
+pub const CANNOT_VERIFY: Reply =
+    Reply::new(252, status(0, 0), "Cannot verify the user, but will take mail for it and try to deliver it");
+/// EXPN: RFC 5321 §3.5.2 makes it optional; lists are not shown to strangers (§7.3).
+pub const NO_EXPN: Reply = Reply::new(502, status(5, 1), "Error: EXPN is not offered here");
+/// STARTTLS, when it is not offered (RFC 5321 §4.2.4).
+pub const NO_STARTTLS: Reply = Reply::new(502, status(5, 1), "Error: STARTTLS is not offered here");
+/// AUTH, when it is not offered (RFC 5321 §4.2.4).
+pub const NO_AUTH: Reply = Reply::new(502, status(5, 1), "Error: AUTH is not offered here");
+
+/// A transaction before HELO or EHLO (RFC 5321 §4.1.4).
+pub const HELLO_FIRST: Reply = Reply::new(503, status(5, 1), "Error: send HELO/EHLO first");
+/// A transaction before LHLO (RFC 2033 §4.1).
+pub const LHLO_FIRST: Reply = Reply::new(503, status(5, 1), "Error: send LHLO first");
+/// MAIL within a transaction (RFC 5321 §4.1.4).
+pub const NESTED_MAIL: Reply = Reply::new(503, status(5, 1), "Error: nested MAIL command");
+/// RCPT, DATA or BDAT without MAIL (RFC 5321 §4.1.4).
+pub const NEED_MAIL: Reply = Reply::new(503, status(5, 1), "Error: need MAIL command");
+/// DATA or BDAT without RCPT (RFC 5321 §4.1.1.4).
+pub const NEED_RCPT: Reply = Reply::new(503, status(5, 1), "Error: need RCPT command");
+/// DATA or BDAT when every RCPT was refused (RFC 5321 §3.3, RFC 2920 §3.1). LMTP asks for 503 (RFC 2033 §4.2): [`NEED_RCPT`].
+pub const NO_VALID_RECIPIENTS: Reply = Reply::new(554, status(5, 1), "Error: no valid recipients");
+/// RCPT or DATA after the first BDAT (RFC 3030 §2).
+pub const BDAT_STARTED: Reply =
+    Reply::new(503, status(5, 1), "Error: the content has begun with BDAT, only BDAT or RSET may follow");
+/// DATA after BODY=BINARYMIME (RFC 3030 §3).
+pub const BINARY_NEEDS_BDAT: Reply =
+    Reply::new(503, status(5, 1), "Error: BODY=BINARYMIME needs BDAT, not DATA");
+
+/// A command line with a CR or LF that is not part of CRLF (RFC 5321 §2.3.8).
+pub const BARE_LINE_ENDING: Reply =
+    Reply::new(500, status(5, 2), "Error: a command line must end in <CR><LF>, and hold no other CR or LF");
+/// A command line longer than the limit (RFC 5321 §4.5.3.1.4, X.5.6 in RFC 5248's registry: line too long).
+pub const LINE_TOO_LONG: Reply = Reply::new(500, status(5, 6), "Error: command line too long");
+/// A non-ASCII address without SMTPUTF8 (RFC 6531 §3.7; X.6.7).
+pub const NEED_SMTPUTF8: Reply =
+    Reply::new(553, status(6, 7), "Error: a non-ASCII address needs the SMTPUTF8 parameter of MAIL");
+/// Content with a bare CR or LF (RFC 5321 §2.3.8, §4.1.1.4). Taking it would let one message smuggle in another.
+pub const BARE_LINE_ENDING_IN_CONTENT: Reply =
+    Reply::new(550, status(6, 11), "Refused: lines must end in <CR><LF>; the content has a bare CR or LF");
+/// Content with a NUL (RFC 5321 §4.5.2 allows only the characters of RFC 5322).
+pub const NUL_IN_CONTENT: Reply = Reply::new(550, status(6, 11), "Refused: the content has a NUL octet");
+/// Content, or SIZE=, over the limit (RFC 1870 §6, RFC 5321 §4.5.3.1.10; X.3.4 message too big).
+pub const MESSAGE_TOO_BIG: Reply =
+    Reply::new(552, status(3, 4), "Message size exceeds the fixed maximum message size");
+/// RCPT over the limit; those accepted before stay (RFC 5321 §4.5.3.1.10; X.5.3 too many recipients).
+pub const TOO_MANY_RECIPIENTS: Reply = Reply::new(452, status(5, 3), "Error: too many recipients");
+/// The peer made too many errors; the connection closes (X.7.0 other security status).
+pub const TOO_MANY_ERRORS: Reply = Reply::new(421, status(7, 0), "Error: too many errors, closing");
+/// Nothing came for too long; the connection closes (RFC 5321 §4.5.3.2.7; X.4.2 bad connection).
+pub const TIMEOUT: Reply = Reply::new(421, status(4, 2), "Error: timeout, closing");
+
+/// The server stops (RFC 5321 §3.8; X.3.2 system not accepting network messages).
+pub const SHUTTING_DOWN: Reply = Reply::new(421, status(3, 2), "Service shutting down, try again later");
+/// Too many connections, in all or from one address (RFC 5321 §3.8; X.7.0).
+pub const TOO_MANY_CONNECTIONS: Reply = Reply::new(421, status(7, 0), "Error: too many connections");
+/// There is no such mailbox (RFC 5321 §4.2.3; X.1.1 bad destination mailbox).
+pub const NO_SUCH_MAILBOX: Reply = Reply::new(550, status(1, 1), "No such mailbox here");
+/// The recipient is not ours and the peer may not relay (RFC 5321 §7.9; X.7.1 delivery not authorized).
+pub const RELAY_DENIED: Reply = Reply::new(550, status(7, 1), "Relaying denied");
+/// The disk is nearly full (RFC 5321 §4.2.3; X.3.1 mail system full).
+pub const STORAGE_FULL: Reply =
+    Reply::new(452, status(3, 1), "Insufficient storage for the message, try again later");
+/// The store failed (RFC 5321 §4.2.3; X.3.0 other mail system status).
+pub const STORAGE_FAILED: Reply =
+    Reply::new(451, status(3, 0), "Local error, the message was not stored, try again later");
+
+/// The first reply (RFC 5321 §4.2): `220 host ESMTP banner`.
+pub fn greeting(host_name: &str, protocol_name: &str, banner: Option<&str>) -> Reply {
+    let banner = banner.map(|banner| format!(" {banner}")).unwrap_or_default();
+    Reply::new(220, None, "").with_text(format!("{host_name} {protocol_name}{banner}"))
+}
+
+/// HELO, EHLO or LHLO accepted (RFC 5321 §4.1.1.1): `250 host Hello name [peer], pleased to meet you`.
+pub fn hello(host_name: &str, name: &str, peer: std::net::IpAddr) -> Reply {
+    let peer = crate::AddressLiteral::from(peer);
+    Reply::new(250, None, "").with_text(format!("{host_name} Hello {name} {peer}, pleased to meet you"))
+}
+
+/// Content accepted and stored (RFC 5321 §4.1.1.4).
+pub fn queued(id: impl std::fmt::Display) -> Reply {
+    OK.with_text(format!("Ok: queued as {id}"))
+}
+
+/// One chunk accepted, others follow (RFC 3030 §2).
+pub fn chunk_received(octets: u64) -> Reply {
+    OK.with_text(format!("Ok: {octets} octets received"))
+}
+
+/// HELP (RFC 5321 §4.1.1.8): the commands, or the form of one.
+pub fn help(topic: Option<&str>) -> Reply {
+    const HELP: Reply = Reply::new(214, status(0, 0), "");
+    let Some(topic) = topic else {
+        let verbs: Vec<_> = Verb::ALL.iter().map(|verb| verb.as_str()).collect();
+        return HELP.with_text(format!("Commands: {}\nHELP command tells its form", verbs.join(" ")));
+    };
+    match Verb::parse(topic) {
+        Some(verb) => HELP.with_text(format!("Syntax: {}\nSee {}", verb.form(), section(verb))),
+        // RFC 5321 §4.2.2: 504 command parameter not implemented.
+        None => Reply::new(504, status(5, 4), "Error: no help on this; HELP alone lists the commands"),
+    }
+}
+
+/// A line that is no valid command (RFC 5321 §4.2.2, §4.1.1.11): 500, 501, 553 or 555, with the right form.
+pub fn syntax(error: &Syntax) -> Reply {
+    let form = error.verb.map_or("", Verb::form);
+    let invalid = |text: String| Reply::new(501, status(5, 4), "").with_text(text);
+    match &error.fault {
+        Fault::UnknownVerb { nearest } => {
+            let hint = nearest.map(|verb| format!(", did you mean {verb}?")).unwrap_or_default();
+            Reply::new(500, status(5, 2), "").with_text(format!("Error: command not recognized{hint}"))
+        }
+        Fault::Characters => {
+            Reply::new(500, status(5, 2), "Error: a command holds no control characters and is valid UTF-8")
+        }
+        // The names of hosts come before extensions are agreed, so their refusal has no enhanced status (RFC 2034 §4).
+        Fault::Form(reason) => match error.verb {
+            Some(Verb::Helo | Verb::Ehlo | Verb::Lhlo) => {
+                Reply::new(501, None, "").with_text(with_reason(form, reason))
+            }
+            _ => invalid(with_reason(form, reason)),
+        },
+        Fault::Path(reason) => invalid(with_reason(form, &reason.to_string())),
+        Fault::Utf8 => NEED_SMTPUTF8,
+        Fault::UnknownParameter(keyword) => Reply::new(555, status(5, 4), "")
+            .with_text(format!("Error: parameter {keyword} not recognized or not offered")),
+        Fault::DuplicateParameter(keyword) => invalid(format!("Error: parameter {keyword} given twice")),
+        Fault::Parameter { expected, .. } => invalid(format!("Syntax: {expected}")),
+    }
+}
+
+fn with_reason(form: &str, reason: &str) -> String {
+    if reason.is_empty() { format!("Syntax: {form}") } else { format!("Syntax: {form} ({reason})") }
+}
+
+/// Where a command is defined.
+fn section(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Helo | Verb::Ehlo => "RFC 5321 section 4.1.1.1",
+        Verb::Lhlo => "RFC 2033 section 4.1",
+        Verb::Mail => "RFC 5321 section 4.1.1.2",
+        Verb::Rcpt => "RFC 5321 section 4.1.1.3",
+        Verb::Data => "RFC 5321 section 4.1.1.4",
+        Verb::Bdat => "RFC 3030 section 2",
+        Verb::Rset => "RFC 5321 section 4.1.1.5",
+        Verb::Noop => "RFC 5321 section 4.1.1.9",
+        Verb::Quit => "RFC 5321 section 4.1.1.10",
+        Verb::Vrfy => "RFC 5321 section 4.1.1.6",
+        Verb::Expn => "RFC 5321 section 4.1.1.7",
+        Verb::Help => "RFC 5321 section 4.1.1.8",
+        Verb::StartTls => "RFC 3207",
+        Verb::Auth => "RFC 4954",
+    }
+}
