@@ -27,7 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const PURE: &[(&str, &[&str])] = &[
     ("wire", &["bytes", "memchr"]),
     ("smtp", &["bytes", "memchr", "thiserror", "idna"]),
-    ("message", &["bytes", "memchr", "thiserror", "data-encoding", "encoding_rs", "jiff", "mail-builder"]),
+    ("message", &["bytes", "memchr", "thiserror", "encoding_rs", "jiff", "mail-builder"]),
 ];
 
 /// What the source of a pure crate must not name, and what it does instead.
