@@ -1,6 +1,6 @@
-//! Who has mail here: accounts.
+//! Who has mail here: accounts, and the names under which they are found. No credentials and no aliases yet.
 
-use crate::{AccountId, Result, Timestamp};
+use crate::{AccountId, Error, Result, Timestamp};
 use async_trait::async_trait;
 use std::fmt;
 
@@ -11,16 +11,16 @@ use std::fmt;
 #[serde(transparent)]
 pub struct AccountName(String);
 
-/// How an account came to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// How an account came to be; a later variant is the stronger one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// By `posthaste user add` or the like: it stays until it is removed.
-    Added,
-    /// Named by a users file or by the settings when the server started.
-    Declared,
     /// By mail to an address that nobody had named, in a server that catches everything.
     Caught,
+    /// Named by a users file or by the settings when the server started.
+    Declared,
+    /// By `posthaste user add` or the like: it stays until it is removed.
+    Added,
 }
 
 /// An account.
@@ -39,11 +39,12 @@ pub struct Account {
 /// Domains and accounts.
 #[async_trait]
 pub trait Directory: Send + Sync {
-    /// Creates an account with an empty INBOX, durably. [`crate::Error::Exists`] when there is one of that name, unless it was
-    /// [`Origin::Caught`] or [`Origin::Declared`] and `origin` is a stronger one (Added > Declared > Caught): then its origin is raised.
+    /// Creates an account with an empty INBOX, durably. When there is one of that name it is [`crate::Error::Exists`], unless
+    /// `origin` is a stronger one (Added > Declared > Caught): then the account's origin is raised, durably, and it is returned.
     async fn create_account(&self, name: &AccountName, origin: Origin) -> Result<Account>;
 
-    /// Removes an account with all its mail, durably.
+    /// Removes an account with all its mail, durably. An account of the same name may be created again; it has nothing to do with
+    /// this one. Queued deliveries stay.
     async fn remove_account(&self, name: &AccountName) -> Result<()>;
 
     /// The account of that name.
@@ -56,8 +57,19 @@ pub trait Directory: Send + Sync {
 impl AccountName {
     /// The name under which mail for this address is kept.
     pub fn of(mailbox: &smtp::Mailbox) -> AccountName {
-        let _ = mailbox;
-        AccountName(String::new())
+        let local_part = mailbox.local_part().to_string().to_lowercase();
+        let host = match mailbox.host() {
+            smtp::Host::Domain(domain) => domain.ascii().to_owned(),
+            smtp::Host::Literal(literal) => literal.to_string().to_lowercase(),
+        };
+        AccountName(format!("{local_part}@{host}"))
+    }
+
+    /// The name that this text means: an address as a person writes it.
+    pub fn parse(text: &str) -> Result<AccountName> {
+        let mailbox: smtp::Mailbox =
+            text.parse().map_err(|error| Error::Invalid(format!("{text:?} is not an address: {error}")))?;
+        Ok(AccountName::of(&mailbox))
     }
 
     /// The text.

@@ -1,4 +1,5 @@
-//! What can go wrong in a store.
+//! What can go wrong in a store: one enum for all engines, made so that a caller can tell what to say to a peer without knowing the
+//! engine. The texts are for the operator's log, never for a peer.
 
 /// The result of a store operation.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -36,6 +37,9 @@ pub enum Error {
         /// What the system said.
         cause: String,
     },
+    /// Another process has the store open.
+    #[error("{0}")]
+    InUse(String),
     /// The store is closing.
     #[error("the store is closing")]
     Closed,

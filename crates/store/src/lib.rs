@@ -19,10 +19,11 @@ mod spool;
 
 pub use directory::{Account, AccountName, Directory, Origin};
 pub use error::{Error, Result};
-pub use ids::{AccountId, MailboxId, ModSeq, SpoolId, Timestamp, Uid, UidValidity};
+pub use ids::{AccountId, MailboxId, ModSeq, SpoolId, SpoolIdError, SpoolIds, Timestamp, Uid, UidValidity};
 pub use mailboxes::{Change, ChangeKind, Entry, Flags, INBOX, MailboxName, MailboxStatus, Mailboxes};
 pub use spool::{
-    Accepted, Claim, Content, Delivery, DeliveryId, Destination, IfMissing, NewDelivery, Outcome, Reader, Spool, Stage,
+    Accepted, Claim, Content, Delivery, DeliveryId, Destination, IfMissing, NewDelivery, Outcome, Reader,
+    Spool, Stage,
 };
 
 use std::sync::Arc;

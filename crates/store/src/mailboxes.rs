@@ -1,6 +1,10 @@
 //! What people read: mailboxes, their entries, and one history of changes.
+//!
+//! Entries come only through [`crate::Stage::commit`]. The accounts that own mailboxes are in [`crate::Directory`].
 
-use crate::{AccountId, AccountName, MailboxId, ModSeq, Reader, Result, SpoolId, Timestamp, Uid, UidValidity};
+use crate::{
+    AccountId, AccountName, MailboxId, ModSeq, Reader, Result, SpoolId, Timestamp, Uid, UidValidity,
+};
 use async_trait::async_trait;
 
 /// The mailbox that every account has.
@@ -45,7 +49,7 @@ impl Flags {
     }
 }
 
-/// A mailbox as a whole.
+/// A mailbox as a whole, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailboxStatus {
     /// Its identifier.
@@ -64,7 +68,7 @@ pub struct MailboxStatus {
     pub unseen: u64,
     /// The size of all entries, in bytes as read.
     pub bytes: u64,
-    /// The latest change.
+    /// The latest change; the mailbox's creation counts as one.
     pub highest_modseq: ModSeq,
 }
 
@@ -120,13 +124,16 @@ pub trait Mailboxes: Send + Sync {
     /// One entry and its whole text: the entry's own trace fields, the message's, then the content.
     async fn fetch(&self, mailbox: MailboxId, uid: Uid) -> Result<(Entry, Reader)>;
 
-    /// Sets the flags of these entries to what `change` makes of them, durably; returns how many there were.
+    /// Adds and then removes flags of these entries, durably; returns how many of the entries there were. An entry whose flags
+    /// stay as they are does not count as changed.
     async fn update_flags(&self, mailbox: MailboxId, uids: &[Uid], add: Flags, remove: Flags) -> Result<u64>;
 
-    /// Removes these entries, durably, all or none of those that exist; returns how many there were.
+    /// Removes these entries, durably, all of those that exist in one act; returns how many there were. The text of a message
+    /// goes with its last entry, unless it is queued as well.
     async fn expunge(&self, mailbox: MailboxId, uids: &[Uid]) -> Result<u64>;
 
-    /// The changes of a mailbox after `since`, ascending, at most `limit`.
+    /// The changes of a mailbox after `since`, ascending, at most `limit`. No two have the same [`ModSeq`], so the last one's can be the
+    /// next call's `since`.
     async fn changes(&self, mailbox: MailboxId, since: ModSeq, limit: usize) -> Result<Vec<Change>>;
 
     /// Follows the highest [`ModSeq`] of the store: it changes after each commit that touched a mailbox, when that is readable.

@@ -1,6 +1,9 @@
 //! Accepted messages and what is to become of them.
+//!
+//! One message has one content, one envelope, and for each recipient a delivery: into a mailbox, within the commit itself, or into
+//! the queue. The queue's workers, their schedule and their concurrency are the server's affair.
 
-use crate::{AccountName, MailboxName, Result, SpoolId, Timestamp};
+use crate::{AccountName, Error, MailboxName, Result, SpoolId, Timestamp};
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -20,7 +23,7 @@ pub struct Accepted {
 /// One recipient's part of an accepted message.
 #[derive(Debug, Clone)]
 pub struct NewDelivery {
-    /// Which of the envelope's recipients.
+    /// Which of the envelope's recipients, counted from 0. A recipient may have several mailbox deliveries but one queue entry.
     pub recipient: u32,
     /// Where to.
     pub destination: Destination,
@@ -148,22 +151,25 @@ pub struct Reader {
 /// Accepted messages and the queue.
 #[async_trait]
 pub trait Spool: Send + Sync {
-    /// Begins a message.
+    /// Begins a message. Fails as [`health`](Spool::health) does.
     fn stage(&self) -> Result<Box<dyn Stage>>;
 
-    /// Takes up to `limit` deliveries that are due at `now` and not held by anybody, those due first first.
+    /// Takes up to `limit` deliveries that are due at `now` and not held by anybody (a lease that ends at `now` has ended), those
+    /// due first first, and holds them until `lease`.
     async fn claim(&self, now: Timestamp, limit: usize, lease: Timestamp) -> Result<Vec<Claim>>;
 
-    /// Settles a held delivery, durably.
+    /// Settles a delivery, durably. [`crate::Error::NoSuchMessage`] when it is not queued (any more). A lease that has ended
+    /// meanwhile does not matter: what was tried was tried.
     async fn settle(&self, id: DeliveryId, outcome: Outcome) -> Result<()>;
 
-    /// The trace fields and the content of a message.
+    /// The trace fields and the content of a message that is still queued or in a mailbox: what a relay sends.
     async fn content(&self, id: SpoolId) -> Result<Reader>;
 
     /// The envelope of a message that still has queued deliveries.
     async fn envelope(&self, id: SpoolId) -> Result<smtp::Envelope>;
 
-    /// When the next delivery is due that nobody holds.
+    /// The earliest moment at which [`claim`](Spool::claim) could take something: the due time of a delivery that nobody holds, or
+    /// the end of a lease, whichever comes first. `None` when nothing is queued.
     async fn next_due(&self) -> Result<Option<Timestamp>>;
 
     /// The queued deliveries, by (due, id), at most `limit`.
@@ -171,13 +177,41 @@ pub trait Spool: Send + Sync {
 
     /// Whether messages can be accepted now, and if not, why. Cheap enough to ask at each MAIL.
     fn health(&self) -> Result<()>;
+
+    /// Finishes what was begun, writes out what is written late, and lets go of everything. Whatever comes later fails with
+    /// [`crate::Error::Closed`]; what was acknowledged is safe without this call as well.
+    async fn close(&self) -> Result<()>;
+}
+
+impl Accepted {
+    /// Refuses what cannot be kept: no deliveries, a recipient that the envelope does not have, two queue entries for one.
+    pub fn check(&self) -> Result<()> {
+        let mut queued = std::collections::HashSet::new();
+        for delivery in &self.deliveries {
+            if delivery.recipient as usize >= self.envelope.recipients.len() {
+                return Err(Error::Invalid(format!("the envelope has no recipient {}", delivery.recipient)));
+            }
+            let again = matches!(delivery.destination, Destination::Queue { .. })
+                && !queued.insert(delivery.recipient);
+            if again {
+                return Err(Error::Invalid(format!(
+                    "two queue entries for recipient {}",
+                    delivery.recipient
+                )));
+            }
+        }
+        if self.deliveries.is_empty() {
+            return Err(Error::Invalid("a message without deliveries".to_owned()));
+        }
+        Ok(())
+    }
 }
 
 impl Reader {
     /// All of it, refused with [`crate::Error::Invalid`] above `max` bytes.
     pub async fn read_all(mut self, max: u64) -> Result<Vec<u8>> {
         if self.len > max {
-            return Err(crate::Error::Invalid(format!("{} bytes, more than {max}", self.len)));
+            return Err(Error::Invalid(format!("{} bytes, more than {max}", self.len)));
         }
         let mut all = Vec::with_capacity(self.len as usize);
         while let Some(chunk) = self.content.next().await? {

@@ -1,0 +1,86 @@
+//! The contract: one suite that every engine must pass.
+//!
+//! [`run`] checks each method's promises one by one, then compares random histories with [`crate::memory::Memory`], step by step, with
+//! the store opened anew in between where the engine can. It panics at the first difference, as a test does. The histories come
+//! from fixed seeds, so a failure repeats. What only one engine has (files, faults, recovery) is that engine's own to test.
+
+mod history;
+mod mailboxes;
+mod queue;
+
+use crate::{
+    Accepted, AccountName, Destination, IfMissing, MailboxName, NewDelivery, Reader, Result, SharedStore,
+    SpoolId, Timestamp,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// An engine under test.
+#[async_trait]
+pub trait Subject: Send + Sync {
+    /// A new, empty store.
+    async fn open(&self) -> SharedStore;
+
+    /// Closes the store and opens what it kept; `None` when the engine keeps nothing, and then the store stays open.
+    async fn reopen(&self, store: &SharedStore) -> Option<SharedStore>;
+}
+
+/// Runs the whole suite.
+pub async fn run(subject: &dyn Subject) {
+    mailboxes::run(subject).await;
+    queue::run(subject).await;
+    for seed in 1..=12 {
+        history::run(subject, seed, 120).await;
+    }
+}
+
+/// A message from `sender@example.net` to these recipients, with one header field as its trace and the given deliveries.
+fn accepted(recipients: &[&str], deliveries: Vec<NewDelivery>) -> Accepted {
+    let recipient = |address: &&str| smtp::Recipient {
+        forward_path: smtp::ForwardPath::Mailbox(address.parse().expect("a valid address")),
+        notify: None,
+        original: None,
+    };
+    let envelope = smtp::Envelope {
+        reverse_path: smtp::ReversePath::Mailbox("sender@example.net".parse().expect("a valid address")),
+        recipients: recipients.iter().map(recipient).collect(),
+        body: smtp::Body::EightBitMime,
+        smtputf8: false,
+        ret: Some(smtp::Return::Headers),
+        envelope_id: None,
+    };
+    let trace = Bytes::from_static(b"Received: by mx.example.org\r\n");
+    Accepted { received: Timestamp(1_700_000_000_123), envelope, trace, deliveries }
+}
+
+/// A delivery of the first recipient into a mailbox.
+fn into_mailbox(account: &AccountName, mailbox: &str, if_missing: IfMissing) -> NewDelivery {
+    let trace = Bytes::from(format!("Delivered-To: {account}\r\n"));
+    let mailbox = MailboxName::new(mailbox).expect("a valid name");
+    let destination = Destination::Mailbox { account: account.clone(), mailbox, if_missing, trace };
+    NewDelivery { recipient: 0, destination }
+}
+
+/// A delivery into the queue.
+fn into_queue(recipient: u32, due: i64) -> NewDelivery {
+    NewDelivery { recipient, destination: Destination::Queue { due: Timestamp(due) } }
+}
+
+/// Commits a message with this content in one piece.
+async fn commit(store: &SharedStore, content: &[u8], accepted: Accepted) -> Result<SpoolId> {
+    let mut stage = store.stage()?;
+    stage.append(Bytes::copy_from_slice(content)).await?;
+    stage.commit(accepted).await
+}
+
+/// The whole text, whose length must be what the reader said.
+async fn text(reader: Reader) -> Vec<u8> {
+    let len = reader.len;
+    let all = reader.read_all(1 << 30).await.expect("the text can be read");
+    assert_eq!(all.len() as u64, len, "a reader says its true length");
+    all
+}
+
+fn account(name: &str) -> AccountName {
+    AccountName::parse(name).expect("a valid account name")
+}

@@ -1,0 +1,295 @@
+//! Random histories: the same steps on an engine and on the model, everything visible compared on the way.
+//!
+//! What an engine may choose freely is matched, not compared: spool ids and mailbox ids by what they stand for, [`ModSeq`]s by their
+//! order.
+
+use super::{Subject, accepted, account, commit};
+use crate::memory::Memory;
+use crate::{
+    AccountName, Destination, Error, Flags, IfMissing, MailboxId, MailboxName, ModSeq, NewDelivery, Origin,
+    Outcome, Reader, Result, SharedStore, SpoolId, Timestamp, Uid,
+};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// Both stores and what stands for what.
+struct Pair {
+    engine: SharedStore,
+    model: SharedStore,
+    /// The engine's spool id for the model's.
+    spools: BTreeMap<SpoolId, SpoolId>,
+    random: Random,
+    now: i64,
+    /// Moments of the past: for a mailbox of the model, the highest ModSeq then, in the model and in the engine.
+    moments: Vec<(MailboxId, ModSeq, ModSeq)>,
+}
+
+/// SplitMix64: small, and the same everywhere.
+struct Random(u64);
+
+/// Runs one history.
+pub(super) async fn run(subject: &dyn Subject, seed: u64, steps: usize) {
+    let model = Memory::new(|| Timestamp(1_700_000_000_000));
+    let mut pair = Pair {
+        engine: subject.open().await,
+        model: Arc::new(model),
+        spools: BTreeMap::new(),
+        random: Random(seed),
+        now: 1_000,
+        moments: Vec::new(),
+    };
+    for step in 0..steps {
+        pair.step().await;
+        if step % 40 == 39 {
+            pair.compare().await;
+            pair.end_leases().await;
+            if let Some(engine) = subject.reopen(&pair.engine).await {
+                pair.engine = engine;
+                pair.compare().await;
+            }
+        }
+    }
+}
+
+impl Pair {
+    async fn step(&mut self) {
+        self.now += self.random.below(20) as i64;
+        match self.random.below(20) {
+            0 => self.create_account().await,
+            1 => self.remove_account().await,
+            2..8 => self.commit().await,
+            8..12 => self.update_flags().await,
+            12..15 => self.expunge().await,
+            15..19 => self.work_the_queue().await,
+            _ => self.compare().await,
+        }
+    }
+
+    async fn create_account(&mut self) {
+        let origin = [Origin::Caught, Origin::Declared, Origin::Added][self.random.below(3)];
+        let name = self.random.account();
+        let engine = self.engine.create_account(&name, origin).await.map(|made| (made.name, made.origin));
+        let model = self.model.create_account(&name, origin).await.map(|made| (made.name, made.origin));
+        same("create_account", engine, model);
+    }
+
+    async fn remove_account(&mut self) {
+        let name = self.random.account();
+        same(
+            "remove_account",
+            self.engine.remove_account(&name).await,
+            self.model.remove_account(&name).await,
+        );
+    }
+
+    async fn commit(&mut self) {
+        let size = [0, 10, 900, 5_000, 70_000, 1_200_000][self.random.below(6)];
+        let byte = self.random.below(256) as u8;
+        let content: Vec<u8> = (0..size).map(|n| byte ^ (n >> 7) as u8).collect();
+        let count = 1 + self.random.below(3);
+        let deliveries: Vec<NewDelivery> =
+            (0..count as u32).map(|recipient| self.delivery(recipient)).collect();
+        let recipients = &["a@example.com", "b@example.com", "\"c d\"@example.com"][..count];
+        let engine = commit(&self.engine, &content, accepted(recipients, deliveries.clone())).await;
+        let model = commit(&self.model, &content, accepted(recipients, deliveries)).await;
+        if let (Ok(engine), Ok(model)) = (&engine, &model) {
+            self.spools.insert(*model, *engine);
+        }
+        same("commit", engine.map(drop), model.map(drop));
+    }
+
+    fn delivery(&mut self, recipient: u32) -> NewDelivery {
+        if self.random.below(2) == 0 {
+            let due = Timestamp(self.now + self.random.below(40) as i64);
+            return NewDelivery { recipient, destination: Destination::Queue { due } };
+        }
+        let destination = Destination::Mailbox {
+            account: self.random.account(),
+            mailbox: self.random.mailbox(),
+            if_missing: if self.random.below(4) == 0 { IfMissing::Fail } else { IfMissing::Create },
+            trace: Bytes::from(vec![b't'; self.random.below(50)]),
+        };
+        NewDelivery { recipient, destination }
+    }
+
+    async fn update_flags(&mut self) {
+        let Some((model, engine)) = self.some_mailbox().await else { return };
+        let uids = self.random.uids();
+        let (add, remove) = (Flags(self.random.below(32) as u8), Flags(self.random.below(32) as u8));
+        same(
+            "update_flags",
+            self.engine.update_flags(engine, &uids, add, remove).await,
+            self.model.update_flags(model, &uids, add, remove).await,
+        );
+    }
+
+    async fn expunge(&mut self) {
+        let Some((model, engine)) = self.some_mailbox().await else { return };
+        let uids = self.random.uids();
+        same("expunge", self.engine.expunge(engine, &uids).await, self.model.expunge(model, &uids).await);
+    }
+
+    /// Claims some deliveries on both sides and settles some of those.
+    async fn work_the_queue(&mut self) {
+        let (now, lease) = (Timestamp(self.now), Timestamp(self.now + 30));
+        let limit = self.random.below(5);
+        let engine = self.engine.claim(now, limit, lease).await.unwrap();
+        let model = self.model.claim(now, limit, lease).await.unwrap();
+        assert_eq!(engine.len(), model.len(), "claims");
+        for (engine, model) in engine.into_iter().zip(model) {
+            let mut expected = model.delivery.clone();
+            expected.id.spool = self.spools[&expected.id.spool];
+            assert_eq!(engine.delivery, expected);
+            let outcome = match self.random.below(3) {
+                0 => continue,
+                1 => Outcome::Done,
+                _ => {
+                    let due = Timestamp(self.now + self.random.below(60) as i64);
+                    Outcome::Deferred { due, reply: format!("451 4.7.1 try {}", self.random.below(9)) }
+                }
+            };
+            let settled = self.engine.settle(engine.delivery.id, outcome.clone()).await;
+            same("settle", settled, self.model.settle(model.delivery.id, outcome).await);
+        }
+    }
+
+    /// A mailbox that exists on both sides: the model's id, the engine's.
+    async fn some_mailbox(&mut self) -> Option<(MailboxId, MailboxId)> {
+        let (account, name) = (self.random.account(), self.random.mailbox());
+        let engine = self.engine.mailbox(&account, &name).await;
+        let model = self.model.mailbox(&account, &name).await;
+        if let (Ok(engine), Ok(model)) = (&engine, &model) {
+            self.moments.push((model.id, model.highest_modseq, engine.highest_modseq));
+        }
+        same("mailbox", engine.as_ref().map(drop), model.as_ref().map(drop));
+        Some((model.ok()?.id, engine.ok()?.id))
+    }
+
+    /// Lets every lease on both sides end, as those of an engine that is opened anew do.
+    async fn end_leases(&mut self) {
+        self.now += 1_000;
+        let (now, limit) = (Timestamp(self.now), usize::MAX);
+        self.engine.claim(now, limit, now).await.unwrap();
+        self.model.claim(now, limit, now).await.unwrap();
+    }
+
+    async fn compare(&mut self) {
+        let accounts = self.model.accounts().await.unwrap();
+        let name_and_origin = |accounts: &[crate::Account]| -> Vec<(AccountName, Origin)> {
+            accounts.iter().map(|account| (account.name.clone(), account.origin)).collect()
+        };
+        let engine = self.engine.accounts().await.unwrap();
+        assert_eq!(name_and_origin(&engine), name_and_origin(&accounts));
+        let mut ids = BTreeMap::new();
+        for account in &accounts {
+            let engine = self.engine.mailboxes(&account.name).await.unwrap();
+            let model = self.model.mailboxes(&account.name).await.unwrap();
+            assert_eq!(engine.len(), model.len(), "mailboxes of {}", account.name);
+            for (engine, model) in engine.iter().zip(&model) {
+                let facts = |status: &crate::MailboxStatus| {
+                    let crate::MailboxStatus { messages, unseen, bytes, uid_next, .. } = *status;
+                    (status.name.clone(), messages, unseen, bytes, uid_next)
+                };
+                assert_eq!(facts(engine), facts(model));
+                self.compare_mailbox(engine, model).await;
+                ids.insert(model.id, engine.id);
+            }
+        }
+        for &(model_id, model_since, engine_since) in &self.moments {
+            let Some(engine_id) = ids.get(&model_id) else { continue };
+            let engine = self.engine.changes(*engine_id, engine_since, usize::MAX).await.unwrap();
+            let model = self.model.changes(model_id, model_since, usize::MAX).await.unwrap();
+            assert!(engine.windows(2).all(|pair| pair[0].modseq < pair[1].modseq));
+            let kinds =
+                |changes: Vec<crate::Change>| -> Vec<_> { changes.iter().map(|c| (c.uid, c.kind)).collect() };
+            assert_eq!(kinds(engine), kinds(model));
+        }
+        self.compare_queue().await;
+    }
+
+    async fn compare_mailbox(&self, engine: &crate::MailboxStatus, model: &crate::MailboxStatus) {
+        let (engine_id, model_id) = (engine.id, model.id);
+        let engine_entries = self.engine.entries(engine_id, Uid(0), usize::MAX).await.unwrap();
+        let model_entries = self.model.entries(model_id, Uid(0), usize::MAX).await.unwrap();
+        assert_eq!(engine_entries.len(), model_entries.len());
+        for (got, expected) in engine_entries.iter().zip(&model_entries) {
+            assert_eq!((got.uid, got.flags, got.size), (expected.uid, expected.flags, expected.size));
+            assert_eq!(got.spool, self.spools[&expected.spool]);
+            assert!(got.modseq <= engine.highest_modseq);
+            let (entry, engine) = self.engine.fetch(engine_id, got.uid).await.unwrap();
+            let (_, model) = self.model.fetch(model_id, got.uid).await.unwrap();
+            assert_eq!(entry, *got);
+            same_text(engine, model).await;
+        }
+    }
+
+    async fn compare_queue(&self) {
+        let engine = self.engine.deliveries(usize::MAX).await.unwrap();
+        let mut model = self.model.deliveries(usize::MAX).await.unwrap();
+        for delivery in &mut model {
+            let (engine, model) = (self.spools[&delivery.id.spool], delivery.id.spool);
+            let envelope = self.engine.envelope(engine).await.unwrap();
+            assert_eq!(envelope, self.model.envelope(model).await.unwrap());
+            same_text(self.engine.content(engine).await.unwrap(), self.model.content(model).await.unwrap())
+                .await;
+            delivery.id.spool = engine;
+        }
+        assert_eq!(engine, model);
+        assert_eq!(self.engine.next_due().await.unwrap(), self.model.next_due().await.unwrap());
+    }
+}
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    fn account(&mut self) -> AccountName {
+        account(["alice@example.org", "bob@example.org", "carol@example.net"][self.below(3)])
+    }
+
+    fn mailbox(&mut self) -> MailboxName {
+        MailboxName::new(["INBOX", "Archive"][self.below(2)]).expect("a valid name")
+    }
+
+    fn uids(&mut self) -> Vec<Uid> {
+        (0..self.below(5)).map(|_| Uid(1 + self.below(12) as u32)).collect()
+    }
+}
+
+/// Both succeeded with the same value or failed for the same reason.
+fn same<T: PartialEq + Debug, E: std::borrow::Borrow<Error>>(
+    what: &str,
+    engine: std::result::Result<T, E>,
+    model: std::result::Result<T, E>,
+) {
+    match (engine, model) {
+        (Ok(engine), Ok(model)) => assert_eq!(engine, model, "{what}"),
+        (Err(engine), Err(model)) => {
+            let (engine, model) = (engine.borrow(), model.borrow());
+            let kind = std::mem::discriminant::<Error>;
+            assert_eq!(kind(engine), kind(model), "{what}: the engine says {engine}, the model {model}");
+        }
+        (engine, model) => {
+            let outcome =
+                |error: Option<E>| error.map_or("success".to_owned(), |error| error.borrow().to_string());
+            panic!("{what}: the engine says {}, the model {}", outcome(engine.err()), outcome(model.err()));
+        }
+    }
+}
+
+async fn same_text(engine: Reader, model: Reader) {
+    let (engine, model): (Result<Vec<u8>>, _) =
+        (engine.read_all(1 << 30).await, model.read_all(1 << 30).await);
+    assert!(engine.expect("readable") == model.expect("readable"), "the texts differ");
+}
