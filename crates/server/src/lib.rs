@@ -1,1 +1,23 @@
-//! To come.
+//! The server: from a socket to a durable mailbox, and what an operator sees of it.
+//!
+//! A message's path through this crate: [`listen`] accepts a connection, [`drive`] runs a protocol endpoint on it,
+//! [`inbound`] answers the endpoint's events with the verdicts of [`policy`] and hands content to the store. [`admin`] lets
+//! the command line look into a running server (or straight into a store when none runs). [`settings`] is what an operator
+//! wrote, and what it means. The concrete store is named in [`open`] only.
+
+#![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod drive;
+pub mod host;
+pub mod inbound;
+mod limits;
+pub mod listen;
+pub mod open;
+pub mod policy;
+mod run;
+mod session;
+pub mod settings;
+
+pub use run::{Endpoints, Server, StartError, Stopped};
+pub use session::SessionId;

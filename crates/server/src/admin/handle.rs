@@ -1,0 +1,215 @@
+//! Answers requests from a store.
+
+use super::protocol::{AccountView, Frame, Item, Mark, MessageView, Request};
+use message::Summary;
+use store::{Account, AccountName, Entry, Error, Flags, MailboxName, MailboxStatus, SharedStore, Uid};
+use tokio::sync::mpsc::Sender;
+
+/// The client went away: there is nobody to answer.
+pub(super) struct Gone;
+
+/// Why a request was not carried out.
+enum Stop {
+    Gone,
+    Failed(String),
+}
+
+/// Carries out a request and sends the answer. [`Request::Status`] is the server's own and not answered here.
+pub(super) async fn answer(store: &SharedStore, request: Request, to: &Sender<Frame>) -> Result<(), Gone> {
+    let last = match carry_out(store, request, to).await {
+        Ok(()) => Item::End,
+        Err(Stop::Failed(message)) => Item::Failed { message },
+        Err(Stop::Gone) => return Err(Gone),
+    };
+    to.send(Frame::Item(last)).await.map_err(|_| Gone)
+}
+
+async fn carry_out(store: &SharedStore, request: Request, to: &Sender<Frame>) -> Result<(), Stop> {
+    match request {
+        Request::Status => Err(Stop::Failed("no server is running on this data directory".to_owned())),
+        Request::Accounts => {
+            for account in store.accounts().await? {
+                send(to, Item::Account(view(store, account).await?)).await?;
+            }
+            Ok(())
+        }
+        Request::AddAccount { address } => {
+            let account = store.create_account(&name(&address)?, store::Origin::Added).await?;
+            send(to, Item::Account(view(store, account).await?)).await
+        }
+        Request::RemoveAccount { address } => Ok(store.remove_account(&name(&address)?).await?),
+        Request::List { account } => list(store, &name(&account)?, to).await,
+        Request::Fetch { account, uid, mark } => fetch(store, &name(&account)?, Uid(uid), mark, to).await,
+        Request::Remove { account, uids } => {
+            let inbox = store.mailbox(&name(&account)?, &MailboxName::inbox()).await?;
+            let uids: Vec<Uid> = uids.into_iter().map(Uid).collect();
+            let count = store.expunge(inbox.id, &uids).await?;
+            send(to, Item::Removed { count }).await
+        }
+        Request::Watch { account } => {
+            let account = account.map(|address| name(&address)).transpose()?;
+            watch(store, account, to).await
+        }
+    }
+}
+
+async fn send(to: &Sender<Frame>, item: Item) -> Result<(), Stop> {
+    to.send(Frame::Item(item)).await.map_err(|_| Stop::Gone)
+}
+
+fn name(address: &str) -> Result<AccountName, Stop> {
+    let mailbox = address.parse().map_err(|error: smtp::AddressError| {
+        Stop::Failed(format!("{address:?} is not an address: {error}"))
+    })?;
+    Ok(AccountName::of(&mailbox))
+}
+
+async fn view(store: &SharedStore, account: Account) -> Result<AccountView, Stop> {
+    let inbox = store.mailbox(&account.name, &MailboxName::inbox()).await?;
+    Ok(AccountView { account, messages: inbox.messages, unseen: inbox.unseen, bytes: inbox.bytes })
+}
+
+/// Entries are read this many at a time.
+const PAGE: usize = 500;
+
+async fn list(store: &SharedStore, account: &AccountName, to: &Sender<Frame>) -> Result<(), Stop> {
+    let inbox = store.mailbox(account, &MailboxName::inbox()).await?;
+    list_after(store, account, &inbox, Uid(0), to).await.map(drop)
+}
+
+/// Sends the entries after `after` and returns the last one's UID.
+async fn list_after(
+    store: &SharedStore,
+    account: &AccountName,
+    inbox: &MailboxStatus,
+    mut after: Uid,
+    to: &Sender<Frame>,
+) -> Result<Uid, Stop> {
+    loop {
+        let page = store.entries(inbox.id, after, PAGE).await?;
+        for entry in &page {
+            match summarise(store, account, inbox, entry).await {
+                Ok(message) => send(to, Item::Message(message)).await?,
+                // It was removed while the list was being made.
+                Err(Error::NoSuchMessage(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            after = entry.uid;
+        }
+        if page.len() < PAGE {
+            return Ok(after);
+        }
+    }
+}
+
+/// As much of a message as its summary is made from.
+const SUMMARY_BYTES: usize = 16 * 1024;
+
+async fn summarise(
+    store: &SharedStore,
+    account: &AccountName,
+    inbox: &MailboxStatus,
+    entry: &Entry,
+) -> store::Result<MessageView> {
+    let (entry, mut reader) = store.fetch(inbox.id, entry.uid).await?;
+    let mut front = Vec::new();
+    while front.len() < SUMMARY_BYTES {
+        let Some(chunk) = reader.content.next().await? else { break };
+        let room = SUMMARY_BYTES - front.len();
+        front.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    }
+    Ok(message_view(account, &entry, Summary::of(&front)))
+}
+
+fn message_view(account: &AccountName, entry: &Entry, summary: Summary) -> MessageView {
+    MessageView {
+        account: account.to_string(),
+        uid: entry.uid.0,
+        received: entry.received,
+        size: entry.size,
+        flags: entry.flags,
+        id: entry.spool.to_string(),
+        from: addresses(&summary.from),
+        to: addresses(&summary.to),
+        subject: summary.subject,
+        date: summary.date.map(|date| store::Timestamp(date.millis)),
+        preview: summary.preview,
+    }
+}
+
+fn addresses(list: &[message::Address]) -> String {
+    list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+async fn fetch(
+    store: &SharedStore,
+    account: &AccountName,
+    uid: Uid,
+    mark: Mark,
+    to: &Sender<Frame>,
+) -> Result<(), Stop> {
+    let inbox = store.mailbox(account, &MailboxName::inbox()).await?;
+    let (entry, mut reader) = store.fetch(inbox.id, uid).await?;
+    let message = summarise(store, account, &inbox, &entry).await?;
+    send(to, Item::Message(message)).await?;
+    while let Some(chunk) = reader.content.next().await? {
+        to.send(Frame::Content(chunk)).await.map_err(|_| Stop::Gone)?;
+    }
+    if mark == Mark::Seen && !entry.flags.contains(Flags::SEEN) {
+        store.update_flags(inbox.id, &[uid], Flags::SEEN, Flags::default()).await?;
+    }
+    Ok(())
+}
+
+async fn watch(store: &SharedStore, account: Option<AccountName>, to: &Sender<Frame>) -> Result<(), Stop> {
+    let mut changes = store.watch();
+    changes.mark_unchanged();
+    let mut seen = std::collections::HashMap::new();
+    for inbox in inboxes(store, account.as_ref()).await? {
+        seen.insert(inbox.1.id, Uid(inbox.1.uid_next.0 - 1));
+    }
+    send(to, Item::Watching).await?;
+    loop {
+        tokio::select! {
+            changed = changes.changed() => {
+                if changed.is_err() {
+                    return Ok(());
+                }
+            }
+            () = to.closed() => return Err(Stop::Gone),
+        }
+        for (name, inbox) in inboxes(store, account.as_ref()).await? {
+            let after = seen.entry(inbox.id).or_insert(Uid(0));
+            if after.0 + 1 < inbox.uid_next.0 {
+                *after = list_after(store, &name, &inbox, *after, to).await?;
+            }
+        }
+    }
+}
+
+/// The INBOX of one account, or of all.
+async fn inboxes(
+    store: &SharedStore,
+    account: Option<&AccountName>,
+) -> Result<Vec<(AccountName, MailboxStatus)>, Stop> {
+    let names = match account {
+        Some(name) => vec![name.clone()],
+        None => store.accounts().await?.into_iter().map(|account| account.name).collect(),
+    };
+    let mut inboxes = Vec::with_capacity(names.len());
+    for name in names {
+        match store.mailbox(&name, &MailboxName::inbox()).await {
+            Ok(inbox) => inboxes.push((name, inbox)),
+            // One of all was removed meanwhile.
+            Err(Error::NoSuchAccount(_) | Error::NoSuchMailbox(_)) if account.is_none() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(inboxes)
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Failed(error.to_string())
+    }
+}

@@ -1,0 +1,20 @@
+//! Administration: what the command line asks of a running server, or of a store when no server runs.
+//!
+//! A running server answers on a socket in its data directory that only its owner can open ([`serve`]); the command line uses
+//! [`Client`], which opens the store itself when nobody answers. Both ways end in the same [`answer`](handle).
+
+mod client;
+mod handle;
+mod protocol;
+mod socket;
+
+pub use client::{AdminError, Client, Responses};
+pub use protocol::{AccountView, Frame, Item, Mark, MessageView, Request, Status};
+pub(crate) use socket::{Admin, StatusSource, serve};
+
+use std::path::{Path, PathBuf};
+
+/// Where a server with this data directory listens for its administration.
+pub fn socket_path(data: &Path) -> PathBuf {
+    data.join("admin.sock")
+}

@@ -1,0 +1,230 @@
+//! What is asked over the admin socket and what is answered, and how both are framed.
+//!
+//! A frame is a kind (one byte), a length (four bytes, big-endian) and a body. A connection carries one request frame from the client,
+//! then answer frames until one holds [`Item::End`] or [`Item::Failed`].
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::io;
+use store::{Account, Flags, Timestamp};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    /// How the server is.
+    Status,
+    /// All accounts. Answers: [`Item::Account`] each.
+    Accounts,
+    /// Adds an account. Answers: [`Item::Account`].
+    AddAccount {
+        /// Its address.
+        address: String,
+    },
+    /// Removes an account and all its mail.
+    RemoveAccount {
+        /// Its address.
+        address: String,
+    },
+    /// The messages in an account's INBOX, oldest first. Answers: [`Item::Message`] each.
+    List {
+        /// Its address.
+        account: String,
+    },
+    /// One message. Answers: [`Item::Message`], then its text as content.
+    Fetch {
+        /// Whose.
+        account: String,
+        /// Which.
+        uid: u32,
+        /// Whether it counts as read from now on.
+        mark: Mark,
+    },
+    /// Removes messages. Answers: [`Item::Removed`].
+    Remove {
+        /// Whose.
+        account: String,
+        /// Which.
+        uids: Vec<u32>,
+    },
+    /// New messages as they come, until the client goes. Answers: [`Item::Watching`], then [`Item::Message`] each.
+    Watch {
+        /// Whose; everybody's when `None`.
+        account: Option<String>,
+    },
+}
+
+/// Whether fetching a message marks it as read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    /// It does.
+    Seen,
+    /// It does not.
+    Nothing,
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "item", rename_all = "snake_case")]
+pub enum Item {
+    /// How the server is.
+    Status(Status),
+    /// An account.
+    Account(AccountView),
+    /// A message.
+    Message(MessageView),
+    /// From now on new messages are reported.
+    Watching,
+    /// How many messages were removed.
+    Removed {
+        /// The number.
+        count: u64,
+    },
+    /// It did not work.
+    Failed {
+        /// Why.
+        message: String,
+    },
+    /// That was all.
+    End,
+}
+
+/// How a server is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// The process.
+    pub pid: u32,
+    /// When it started.
+    pub started: Timestamp,
+    /// Where it listens, as `smtp 127.0.0.1:2525`.
+    pub listeners: Vec<String>,
+    /// Open connections.
+    pub connections: usize,
+    /// Why it accepts no mail, when it does not.
+    pub trouble: Option<String>,
+}
+
+/// An account, with what its INBOX holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountView {
+    /// The account.
+    #[serde(flatten)]
+    pub account: Account,
+    /// Messages in INBOX.
+    pub messages: u64,
+    /// Those not read.
+    pub unseen: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+}
+
+/// A message as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageView {
+    /// Whose.
+    pub account: String,
+    /// Its number in the mailbox.
+    pub uid: u32,
+    /// When it came.
+    pub received: Timestamp,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its flags.
+    pub flags: Flags,
+    /// The accepted message's id, as in the server's reply and log.
+    pub id: String,
+    /// From whom, decoded.
+    pub from: String,
+    /// To whom, decoded.
+    pub to: String,
+    /// About what, decoded.
+    pub subject: String,
+    /// The Date field, when it has one that can be read.
+    pub date: Option<Timestamp>,
+    /// How the text begins.
+    pub preview: String,
+}
+
+/// One frame of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// Something to know.
+    Item(Item),
+    /// The next bytes of a message.
+    Content(Bytes),
+}
+
+/// A request is no larger than this: some hundred thousand message numbers.
+const REQUEST_MAX: u32 = 1 << 20;
+/// An answer frame is no larger than this.
+const FRAME_MAX: u32 = 4 << 20;
+
+const KIND_JSON: u8 = b'J';
+const KIND_CONTENT: u8 = b'C';
+
+/// Writes a request.
+pub(super) async fn write_request(to: &mut (impl AsyncWrite + Unpin), request: &Request) -> io::Result<()> {
+    write_frame(to, KIND_JSON, &serde_json::to_vec(request)?).await
+}
+
+/// Reads a request; `None` when the client sent none.
+pub(super) async fn read_request(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Request>> {
+    match read_frame(from, REQUEST_MAX).await? {
+        None => Ok(None),
+        Some((KIND_JSON, body)) => Ok(Some(serde_json::from_slice(&body)?)),
+        Some((kind, _)) => Err(unknown(kind)),
+    }
+}
+
+/// Writes one frame of an answer.
+pub(super) async fn write_answer(to: &mut (impl AsyncWrite + Unpin), frame: &Frame) -> io::Result<()> {
+    match frame {
+        Frame::Item(item) => write_frame(to, KIND_JSON, &serde_json::to_vec(item)?).await,
+        Frame::Content(bytes) => write_frame(to, KIND_CONTENT, bytes).await,
+    }
+}
+
+/// Reads one frame of an answer; `None` when the server went away.
+pub(super) async fn read_answer(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Frame>> {
+    match read_frame(from, FRAME_MAX).await? {
+        None => Ok(None),
+        Some((KIND_JSON, body)) => Ok(Some(Frame::Item(serde_json::from_slice(&body)?))),
+        Some((KIND_CONTENT, body)) => Ok(Some(Frame::Content(body.into()))),
+        Some((kind, _)) => Err(unknown(kind)),
+    }
+}
+
+async fn write_frame(to: &mut (impl AsyncWrite + Unpin), kind: u8, body: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(body.len()).map_err(|_| io::Error::other("an answer is over 4 GiB"))?;
+    let mut head = [kind, 0, 0, 0, 0];
+    head[1..].copy_from_slice(&length.to_be_bytes());
+    to.write_all(&head).await?;
+    to.write_all(body).await?;
+    to.flush().await
+}
+
+async fn read_frame(from: &mut (impl AsyncRead + Unpin), max: u32) -> io::Result<Option<(u8, Vec<u8>)>> {
+    let kind = match from.read_u8().await {
+        Ok(kind) => kind,
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let length = from.read_u32().await?;
+    if length > max {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("a frame of {length} bytes; at most {max}"),
+        ));
+    }
+    let mut body = vec![0; length as usize];
+    from.read_exact(&mut body).await?;
+    Ok(Some((kind, body)))
+}
+
+fn unknown(kind: u8) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("an unknown kind of frame: {kind:#04x}"))
+}

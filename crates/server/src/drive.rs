@@ -1,0 +1,109 @@
+//! The only loop over a socket: it runs an [`Endpoint`] on a byte stream for an [`Application`].
+//!
+//! The server, the relay client and the command line use it with TCP; tests use it with a pipe in memory. It knows nothing of any
+//! protocol. Time is tokio's, so that tests can run it under virtual time.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::Instant;
+use wire::{Endpoint, READ_MAX, Step};
+
+/// What decides for an endpoint.
+pub trait Application<E: Endpoint>: Send {
+    /// Takes an event; when it asks for an answer, answers it on the endpoint before returning.
+    fn event(&mut self, endpoint: &mut E, event: E::Event) -> impl Future<Output = ()> + Send;
+
+    /// Waits for something outside the connection that the endpoint must hear of, like a stop of the server. The future is
+    /// dropped and made anew at each wait, so it must keep nothing of its own. By default it never comes.
+    fn interruption(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
+    /// Tells the endpoint of the interruption.
+    fn interrupted(&mut self, _endpoint: &mut E) {}
+}
+
+/// Runs `endpoint` on `stream` until it closes.
+///
+/// An error of the stream is told to the endpoint as the end of its input, and returned when the endpoint has closed.
+/// An idle connection holds no buffer: bytes are read into one that the thread lends for the length of a single poll.
+pub async fn drive<E, S, A>(endpoint: &mut E, stream: &mut S, application: &mut A) -> io::Result<()>
+where
+    E: Endpoint + Send,
+    E::Event: Send,
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    A: Application<E>,
+{
+    let mut broken = None;
+    // One timer for the whole connection, moved only when it would come too late. An endpoint that is woken early says how
+    // long it still waits; that costs less than a new timer for each read.
+    let mut timer = pin!(tokio::time::sleep_until(Instant::now()));
+    loop {
+        match endpoint.step(Instant::now().into_std()) {
+            Step::Send(bytes) => {
+                if let Err(error) = stream.write_all(&bytes).await {
+                    broken.get_or_insert(error);
+                    endpoint.receive_end();
+                }
+            }
+            Step::Event(event) => application.event(endpoint, event).await,
+            // No endpoint offers STARTTLS yet: one that asks for it cannot go on.
+            Step::StartTls => endpoint.receive_end(),
+            Step::Wait(until) => {
+                let until = Instant::from_std(until);
+                if timer.is_elapsed() || timer.deadline() > until {
+                    timer.as_mut().reset(until);
+                }
+                tokio::select! {
+                    biased;
+                    read = std::future::poll_fn(|context| poll_read(context, stream, endpoint)) => {
+                        if let Err(error) = read {
+                            broken.get_or_insert(error);
+                            endpoint.receive_end();
+                        }
+                    }
+                    () = application.interruption() => application.interrupted(endpoint),
+                    () = timer.as_mut() => {}
+                }
+            }
+            Step::Close => break,
+        }
+    }
+    let closed = stream.shutdown().await;
+    match broken {
+        Some(error) => Err(error),
+        // The peer may have gone first: that is no failure of ours.
+        None => closed.or_else(|error| match error.kind() {
+            io::ErrorKind::NotConnected | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                Ok(())
+            }
+            _ => Err(error),
+        }),
+    }
+}
+
+thread_local! {
+    /// Lent to one connection at a time, for one poll.
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_MAX].into_boxed_slice());
+}
+
+/// Reads once and hands what came to the endpoint.
+fn poll_read<E, S>(context: &mut Context<'_>, stream: &mut S, endpoint: &mut E) -> Poll<io::Result<()>>
+where
+    E: Endpoint,
+    S: AsyncRead + Unpin,
+{
+    READ_BUFFER.with_borrow_mut(|buffer| {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
+        match buffer.filled() {
+            [] => endpoint.receive_end(),
+            bytes => endpoint.receive(bytes),
+        }
+        Poll::Ready(Ok(()))
+    })
+}

@@ -1,0 +1,256 @@
+//! The receiving side of SMTP and LMTP: answers the endpoint's events.
+//!
+//! A transaction is a value that moves through three stages, `Received` → `Evaluated` → `Accepted`: what the client said, where each
+//! recipient's mail goes, and what the store is asked to make durable. `250` is said after that commit and never before.
+
+mod transaction;
+
+use crate::drive::Application;
+use crate::limits::Connections;
+use crate::policy::Verdict;
+use crate::policy::recipient::{self, Known, Rules};
+use crate::session::{SessionId, SessionIds};
+use smtp::server::{Abort, Closing, Config, Event, Hello, Mail, Server};
+use smtp::{Protocol, Recipient, Reply, replies};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use store::{AccountName, Error, Origin, SharedStore, Timestamp};
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+use transaction::Received;
+
+/// What all sessions of a server share.
+pub struct Context {
+    /// Where mail is kept.
+    pub store: SharedStore,
+    /// Who gets mail.
+    pub rules: Rules,
+    /// How SMTP is spoken.
+    pub smtp: Arc<Config>,
+    /// How LMTP is spoken.
+    pub lmtp: Arc<Config>,
+    /// The time.
+    pub clock: Clock,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) sessions: SessionIds,
+    pub(crate) stop: watch::Sender<bool>,
+}
+
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The two ends of a connection and what is spoken on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    /// The other side.
+    pub address: SocketAddr,
+    /// Our side.
+    pub local: SocketAddr,
+    /// What is spoken.
+    pub protocol: Protocol,
+}
+
+/// One session.
+pub struct Inbound {
+    context: Arc<Context>,
+    stopping: watch::Receiver<bool>,
+    peer: Peer,
+    id: SessionId,
+    transaction: Option<Box<Received>>,
+}
+
+impl Context {
+    /// Comes when the server is to stop.
+    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + use<> {
+        let mut stop = self.stop.subscribe();
+        // A sender that is gone stops the server as well.
+        async move { stop.wait_for(|stop| *stop).await.map_or((), drop) }
+    }
+}
+
+impl Inbound {
+    /// A session with this peer.
+    pub fn new(context: Arc<Context>, peer: Peer) -> Inbound {
+        let id = context.sessions.next();
+        info!(session = %id, peer = %peer.address.ip(), port = peer.local.port(), "client connected");
+        Inbound { stopping: context.stop.subscribe(), context, peer, id, transaction: None }
+    }
+
+    /// The endpoint to drive for it.
+    pub fn endpoint(&self) -> Server {
+        Server::new(Arc::clone(match self.peer.protocol {
+            Protocol::Smtp => &self.context.smtp,
+            Protocol::Lmtp => &self.context.lmtp,
+        }))
+    }
+
+    /// Writes the session's last line.
+    pub fn ended(self, result: io::Result<()>) {
+        match result {
+            Ok(()) => info!(session = %self.id, "client disconnected"),
+            Err(error) => info!(session = %self.id, %error, "connection lost"),
+        }
+    }
+
+    fn hello(&self, hello: &Hello) -> Reply {
+        info!(session = %self.id, "{} received from {}", hello.verb, hello.name);
+        replies::hello(&self.context.smtp.host_name, &hello.name, self.peer.address.ip())
+    }
+
+    fn mail(&mut self, mail: Mail) -> Reply {
+        let path = mail.reverse_path.clone();
+        if let Err(error) = self.context.store.health() {
+            let reply = storage_reply(&error);
+            warn!(session = %self.id, %error, "MAIL FROM:{path} put off: {reply}");
+            return reply;
+        }
+        info!(session = %self.id, "MAIL FROM:{path}");
+        self.transaction = Some(Box::new(Received::new(mail)));
+        replies::SENDER_OK
+    }
+
+    async fn rcpt(&mut self, wanted: Recipient) -> Reply {
+        let path = wanted.forward_path.clone();
+        let verdict = match evaluate(&self.context, self.peer.local.ip(), &wanted).await {
+            Ok(verdict) => verdict,
+            Err(error) => {
+                warn!(session = %self.id, %error, "cannot look up the recipient {path}");
+                Verdict::Defer(storage_reply(&error))
+            }
+        };
+        let Some(transaction) = &mut self.transaction else {
+            // The endpoint lets no RCPT through before MAIL was answered with success.
+            return replies::NEED_MAIL;
+        };
+        match verdict {
+            Verdict::Accept(route) => {
+                info!(session = %self.id, account = %route.account, "RCPT TO:{path}");
+                transaction.add(wanted, route);
+                replies::RECIPIENT_OK
+            }
+            Verdict::Defer(reply) | Verdict::Reject(reply) => {
+                info!(session = %self.id, "RCPT TO:{path} refused: {reply}");
+                reply
+            }
+        }
+    }
+
+    async fn content(&mut self, bytes: bytes::Bytes) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.content(&self.context.store, bytes).await;
+        }
+    }
+
+    async fn end(&mut self, endpoint: &Server) -> Reply {
+        let Some(received) = self.transaction.take() else {
+            return replies::NEED_MAIL;
+        };
+        let facts = transaction::Facts {
+            peer: self.peer,
+            hello: endpoint.hello_name().unwrap_or_default().to_owned(),
+            esmtp: endpoint.is_esmtp(),
+            host_name: &self.context.smtp.host_name,
+            now: (self.context.clock)(),
+        };
+        let recipients = received.recipients();
+        match received.commit(&self.context.store, facts).await {
+            Ok(committed) => {
+                info!(
+                    session = %self.id, id = %committed.id, size = committed.size, recipients,
+                    "DATA received, message stored"
+                );
+                replies::queued(committed.id)
+            }
+            Err(error) => {
+                let reply = storage_reply(&error);
+                warn!(session = %self.id, %error, "message not stored: {reply}");
+                reply
+            }
+        }
+    }
+
+    fn abort(&mut self, abort: &Abort) {
+        self.transaction = None;
+        match abort {
+            Abort::Refused(reply) => info!(session = %self.id, "message refused: {reply}"),
+            other => debug!(session = %self.id, reason = ?other, "transaction ended without a message"),
+        }
+    }
+}
+
+impl Application<Server> for Inbound {
+    async fn event(&mut self, endpoint: &mut Server, event: Event) {
+        match event {
+            Event::Hello(hello) => endpoint.reply(self.hello(&hello)),
+            Event::Mail(mail) => endpoint.reply(self.mail(mail)),
+            Event::Rcpt(recipient) => {
+                let reply = Box::pin(self.rcpt(recipient)).await;
+                endpoint.reply(reply);
+            }
+            // Boxed, so that an idle connection does not carry the room that these need.
+            Event::Content(bytes) => Box::pin(self.content(bytes)).await,
+            Event::End => {
+                let reply = Box::pin(self.end(endpoint)).await;
+                endpoint.reply(reply);
+            }
+            Event::Abort(abort) => self.abort(&abort),
+            Event::Refused { line, reply } => {
+                info!(session = %self.id, "{:?} refused: {reply}", String::from_utf8_lossy(&line));
+            }
+            Event::Closing(closing) => self.closing(&closing),
+        }
+    }
+
+    async fn interruption(&mut self) {
+        // Once the endpoint knows, there is nothing more to interrupt it for.
+        if *self.stopping.borrow_and_update() || self.stopping.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn interrupted(&mut self, endpoint: &mut Server) {
+        endpoint.shut_down(replies::SHUTTING_DOWN);
+    }
+}
+
+impl Inbound {
+    fn closing(&self, closing: &Closing) {
+        match closing {
+            Closing::Quit | Closing::Disconnected => {}
+            Closing::TimedOut => info!(session = %self.id, "client was silent for too long"),
+            Closing::TooManyErrors => info!(session = %self.id, "client made too many errors"),
+            Closing::ShutDown | Closing::Refused => info!(session = %self.id, "client sent away"),
+        }
+    }
+}
+
+/// Gathers what policy must know of a recipient, and asks it.
+async fn evaluate(
+    context: &Context,
+    local: IpAddr,
+    wanted: &Recipient,
+) -> store::Result<Verdict<recipient::Route>> {
+    let names = recipient::names(&context.rules, &wanted.forward_path, local);
+    let known = Known {
+        exact: origin(&context.store, &names.exact).await?,
+        untagged: match &names.untagged {
+            Some(name) => origin(&context.store, name).await?,
+            None => None,
+        },
+    };
+    Ok(recipient::recipient(&context.rules, &names, known))
+}
+
+async fn origin(store: &SharedStore, name: &AccountName) -> store::Result<Option<Origin>> {
+    Ok(store.account(name).await?.map(|account| account.origin))
+}
+
+/// What a peer is told when the store says no: always "later", because nothing of it is the message's fault.
+fn storage_reply(error: &Error) -> Reply {
+    match error {
+        Error::Full(_) => replies::STORAGE_FULL,
+        Error::Closed => replies::SHUTTING_DOWN,
+        _ => replies::STORAGE_FAILED,
+    }
+}

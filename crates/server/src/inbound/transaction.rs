@@ -1,0 +1,172 @@
+//! One mail transaction on the receiving side, as values: [`Received`] → [`Evaluated`] → [`store::Accepted`].
+
+use super::Peer;
+use crate::policy::recipient::Route;
+use bytes::{Bytes, BytesMut};
+use message::Date;
+use message::trace::{self, Dialect, With};
+use smtp::server::Mail;
+use smtp::{Envelope, Protocol, Recipient};
+use store::{
+    Accepted, Destination, Error, MailboxName, NewDelivery, Result, SharedStore, SpoolId, Stage, Timestamp,
+};
+
+/// What came so far: the envelope with a route for each recipient, and content on its way into the store.
+pub(super) struct Received {
+    mail: Mail,
+    recipients: Vec<(Recipient, Route)>,
+    content: Content,
+}
+
+enum Content {
+    /// Nothing yet.
+    None,
+    /// Being taken by the store.
+    Staged(Box<dyn Stage>),
+    /// The store failed; what follows is not kept.
+    Failed(Error),
+}
+
+/// What is known at the end of the content.
+pub(super) struct Facts<'a> {
+    pub(super) peer: Peer,
+    pub(super) hello: String,
+    pub(super) esmtp: bool,
+    pub(super) host_name: &'a str,
+    pub(super) now: Timestamp,
+}
+
+/// A whole message whose every recipient has a destination.
+struct Evaluated {
+    stage: Box<dyn Stage>,
+    envelope: Envelope,
+    routes: Vec<Route>,
+}
+
+/// What became of it.
+pub(super) struct Committed {
+    pub(super) id: SpoolId,
+    pub(super) size: u64,
+}
+
+impl Received {
+    pub(super) fn new(mail: Mail) -> Received {
+        Received { mail, recipients: Vec::new(), content: Content::None }
+    }
+
+    pub(super) fn add(&mut self, recipient: Recipient, route: Route) {
+        self.recipients.push((recipient, route));
+    }
+
+    pub(super) fn recipients(&self) -> usize {
+        self.recipients.len()
+    }
+
+    /// Takes the next bytes. A failure is kept for the end: the client can only hear of it there.
+    pub(super) async fn content(&mut self, store: &SharedStore, bytes: Bytes) {
+        if let Content::None = self.content {
+            self.content = match store.stage() {
+                Ok(stage) => Content::Staged(stage),
+                Err(error) => Content::Failed(error),
+            };
+        }
+        if let Content::Staged(stage) = &mut self.content
+            && let Err(error) = stage.append(bytes).await
+        {
+            self.content = Content::Failed(error);
+        }
+    }
+
+    /// Makes the message durable: when this returns `Ok`, it is on stable storage and in every mailbox.
+    pub(super) async fn commit(self, store: &SharedStore, facts: Facts<'_>) -> Result<Committed> {
+        let Evaluated { stage, envelope, routes } = self.evaluated(store)?;
+        let size = stage.len();
+        let accepted = accepted(&facts, stage.id(), envelope, routes);
+        let id = stage.commit(accepted).await?;
+        Ok(Committed { id, size })
+    }
+
+    fn evaluated(self, store: &SharedStore) -> Result<Evaluated> {
+        let stage = match self.content {
+            Content::Staged(stage) => stage,
+            Content::None => store.stage()?,
+            Content::Failed(error) => return Err(error),
+        };
+        let mut recipients = Vec::with_capacity(self.recipients.len());
+        let mut routes = Vec::with_capacity(self.recipients.len());
+        let mut seen = std::collections::HashSet::new();
+        for (recipient, route) in self.recipients {
+            // The same address given twice gets the message once.
+            if seen.insert(recipient.forward_path.to_string().to_lowercase()) {
+                recipients.push(recipient);
+                routes.push(route);
+            }
+        }
+        let parameters = self.mail.parameters;
+        let envelope = Envelope {
+            reverse_path: self.mail.reverse_path,
+            recipients,
+            body: parameters.body,
+            smtputf8: parameters.smtputf8,
+            ret: parameters.ret,
+            envelope_id: parameters.envelope_id,
+        };
+        Ok(Evaluated { stage, envelope, routes })
+    }
+}
+
+fn accepted(facts: &Facts<'_>, id: SpoolId, envelope: Envelope, routes: Vec<Route>) -> Accepted {
+    let return_path =
+        trace::return_path(envelope.reverse_path.as_mailbox().map(ToString::to_string).as_deref());
+    let deliveries = envelope
+        .recipients
+        .iter()
+        .zip(routes)
+        .enumerate()
+        .map(|(number, (recipient, route))| {
+            let mut own = BytesMut::from(return_path.as_slice());
+            own.extend_from_slice(&delivered_to(recipient, &route));
+            NewDelivery {
+                recipient: number as u32,
+                destination: Destination::Mailbox {
+                    account: route.account,
+                    mailbox: MailboxName::inbox(),
+                    if_missing: route.if_missing,
+                    trace: own.freeze(),
+                },
+            }
+        })
+        .collect();
+    Accepted { received: facts.now, trace: received_field(facts, id, &envelope), envelope, deliveries }
+}
+
+/// The address that was asked for, so that a reader sees which of their addresses (or tags) it was.
+fn delivered_to(recipient: &Recipient, route: &Route) -> Vec<u8> {
+    match recipient.forward_path.as_mailbox() {
+        Some(mailbox) => trace::delivered_to(&mailbox.to_string()),
+        None => trace::delivered_to(route.account.as_str()),
+    }
+}
+
+/// RFC 5321 §4.4. The recipient is named only when there is one: others would learn of blind copies.
+fn received_field(facts: &Facts<'_>, id: SpoolId, envelope: &Envelope) -> Bytes {
+    let recipient = match envelope.recipients.as_slice() {
+        [only] => only.forward_path.as_mailbox().map(ToString::to_string),
+        _ => None,
+    };
+    let dialect = match facts.peer.protocol {
+        Protocol::Lmtp => Dialect::Lmtp,
+        Protocol::Smtp if facts.esmtp => Dialect::Esmtp,
+        Protocol::Smtp => Dialect::Smtp,
+    };
+    let field = trace::Received {
+        hello_name: &facts.hello,
+        peer: Some(facts.peer.address.ip()),
+        by: facts.host_name,
+        with: With { dialect, smtputf8: envelope.smtputf8, tls: false, authenticated: false },
+        id: &id.to_string(),
+        recipient: recipient.as_deref(),
+        date: Date::utc(facts.now.0),
+    };
+    field.to_field().into()
+}

@@ -1,0 +1,18 @@
+//! What is accepted, decided by pure functions over facts and rules: no look-up, no clock, no waiting.
+//!
+//! The caller gathers the facts first ([`recipient::names`] says which), then asks.
+
+pub mod recipient;
+
+use smtp::Reply;
+
+/// What policy decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict<T> {
+    /// Yes, and this follows.
+    Accept(T),
+    /// Not now: the reply is transient.
+    Defer(Reply),
+    /// No: the reply is permanent.
+    Reject(Reply),
+}

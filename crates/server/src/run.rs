@@ -1,0 +1,191 @@
+//! A running server: started from settings and an open store, stopped in an orderly way.
+
+use crate::admin::{self, Admin, Status, socket_path};
+use crate::inbound::{Clock, Context};
+use crate::limits::{Bounds, Connections};
+use crate::listen;
+use crate::policy::recipient::Rules;
+use crate::session::SessionIds;
+use crate::settings::{Banner, Settings};
+use smtp::Protocol;
+use smtp::server::Config;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Origin, SharedStore};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// A running server. Dropped, it ends all sessions at once; [`Server::stop`] lets transactions in flight finish.
+pub struct Server {
+    endpoints: Vec<Endpoints>,
+    context: Arc<Context>,
+    tasks: JoinSet<()>,
+    stop_deadline: Duration,
+}
+
+/// Where a running server is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoints {
+    /// The address, with the port that it really has.
+    pub address: SocketAddr,
+    /// What is spoken there.
+    pub protocol: Protocol,
+}
+
+/// How a stop went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Every session ended by itself.
+    Clean,
+    /// So many connections were still open at the deadline and were cut.
+    Cut(usize),
+}
+
+/// Why a server did not start. Nothing of it runs then.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}{}", hint(cause))]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The admin socket cannot be opened.
+    #[error("cannot open the admin socket {}: {cause}", path.display())]
+    Admin {
+        /// Its path.
+        path: std::path::PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The store failed.
+    #[error("cannot declare the account {account}: {error}")]
+    Account {
+        /// Which.
+        account: store::AccountName,
+        /// What the store said.
+        error: store::Error,
+    },
+}
+
+fn hint(cause: &std::io::Error) -> &'static str {
+    match cause.kind() {
+        std::io::ErrorKind::PermissionDenied => " (ports below 1024 need root or CAP_NET_BIND_SERVICE)",
+        std::io::ErrorKind::AddrInUse => " (another program listens there; choose another port)",
+        _ => "",
+    }
+}
+
+impl Server {
+    /// Starts: listens, declares the accounts of the settings, opens the admin socket. When this returns, connections are served.
+    pub async fn start(settings: &Settings, store: SharedStore, clock: Clock) -> Result<Server, StartError> {
+        let mut listeners = Vec::new();
+        for listener in &settings.listeners {
+            let failed = |cause| StartError::Listen { address: listener.address, cause };
+            let socket = listen::bind(listener).map_err(failed)?;
+            let address = socket.local_addr().map_err(failed)?;
+            listeners.push((socket, Endpoints { address, protocol: listener.protocol }));
+        }
+        let path = socket_path(&settings.data);
+        let admin = Admin::bind(&path).map_err(|cause| StartError::Admin { path, cause })?;
+        declare(settings, &store).await?;
+        let context = Arc::new(context(settings, store, clock));
+        let endpoints: Vec<Endpoints> = listeners.iter().map(|(_, endpoints)| *endpoints).collect();
+        let mut tasks = JoinSet::new();
+        for (socket, endpoints) in listeners {
+            tracing::info!("listening on {} ({})", endpoints.address, name(endpoints.protocol));
+            tasks.spawn(listen::serve(socket, endpoints.protocol, Arc::clone(&context)));
+        }
+        let status = status_source(&context, &endpoints);
+        let store = Arc::clone(&context.store);
+        tasks.spawn(admin::serve(admin, store, status, context.stopped()));
+        Ok(Server { endpoints, context, tasks, stop_deadline: settings.limits.stop })
+    }
+
+    /// Where it is reached, in the order of the settings.
+    pub fn endpoints(&self) -> &[Endpoints] {
+        &self.endpoints
+    }
+
+    /// Stops: no new connections, `421` to idle sessions and to new transactions; transactions in flight may finish until the deadline.
+    pub async fn stop(mut self) -> Stopped {
+        self.context.stop.send_replace(true);
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.stop_deadline, ended).await.is_ok() {
+            return Stopped::Clean;
+        }
+        let left = self.context.connections.count();
+        self.tasks.shutdown().await;
+        Stopped::Cut(left)
+    }
+}
+
+async fn declare(settings: &Settings, store: &SharedStore) -> Result<(), StartError> {
+    for account in &settings.accounts {
+        match store.create_account(account, Origin::Declared).await {
+            Ok(_) | Err(store::Error::Exists(_)) => {}
+            Err(error) => return Err(StartError::Account { account: account.clone(), error }),
+        }
+    }
+    Ok(())
+}
+
+fn context(settings: &Settings, store: SharedStore, clock: Clock) -> Context {
+    let limits = &settings.limits;
+    let config = |protocol| {
+        Arc::new(Config {
+            protocol,
+            banner: match settings.banner {
+                Banner::Plain => None,
+                Banner::Version => Some(format!("Posthaste {}", env!("CARGO_PKG_VERSION"))),
+            },
+            max_message_size: limits.message_size,
+            max_recipients: limits.recipients,
+            max_errors: limits.errors,
+            idle_timeout: limits.idle,
+            ..Config::new(settings.host_name.as_str())
+        })
+    };
+    let started = clock().0.unsigned_abs() / 1000;
+    Context {
+        store,
+        rules: Rules { acceptance: settings.acceptance.clone(), host_name: settings.host_name.clone() },
+        smtp: config(Protocol::Smtp),
+        lmtp: config(Protocol::Lmtp),
+        clock,
+        connections: Connections::new(Bounds {
+            total: limits.connections,
+            per_address: limits.connections_per_address,
+            exempt: limits.exempt.clone(),
+        }),
+        sessions: SessionIds::starting(started),
+        stop: watch::Sender::new(false),
+    }
+}
+
+fn status_source(context: &Arc<Context>, endpoints: &[Endpoints]) -> admin::StatusSource {
+    let started = (context.clock)();
+    let context = Arc::clone(context);
+    let listeners: Vec<String> = endpoints
+        .iter()
+        .map(|endpoints| format!("{} {}", name(endpoints.protocol).to_lowercase(), endpoints.address))
+        .collect();
+    Arc::new(move || Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        started,
+        listeners: listeners.clone(),
+        connections: context.connections.count(),
+        trouble: context.store.health().err().map(|error| error.to_string()),
+    })
+}
+
+fn name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Smtp => "SMTP",
+        Protocol::Lmtp => "LMTP",
+    }
+}

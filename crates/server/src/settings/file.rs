@@ -1,0 +1,90 @@
+//! What an operator wrote: the TOML file, key by key, each value with its place for error messages.
+
+use super::values::{Network, Size, Span};
+use serde::Deserialize;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use toml::Spanned;
+
+/// `posthaste.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    /// The name that the server gives itself: in its greeting, in Received fields.
+    pub hostname: Option<Spanned<Text<smtp::Domain>>>,
+    /// The directory that holds everything.
+    pub data: Option<PathBuf>,
+    /// The domains that have mailboxes here.
+    pub domains: Vec<Spanned<Text<smtp::Domain>>>,
+    /// Accounts that shall exist; more can be added with `posthaste user add`.
+    pub accounts: Vec<Spanned<Text<smtp::Mailbox>>>,
+    /// The account that gets the mail for postmaster in every domain without one of its own.
+    pub postmaster: Option<Spanned<Text<smtp::Mailbox>>>,
+    /// Where to listen.
+    pub listen: Vec<Listen>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// One `[[listen]]` table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// Address and port.
+    pub address: Spanned<Text<SocketAddr>>,
+    /// What is spoken there.
+    #[serde(default)]
+    pub protocol: Protocol,
+}
+
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// SMTP, for mail from other servers.
+    #[default]
+    Smtp,
+    /// LMTP, for mail from a relay of one's own.
+    Lmtp,
+}
+
+/// `[limits]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The largest message.
+    pub message_size: Option<Spanned<Text<Size>>>,
+    /// The most recipients of one message.
+    pub recipients: Option<Spanned<u32>>,
+    /// Errors after which a session is ended.
+    pub errors: Option<Spanned<u32>>,
+    /// How long a session may be silent.
+    pub idle: Option<Spanned<Text<Span>>>,
+    /// Connections in all.
+    pub connections: Option<Spanned<u32>>,
+    /// Connections from one address.
+    pub connections_per_address: Option<Spanned<u32>>,
+    /// Networks to which the bound for one address does not apply.
+    pub exempt: Option<Vec<Text<Network>>>,
+    /// Free disk space below which no more mail is accepted.
+    pub disk_reserve: Option<Spanned<Text<Size>>>,
+    /// How long a stop waits for transactions in flight.
+    pub stop: Option<Spanned<Text<Span>>>,
+}
+
+/// A value that is written as a string.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text<T>(pub T);
+
+impl<'de, T> Deserialize<'de> for Text<T>
+where
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Text<T>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Text).map_err(|error| serde::de::Error::custom(format!("{text:?}: {error}")))
+    }
+}

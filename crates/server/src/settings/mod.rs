@@ -1,0 +1,266 @@
+//! Settings: what an operator wrote ([`File`]), and what it means ([`Settings`]).
+//!
+//! A server can also be set up without a file: [`Settings::catcher`] is what `posthaste up` runs with.
+
+mod error;
+mod file;
+mod show;
+pub mod users;
+mod values;
+
+pub use error::{SettingsError, Wrong};
+pub use file::File;
+pub use values::{Network, Size, Span, ValueError};
+
+use file::{Limits as FileLimits, Listen, Text};
+use smtp::{Domain, Mailbox};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use store::AccountName;
+use toml::Spanned;
+
+/// A commented settings file with every key.
+pub const SAMPLE: &str = include_str!("sample.toml");
+
+/// Everything that a server must know, resolved and typed.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The name that the server gives itself.
+    pub host_name: Domain,
+    /// The directory that holds everything.
+    pub data: PathBuf,
+    /// Whose mail is taken.
+    pub acceptance: Acceptance,
+    /// Accounts that shall exist when the server has started.
+    pub accounts: Vec<AccountName>,
+    /// Where to listen; never empty.
+    pub listeners: Vec<Listener>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Whether the greeting shows the version: for a server in a laboratory, not for one in the world.
+    pub banner: Banner,
+}
+
+/// Whose mail a server takes. Nothing is ever relayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acceptance {
+    /// Everybody's: an account is made for each address that gets mail.
+    Everyone,
+    /// That of these accounts and of those added by command.
+    Named(BTreeSet<AccountName>),
+    /// That of the accounts in these domains.
+    Domains {
+        /// The domains; never empty.
+        domains: Vec<Domain>,
+        /// Who gets the mail for postmaster.
+        postmaster: Option<AccountName>,
+    },
+}
+
+/// One address to listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// What is spoken there.
+    pub protocol: smtp::Protocol,
+}
+
+/// What the greeting says of the software.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Banner {
+    /// Only the host's name.
+    Plain,
+    /// Name and version.
+    Version,
+}
+
+/// Bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest message in bytes; 0 is none.
+    pub message_size: u64,
+    /// The most recipients of one message; RFC 5321 §4.5.3.1.8 asks for at least 100.
+    pub recipients: usize,
+    /// Errors after which a session is ended.
+    pub errors: u32,
+    /// How long a session may be silent; RFC 5321 §4.5.3.2.7 asks for at least 5 minutes.
+    pub idle: Duration,
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections from one address.
+    pub connections_per_address: usize,
+    /// Networks to which the bound for one address does not apply.
+    pub exempt: Vec<Network>,
+    /// Free disk space in bytes below which no more mail is accepted.
+    pub disk_reserve: u64,
+    /// How long a stop waits for transactions in flight.
+    pub stop: Duration,
+}
+
+/// What `posthaste up` can be told.
+#[derive(Debug, Clone, Default)]
+pub struct Catcher {
+    /// Where to listen; port 2525 of the loopback address when empty.
+    pub listen: Vec<SocketAddr>,
+    /// The directory that holds everything.
+    pub data: PathBuf,
+    /// The only addresses that get mail; everybody does when `None`.
+    pub users: Option<Vec<Mailbox>>,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        let loopback = ["127.0.0.0/8", "::1/128"];
+        Limits {
+            message_size: 64 << 20,
+            recipients: 1000,
+            errors: 20,
+            idle: Duration::from_secs(300),
+            connections: 10_000,
+            connections_per_address: 50,
+            exempt: loopback.map(|text| text.parse().expect("a network")).to_vec(),
+            disk_reserve: 256 << 20,
+            stop: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Settings {
+    /// A server that needs no configuration: it catches mail, for everybody or for some, and never relays.
+    pub fn catcher(catcher: Catcher, host_name: Domain) -> Settings {
+        let listen = match catcher.listen {
+            list if list.is_empty() => vec![SocketAddr::from(([127, 0, 0, 1], 2525))],
+            list => list,
+        };
+        let accounts: BTreeSet<AccountName> = catcher.users.iter().flatten().map(AccountName::of).collect();
+        Settings {
+            host_name,
+            data: catcher.data,
+            accounts: accounts.iter().cloned().collect(),
+            acceptance: match catcher.users {
+                Some(_) => Acceptance::Named(accounts),
+                None => Acceptance::Everyone,
+            },
+            listeners: listen
+                .into_iter()
+                .map(|address| Listener { address, protocol: smtp::Protocol::Smtp })
+                .collect(),
+            limits: Limits::default(),
+            banner: Banner::Version,
+        }
+    }
+
+    /// Reads a settings file. `host_name` is used when the file names none, `data` likewise.
+    pub fn load(file: &Path, host_name: Domain, data: PathBuf) -> Result<Settings, SettingsError> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|cause| SettingsError::Unreadable { file: file.to_owned(), cause })?;
+        Settings::parse(file, &text, host_name, data)
+    }
+
+    fn parse(file: &Path, text: &str, host_name: Domain, data: PathBuf) -> Result<Settings, SettingsError> {
+        let wrong = |span, message| Wrong::at(file, text, span, message);
+        let written: File = toml::from_str(text)
+            .map_err(|error| wrong(error.span().unwrap_or(0..0), error.message().replace('\n', ", ")))?;
+        let domains: Vec<Domain> = written.domains.iter().map(|domain| domain.get_ref().0.clone()).collect();
+        if domains.is_empty() {
+            let message = "`domains` is missing: name the domains that have mailboxes here, like domains = [\"example.org\"]";
+            return Err(wrong(0..0, message.to_owned()));
+        }
+        let ours = |address: &Spanned<Text<Mailbox>>| {
+            let mailbox = &address.get_ref().0;
+            if mailbox.domain().is_some_and(|domain| domains.contains(domain)) {
+                return Ok(AccountName::of(mailbox));
+            }
+            Err(wrong(address.span(), format!("{mailbox} is in none of the `domains`; add its domain there")))
+        };
+        let accounts = written.accounts.iter().map(ours).collect::<Result<Vec<_>, _>>()?;
+        let postmaster = written.postmaster.as_ref().map(ours).transpose()?;
+        Ok(Settings {
+            host_name: written.hostname.map_or(host_name, |name| name.into_inner().0),
+            data: written.data.unwrap_or(data),
+            accounts: accounts.into_iter().chain(postmaster.clone()).collect(),
+            acceptance: Acceptance::Domains { domains, postmaster },
+            listeners: listeners(&written.listen, &wrong)?,
+            limits: limits(&written.limits, &wrong)?,
+            banner: Banner::Plain,
+        })
+    }
+}
+
+type At<'a> = &'a dyn Fn(std::ops::Range<usize>, String) -> SettingsError;
+
+fn listeners(written: &[Listen], wrong: At<'_>) -> Result<Vec<Listener>, SettingsError> {
+    let mut listeners = Vec::<Listener>::new();
+    for listen in written {
+        let address = listen.address.get_ref().0;
+        if address.port() != 0 && listeners.iter().any(|known| known.address == address) {
+            return Err(wrong(listen.address.span(), format!("{address} is named twice; a listener each")));
+        }
+        let protocol = match listen.protocol {
+            file::Protocol::Smtp => smtp::Protocol::Smtp,
+            file::Protocol::Lmtp => smtp::Protocol::Lmtp,
+        };
+        listeners.push(Listener { address, protocol });
+    }
+    if listeners.is_empty() {
+        // What a mail server that says nothing else is for.
+        listeners = [SocketAddr::from(([0, 0, 0, 0], 25)), SocketAddr::from(([0; 16], 25))]
+            .map(|address| Listener { address, protocol: smtp::Protocol::Smtp })
+            .to_vec();
+    }
+    Ok(listeners)
+}
+
+fn limits(written: &FileLimits, wrong: At<'_>) -> Result<Limits, SettingsError> {
+    let default = Limits::default();
+    let number = |value: &Option<Spanned<u32>>, least: u32, default: usize, why: &str| match value {
+        Some(value) if *value.get_ref() < least => {
+            Err(wrong(value.span(), format!("{} is too few: at least {least}{why}", value.get_ref())))
+        }
+        Some(value) => Ok(*value.get_ref() as usize),
+        None => Ok(default),
+    };
+    let span = |value: &Option<Spanned<Text<Span>>>, default| {
+        value.as_ref().map_or(default, |value| value.get_ref().0.0)
+    };
+    let size = |value: &Option<Spanned<Text<Size>>>, default| {
+        value.as_ref().map_or(default, |value| value.get_ref().0.0)
+    };
+    if let Some(value) = &written.message_size
+        && (1..64 * 1024).contains(&value.get_ref().0.0)
+    {
+        let message = "too small: at least \"64 KiB\" (RFC 5321 §4.5.3.1.7), or \"0\" for no limit";
+        return Err(wrong(value.span(), message.to_owned()));
+    }
+    if let Some(value) = &written.idle
+        && value.get_ref().0.0 < Duration::from_secs(10)
+    {
+        let message = "too short: at least \"10s\"; RFC 5321 §4.5.3.2.7 asks for \"5m\"";
+        return Err(wrong(value.span(), message.to_owned()));
+    }
+    Ok(Limits {
+        message_size: size(&written.message_size, default.message_size),
+        recipients: number(&written.recipients, 100, default.recipients, " (RFC 5321 §4.5.3.1.8)")?,
+        errors: number(&written.errors, 1, default.errors as usize, "")? as u32,
+        idle: span(&written.idle, default.idle),
+        connections: number(&written.connections, 1, default.connections, "")?,
+        connections_per_address: number(
+            &written.connections_per_address,
+            1,
+            default.connections_per_address,
+            "",
+        )?,
+        exempt: match &written.exempt {
+            Some(networks) => networks.iter().map(|network| network.0).collect(),
+            None => default.exempt,
+        },
+        disk_reserve: size(&written.disk_reserve, default.disk_reserve),
+        stop: span(&written.stop, default.stop),
+    })
+}
+
+#[cfg(test)]
+mod tests;

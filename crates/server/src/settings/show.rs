@@ -1,0 +1,48 @@
+//! Resolved settings as a person reads them: what `serve --check` prints.
+
+use super::{Acceptance, Settings, Size, Span};
+use std::fmt;
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "host name                {}", self.host_name.as_str())?;
+        writeln!(f, "data                     {}", self.data.display())?;
+        for listener in &self.listeners {
+            let protocol = match listener.protocol {
+                smtp::Protocol::Smtp => "SMTP",
+                smtp::Protocol::Lmtp => "LMTP",
+            };
+            writeln!(f, "listens on               {} ({protocol})", listener.address)?;
+        }
+        match &self.acceptance {
+            Acceptance::Everyone => writeln!(f, "takes mail for           every address")?,
+            Acceptance::Named(names) => {
+                writeln!(f, "takes mail for           {} named addresses", names.len())?
+            }
+            Acceptance::Domains { domains, postmaster } => {
+                let domains: Vec<&str> = domains.iter().map(|domain| domain.as_str()).collect();
+                writeln!(f, "takes mail for           accounts in {}", domains.join(", "))?;
+                let postmaster = postmaster.as_ref().map_or("postmaster@DOMAIN", |name| name.as_str());
+                writeln!(f, "postmaster               {postmaster}")?;
+            }
+        }
+        for account in &self.accounts {
+            writeln!(f, "account                  {account}")?;
+        }
+        let limits = &self.limits;
+        let size = match limits.message_size {
+            0 => "no limit".to_owned(),
+            size => Size(size).to_string(),
+        };
+        writeln!(f, "largest message          {size}")?;
+        writeln!(f, "recipients of a message  {}", limits.recipients)?;
+        writeln!(f, "errors in a session      {}", limits.errors)?;
+        writeln!(f, "silence ends after       {}", Span(limits.idle))?;
+        writeln!(f, "connections              {}", limits.connections)?;
+        writeln!(f, "  from one address       {}", limits.connections_per_address)?;
+        let exempt: Vec<String> = limits.exempt.iter().map(ToString::to_string).collect();
+        writeln!(f, "    but not from         {}", exempt.join(", "))?;
+        writeln!(f, "disk kept free           {}", Size(limits.disk_reserve))?;
+        write!(f, "a stop waits             {}", Span(limits.stop))
+    }
+}

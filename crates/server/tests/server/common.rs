@@ -1,0 +1,98 @@
+//! A server on loopback over the in-memory store, and a client that says what it is told.
+
+use posthaste_server::Server;
+use posthaste_server::settings::{Catcher, Settings};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use store::memory::Memory;
+use store::{AccountName, MailboxName, SharedStore, Timestamp};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+/// A running server and the store behind it.
+pub struct Running {
+    pub server: Server,
+    pub store: SharedStore,
+    pub address: SocketAddr,
+    pub data: tempfile::TempDir,
+}
+
+/// 2026-01-02 03:04:05 UTC, for ever.
+pub const NOW: Timestamp = Timestamp(1_767_323_045_000);
+
+/// Starts a catcher on a free port of loopback, after `change` had its say.
+pub async fn start(change: impl FnOnce(&mut Settings)) -> Running {
+    let data = tempfile::tempdir().expect("a directory");
+    let catcher = Catcher {
+        listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+        data: data.path().to_owned(),
+        users: None,
+    };
+    let mut settings = Settings::catcher(catcher, smtp::Domain::parse("mx.example").expect("a domain"));
+    change(&mut settings);
+    let store: SharedStore = Arc::new(Memory::new(|| NOW));
+    let server =
+        Server::start(&settings, Arc::clone(&store), Arc::new(|| NOW)).await.expect("the server starts");
+    let address = server.endpoints()[0].address;
+    Running { server, store, address, data }
+}
+
+/// A client.
+pub struct Talk {
+    stream: BufReader<TcpStream>,
+}
+
+impl Talk {
+    pub async fn to(address: SocketAddr) -> Talk {
+        Talk { stream: BufReader::new(TcpStream::connect(address).await.expect("a connection")) }
+    }
+
+    /// Sends a line (CRLF is added) and returns the reply.
+    pub async fn say(&mut self, line: &str) -> String {
+        self.send(format!("{line}\r\n").as_bytes()).await;
+        self.reply().await
+    }
+
+    pub async fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.expect("the server reads");
+    }
+
+    /// The next reply, its lines joined by `\n`; empty when the server closed.
+    pub async fn reply(&mut self) -> String {
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            self.stream.read_line(&mut line).await.expect("the server answers");
+            let last = line.as_bytes().get(3) != Some(&b'-');
+            lines.push(line.trim_end_matches("\r\n").to_owned());
+            if last {
+                return lines.join("\n");
+            }
+        }
+    }
+
+    /// Greeting and EHLO.
+    pub async fn hello(address: SocketAddr) -> Talk {
+        let mut talk = Talk::to(address).await;
+        assert!(talk.reply().await.starts_with("220 "));
+        assert!(talk.say("EHLO client.example").await.starts_with("250-"));
+        talk
+    }
+
+    /// Whether the server closed, and nothing was left to read.
+    pub async fn closed(&mut self) -> bool {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).await.expect("an orderly end");
+        rest.is_empty()
+    }
+}
+
+/// The whole text of the only message in the account's INBOX.
+pub async fn only_message(store: &SharedStore, account: &str) -> String {
+    let name = AccountName::of(&account.parse().expect("an address"));
+    let inbox = store.mailbox(&name, &MailboxName::inbox()).await.expect("an INBOX");
+    let entries = store.entries(inbox.id, store::Uid(0), 10).await.expect("entries");
+    assert_eq!(entries.len(), 1, "messages for {account}");
+    let (_, reader) = store.fetch(inbox.id, entries[0].uid).await.expect("a message");
+    String::from_utf8(reader.read_all(1 << 30).await.expect("its text")).expect("UTF-8")
+}

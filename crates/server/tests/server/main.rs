@@ -1,0 +1,5 @@
+//! The server as its peers and its operator see it, over the in-memory store.
+
+mod admin;
+mod common;
+mod session;

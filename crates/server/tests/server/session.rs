@@ -1,0 +1,158 @@
+//! Sessions over TCP: from a client's bytes to a mailbox, and the bounds of a server.
+
+use crate::common::{Running, Talk, only_message, start};
+use posthaste_server::Stopped;
+use posthaste_server::settings::Acceptance;
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_message_arrives_as_it_was_sent_below_our_trace_fields() {
+    let running = start(|_| {}).await;
+    let mut talk = Talk::hello(running.address).await;
+    assert_eq!(talk.say("MAIL FROM:<alice@a.example>").await, "250 2.1.0 Ok");
+    assert_eq!(talk.say("RCPT TO:<Bob+news@b.example>").await, "250 2.1.5 Ok");
+    assert!(talk.say("DATA").await.starts_with("354 "));
+    talk.send(b"Subject: hello\r\n\r\n..a line with a dot\r\n.\r\n").await;
+    let reply = talk.reply().await;
+    let id = reply.strip_prefix("250 2.0.0 Ok: queued as ").expect(&reply);
+    assert_eq!(
+        only_message(&running.store, "bob@b.example").await,
+        format!(
+            "Return-Path: <alice@a.example>\r\n\
+             Delivered-To: Bob+news@b.example\r\n\
+             Received: from client.example ([127.0.0.1])\r\n\
+             \tby mx.example with ESMTP id {id}\r\n\
+             \tfor <Bob+news@b.example>;\r\n\
+             \tFri, 02 Jan 2026 03:04:05 +0000\r\n\
+             Subject: hello\r\n\r\n.a line with a dot\r\n"
+        )
+    );
+    assert!(talk.say("QUIT").await.starts_with("221 "));
+    assert!(talk.closed().await);
+}
+
+#[tokio::test]
+async fn several_recipients_are_not_told_of_each_other() {
+    let running = start(|_| {}).await;
+    let mut talk = Talk::hello(running.address).await;
+    talk.say("MAIL FROM:<>").await;
+    for name in ["one", "two", "TWO", "three"] {
+        assert_eq!(talk.say(&format!("RCPT TO:<{name}@b.example>")).await, "250 2.1.5 Ok");
+    }
+    talk.say("DATA").await;
+    talk.send(b"x\r\n.\r\n").await;
+    assert!(talk.reply().await.starts_with("250 "));
+    for name in ["one", "two", "three"] {
+        let text = only_message(&running.store, &format!("{name}@b.example")).await;
+        assert!(
+            text.starts_with(&format!("Return-Path: <>\r\nDelivered-To: {name}@b.example\r\n")),
+            "{text}"
+        );
+        assert!(!text.contains("for <"), "{text}");
+        assert_eq!(text.matches("@b.example").count(), 1, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_refused() {
+    let running = start(|settings| {
+        settings.acceptance = Acceptance::Domains {
+            domains: vec![smtp::Domain::parse("b.example").expect("a domain")],
+            postmaster: None,
+        };
+        settings.accounts = vec![store::AccountName::of(&"bob@b.example".parse().expect("an address"))];
+    })
+    .await;
+    let mut talk = Talk::hello(running.address).await;
+    talk.say("MAIL FROM:<alice@a.example>").await;
+    assert!(talk.say("RCPT TO:<eve@elsewhere.example>").await.starts_with("550 5.7.1 "));
+    assert!(talk.say("RCPT TO:<nobody@b.example>").await.starts_with("550 5.1.1 "));
+    assert!(talk.say("RCPT TO:<bob@b.example>").await.starts_with("250 "));
+    assert!(talk.say("RCPT TO:<Postmaster>").await.starts_with("250 "));
+    talk.say("DATA").await;
+    talk.send(b"x\r\n.\r\n").await;
+    assert!(talk.reply().await.starts_with("250 "));
+    only_message(&running.store, "bob@b.example").await;
+    only_message(&running.store, "postmaster@b.example").await;
+}
+
+#[tokio::test]
+async fn connections_are_bounded_in_all_and_by_address() {
+    let Running { address, server, .. } = start(|settings| {
+        settings.limits.connections = 3;
+        settings.limits.connections_per_address = 2;
+        settings.limits.exempt.clear();
+    })
+    .await;
+    let _first = Talk::hello(address).await;
+    let mut second = Talk::hello(address).await;
+    let mut third = Talk::to(address).await;
+    let reply = third.reply().await;
+    assert!(reply.starts_with("421 4.7.0 "), "{reply}");
+    assert!(third.closed().await);
+    assert!(second.say("QUIT").await.starts_with("221 "));
+    assert!(second.closed().await);
+    // The place is free once the server has noticed the end, which it has said by closing.
+    let mut again = Talk::to(address).await;
+    let mut reply = again.reply().await;
+    for _ in 0..1000 {
+        if reply.starts_with("220 ") {
+            break;
+        }
+        again = Talk::to(address).await;
+        reply = again.reply().await;
+    }
+    assert!(reply.starts_with("220 "), "{reply}");
+    drop(server);
+}
+
+#[tokio::test]
+async fn a_stop_lets_a_transaction_finish_and_sends_the_others_away() {
+    let Running { address, server, store, .. } = start(|_| {}).await;
+    let mut idle = Talk::hello(address).await;
+    let mut busy = Talk::hello(address).await;
+    busy.say("MAIL FROM:<alice@a.example>").await;
+    busy.say("RCPT TO:<bob@b.example>").await;
+    busy.say("DATA").await;
+    busy.send(b"first half\r\n").await;
+    let stopping = tokio::spawn(server.stop());
+    let reply = idle.reply().await;
+    assert!(reply.starts_with("421 4.3.2 "), "{reply}");
+    assert!(idle.closed().await);
+    busy.send(b"second half\r\n.\r\n").await;
+    let reply = busy.reply().await;
+    assert!(reply.starts_with("250 2.0.0 "), "{reply}");
+    let reply = busy.reply().await;
+    assert!(reply.starts_with("421 4.3.2 "), "{reply}");
+    assert_eq!(stopping.await.expect("no panic"), Stopped::Clean);
+    assert!(only_message(&store, "bob@b.example").await.ends_with("first half\r\nsecond half\r\n"));
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_ever() {
+    let Running { address, server, .. } = start(|settings| {
+        settings.limits.stop = Duration::from_millis(50);
+    })
+    .await;
+    let mut busy = Talk::hello(address).await;
+    busy.say("MAIL FROM:<alice@a.example>").await;
+    assert_eq!(server.stop().await, Stopped::Cut(1));
+}
+
+#[tokio::test]
+async fn lmtp_answers_for_each_recipient() {
+    let running = start(|settings| settings.listeners[0].protocol = smtp::Protocol::Lmtp).await;
+    let mut talk = Talk::to(running.address).await;
+    assert!(talk.reply().await.starts_with("220 "));
+    assert!(talk.say("LHLO client.example").await.starts_with("250-"));
+    talk.say("MAIL FROM:<alice@a.example>").await;
+    talk.say("RCPT TO:<one@b.example>").await;
+    talk.say("RCPT TO:<two@b.example>").await;
+    talk.say("DATA").await;
+    talk.send(b"x\r\n.\r\n").await;
+    assert!(talk.reply().await.starts_with("250 2.0.0 "));
+    assert!(talk.reply().await.starts_with("250 2.0.0 "));
+    let text = only_message(&running.store, "two@b.example").await;
+    assert!(text.contains(" with LMTP id "), "{text}");
+}
