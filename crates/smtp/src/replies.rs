@@ -46,6 +46,17 @@ pub const BDAT_STARTED: Reply =
 pub const BINARY_NEEDS_BDAT: Reply =
     Reply::new(503, status(5, 1), "Error: BODY=BINARYMIME needs BDAT, not DATA");
 
+/// HELO or EHLO to an LMTP server (RFC 2033 §4.1).
+pub const THIS_IS_LMTP: Reply = Reply::new(500, status(5, 1), "Error: this is LMTP, send LHLO");
+/// LHLO to an SMTP server (RFC 5321 §4.2.4).
+pub const THIS_IS_SMTP: Reply = Reply::new(500, status(5, 1), "Error: this is SMTP, send EHLO or HELO");
+/// A BDAT that was not understood: nobody knows how many octets follow, so the connection closes (RFC 3030 §2).
+pub const LOST_CHUNK: Reply = Reply::new(
+    501,
+    status(5, 4),
+    "Syntax: BDAT size [LAST] (closing: the size of what follows is not known)",
+);
+
 /// A command line with a CR or LF that is not part of CRLF (RFC 5321 §2.3.8).
 pub const BARE_LINE_ENDING: Reply =
     Reply::new(500, status(5, 2), "Error: a command line must end in <CR><LF>, and hold no other CR or LF");

@@ -4,14 +4,16 @@
 //! handed in, [`Step`]s come out, and time is an argument. The server's driver, the command-line client, the tests,
 //! the fuzzers and the simulator all run the same endpoints through this trait.
 //!
-//! The crate also holds the bounded framing that the endpoints build on: lines ([`LineBuffer`]) and dot-stuffed
-//! content ([`dot`]).
+//! The crate also holds the bounded framing that the endpoints build on: lines ([`LineBuffer`]), dot-stuffed
+//! content ([`dot`]) and the check of content for what it must not hold ([`FlawFinder`]).
 
 #![forbid(unsafe_code)]
 
+mod content;
 pub mod dot;
 mod line;
 
+pub use content::{Flaw, FlawFinder};
 pub use line::{Line, LineBuffer};
 
 use bytes::Bytes;

@@ -82,6 +82,11 @@ impl Reply {
         Reply { code: self.code, status: self.status, text: Cow::Owned(text) }
     }
 
+    /// The same code and text without an enhanced status.
+    pub fn without_status(&self) -> Reply {
+        Reply { status: None, ..self.clone() }
+    }
+
     /// The code.
     pub fn code(&self) -> Code {
         self.code

@@ -1,0 +1,228 @@
+//! Commands: whether they fit the moment, and what they do.
+
+use super::content::{Chunk, Data};
+use super::{Abort, Closing, Event, Hello, Mail, Phase, Question, Server, Transaction};
+use crate::{
+    Body, Command, ForwardPath, MailParameters, Protocol, RcptParameters, Recipient, Reply, ReversePath,
+    Verb, replies,
+};
+use bytes::Bytes;
+use std::time::Instant;
+use wire::Line;
+
+impl Server {
+    /// Reads and obeys one command, if there is one.
+    pub(super) fn command(&mut self, now: Instant) -> bool {
+        let Some(line) = self.input.next_line(self.config.command_line_max) else {
+            return self.starve(now);
+        };
+        self.deadline = Some(now + self.config.idle_timeout);
+        let (line, refusal) = match line {
+            Line::TooLong(line) => (line, replies::LINE_TOO_LONG),
+            Line::BareEnding(line) => (line, replies::BARE_LINE_ENDING),
+            Line::Complete(line) => {
+                let result = Command::parse(&line).map_err(|syntax| replies::syntax(&syntax));
+                match result.map(|command| self.obey(command, &line)) {
+                    Ok(Ok(())) => return true,
+                    Ok(Err(refusal)) => (line, refusal),
+                    Err(refusal) => (line, refusal),
+                }
+            }
+        };
+        let is = |verb: Verb| {
+            line.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(verb.as_str().as_bytes()))
+        };
+        if is(Verb::Bdat) {
+            self.lose_chunk(line);
+        } else if is(Verb::Mail) {
+            self.excused = 0;
+            self.refuse_line(line, refusal);
+            self.excuse_group();
+        } else {
+            self.refuse_line(line, refusal);
+        }
+        true
+    }
+
+    /// A BDAT was not understood, so nobody knows how many octets of content follow. To read on would take content for commands.
+    fn lose_chunk(&mut self, line: Bytes) {
+        self.refuse_line(line, replies::LOST_CHUNK);
+        if !matches!(self.phase, Phase::Closed) {
+            self.abort(Abort::Refused(replies::LOST_CHUNK));
+            self.close(Closing::Refused);
+        }
+    }
+
+    /// Does what the command says, or says why not.
+    fn obey(&mut self, command: Command, line: &Bytes) -> Result<(), Reply> {
+        match command {
+            Command::Helo(name) => self.hello(Verb::Helo, name)?,
+            Command::Ehlo(name) => self.hello(Verb::Ehlo, name)?,
+            Command::Lhlo(name) => self.hello(Verb::Lhlo, name)?,
+            Command::Mail(reverse_path, parameters) => self.mail(reverse_path, parameters)?,
+            Command::Rcpt(forward_path, parameters) => self.rcpt(forward_path, parameters)?,
+            Command::Data => {
+                let recipients = self.recipients_for_content(Verb::Data)?;
+                self.say(&replies::START_CONTENT);
+                self.phase = Phase::Data(Box::new(Data::new(recipients)));
+            }
+            Command::Bdat { size, last } => self.bdat(size, last, line),
+            Command::Rset => {
+                self.abort(Abort::Reset);
+                self.say(&replies::OK);
+            }
+            Command::Noop => self.say(&replies::OK),
+            Command::Quit => {
+                self.abort(Abort::Quit);
+                self.say(&replies::BYE);
+                self.close(Closing::Quit);
+            }
+            Command::Vrfy(_) => self.say(&replies::CANNOT_VERIFY),
+            Command::Help(topic) => {
+                let reply = replies::help(topic.as_deref());
+                self.say(&reply);
+            }
+            Command::Expn(_) => return Err(replies::NO_EXPN),
+            Command::StartTls => return Err(replies::NO_STARTTLS),
+            Command::Auth { .. } => return Err(replies::NO_AUTH),
+        }
+        Ok(())
+    }
+
+    fn hello(&mut self, verb: Verb, name: String) -> Result<(), Reply> {
+        match (self.config.protocol, verb) {
+            (Protocol::Lmtp, Verb::Helo | Verb::Ehlo) => return Err(replies::THIS_IS_LMTP),
+            (Protocol::Smtp, Verb::Lhlo) => return Err(replies::THIS_IS_SMTP),
+            _ => {}
+        }
+        let hello = Hello { verb, name };
+        self.ask(Event::Hello(hello.clone()), Question::Hello(Box::new(hello)));
+        Ok(())
+    }
+
+    fn mail(&mut self, reverse_path: ReversePath, parameters: MailParameters) -> Result<(), Reply> {
+        self.need_hello()?;
+        if self.transaction.is_some() {
+            return Err(replies::NESTED_MAIL);
+        }
+        if self.exceeds_limit(parameters.size.unwrap_or(0)) {
+            return Err(replies::MESSAGE_TOO_BIG);
+        }
+        let transaction =
+            Transaction { body: parameters.body, smtputf8: parameters.smtputf8, ..Transaction::default() };
+        let mail = Mail { reverse_path, parameters };
+        self.excused = 0;
+        self.ask(Event::Mail(mail), Question::Mail(Box::new(transaction)));
+        Ok(())
+    }
+
+    fn rcpt(&mut self, forward_path: ForwardPath, parameters: RcptParameters) -> Result<(), Reply> {
+        self.need_hello()?;
+        let transaction = self.transaction.as_deref().ok_or(replies::NEED_MAIL)?;
+        if transaction.chunked {
+            return Err(replies::BDAT_STARTED);
+        }
+        if !forward_path.is_ascii() && !transaction.smtputf8 {
+            return Err(replies::NEED_SMTPUTF8);
+        }
+        if transaction.accepted >= self.config.max_recipients {
+            return Err(replies::TOO_MANY_RECIPIENTS);
+        }
+        let RcptParameters { notify, original } = parameters;
+        self.ask(Event::Rcpt(Recipient { forward_path, notify, original }), Question::Rcpt);
+        Ok(())
+    }
+
+    /// How many recipients the content will be for, if it may come now by `verb`, DATA or BDAT.
+    fn recipients_for_content(&self, verb: Verb) -> Result<usize, Reply> {
+        self.need_hello()?;
+        let transaction = self.transaction.as_deref().ok_or(replies::NEED_MAIL)?;
+        if verb == Verb::Data {
+            if transaction.chunked {
+                return Err(replies::BDAT_STARTED);
+            }
+            if transaction.body == Body::BinaryMime {
+                return Err(replies::BINARY_NEEDS_BDAT);
+            }
+        }
+        match (transaction.accepted, transaction.refused, self.config.protocol) {
+            (0, 0, _) | (0, _, Protocol::Lmtp) => Err(replies::NEED_RCPT),
+            (0, _, Protocol::Smtp) => Err(replies::NO_VALID_RECIPIENTS),
+            (accepted, ..) => Ok(accepted),
+        }
+    }
+
+    /// Begins to read a chunk. Its octets follow whether it may come or not (RFC 3030 §2), so a refusal waits for their end.
+    fn bdat(&mut self, size: u64, last: bool, line: &Bytes) {
+        let mut chunk = Chunk::new(size, last);
+        match self.recipients_for_content(Verb::Bdat) {
+            Err(reply) => chunk.refuse_command(reply, line.clone()),
+            Ok(recipients) => {
+                chunk.recipients = recipients;
+                let received = self.transaction.as_ref().map_or(0, |transaction| transaction.received);
+                if self.exceeds_limit(received.saturating_add(size)) {
+                    chunk.refuse_content(replies::MESSAGE_TOO_BIG);
+                }
+            }
+        }
+        match chunk.refusal() {
+            Some(reply) => {
+                let reply = reply.clone();
+                self.abort(Abort::Refused(reply));
+            }
+            None => {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.chunked = true;
+                }
+            }
+        }
+        self.phase = Phase::Chunk(Box::new(chunk));
+    }
+
+    pub(super) fn exceeds_limit(&self, size: u64) -> bool {
+        self.config.max_message_size > 0 && size > self.config.max_message_size
+    }
+
+    fn need_hello(&self) -> Result<(), Reply> {
+        match (&self.peer, self.config.protocol) {
+            (Some(_), _) => Ok(()),
+            (None, Protocol::Smtp) => Err(replies::HELLO_FIRST),
+            (None, Protocol::Lmtp) => Err(replies::LHLO_FIRST),
+        }
+    }
+
+    fn ask(&mut self, event: Event, question: Question) {
+        self.events.push_back(event);
+        self.phase = Phase::Asked(question);
+    }
+
+    /// Refuses a command, and the peer itself when it makes too many errors.
+    pub(super) fn refuse_line(&mut self, line: Bytes, reply: Reply) {
+        let line = line.slice(..line.len().min(LOGGED_MAX));
+        let reply = if self.is_one_too_many(&reply) { replies::TOO_MANY_ERRORS } else { reply };
+        self.say(&reply);
+        self.events.push_back(Event::Refused { line, reply: reply.clone() });
+        if reply == replies::TOO_MANY_ERRORS {
+            self.abort(Abort::Refused(reply));
+            self.close(Closing::TooManyErrors);
+        }
+    }
+
+    /// Lets the rest of a pipelined group be refused without counting it as errors: the client sent it before it could know.
+    pub(super) fn excuse_group(&mut self) {
+        self.excused = self.config.max_recipients + 2;
+    }
+
+    /// Counts an error. Refusals for a limit are none, nor is what only follows from an earlier refusal in a pipelined group.
+    fn is_one_too_many(&mut self, reply: &Reply) -> bool {
+        match reply.code().number() {
+            503 if self.excused > 0 => self.excused -= 1,
+            500..=504 | 553 | 555 => self.errors += 1,
+            _ => {}
+        }
+        self.errors > self.config.max_errors
+    }
+}
+
+/// How much of a refused line the log is told, in octets.
+const LOGGED_MAX: usize = 512;
