@@ -292,6 +292,8 @@ impl Builder<'_> {
             let Some(open) = self.open.pop() else { return };
             let part = &mut self.parts[open.part];
             part.body = Span::new(part.body.start, end);
+            // a header section without an empty line reaches to the delimiter, and so does what it is in
+            end = part.body.end;
         }
     }
 }
