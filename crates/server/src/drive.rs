@@ -8,6 +8,7 @@ use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
 use wire::{Endpoint, READ_MAX, Step};
@@ -45,7 +46,7 @@ where
     loop {
         match endpoint.step(Instant::now().into_std()) {
             Step::Send(bytes) => {
-                if let Err(error) = stream.write_all(&bytes).await {
+                if let Err(error) = send(stream, &bytes).await {
                     broken.get_or_insert(error);
                     endpoint.receive_end();
                 }
@@ -83,6 +84,17 @@ where
             }
             _ => Err(error),
         }),
+    }
+}
+
+/// How long a peer may take to read what was sent before the connection counts as broken. RFC 5321 §4.5.3.2 gives a whole
+/// block of content three minutes, a reply five.
+const SEND_TIMEOUT: Duration = Duration::from_secs(300);
+
+async fn send<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> io::Result<()> {
+    match tokio::time::timeout(SEND_TIMEOUT, stream.write_all(bytes)).await {
+        Ok(sent) => sent,
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")),
     }
 }
 

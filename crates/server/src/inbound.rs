@@ -6,10 +6,11 @@
 mod transaction;
 
 use crate::drive::Application;
-use crate::limits::Connections;
+use crate::limits::{Bounds, Connections};
 use crate::policy::Verdict;
 use crate::policy::recipient::{self, Known, Rules};
 use crate::session::{SessionId, SessionIds};
+use crate::settings::{Banner, Settings};
 use smtp::server::{Abort, Closing, Config, Event, Hello, Mail, Server};
 use smtp::{Protocol, Recipient, Reply, replies};
 use std::io;
@@ -61,6 +62,40 @@ pub struct Inbound {
 }
 
 impl Context {
+    /// What these settings make of a server over this store.
+    pub fn new(settings: &Settings, store: SharedStore, clock: Clock) -> Context {
+        let limits = &settings.limits;
+        let config = |protocol| {
+            Arc::new(Config {
+                protocol,
+                banner: match settings.banner {
+                    Banner::Plain => None,
+                    Banner::Version => Some(format!("Posthaste {}", env!("CARGO_PKG_VERSION"))),
+                },
+                max_message_size: limits.message_size,
+                max_recipients: limits.recipients,
+                max_errors: limits.errors,
+                idle_timeout: limits.idle,
+                ..Config::new(settings.host_name.as_str())
+            })
+        };
+        let started = clock().0.unsigned_abs() / 1000;
+        Context {
+            store,
+            rules: Rules { acceptance: settings.acceptance.clone(), host_name: settings.host_name.clone() },
+            smtp: config(Protocol::Smtp),
+            lmtp: config(Protocol::Lmtp),
+            clock,
+            connections: Connections::new(Bounds {
+                total: limits.connections,
+                per_address: limits.connections_per_address,
+                exempt: limits.exempt.clone(),
+            }),
+            sessions: SessionIds::starting(started),
+            stop: watch::Sender::new(false),
+        }
+    }
+
     /// Comes when the server is to stop.
     pub(crate) fn stopped(&self) -> impl Future<Output = ()> + use<> {
         let mut stop = self.stop.subscribe();

@@ -2,18 +2,13 @@
 
 use crate::admin::{self, Admin, Status, socket_path};
 use crate::inbound::{Clock, Context};
-use crate::limits::{Bounds, Connections};
 use crate::listen;
-use crate::policy::recipient::Rules;
-use crate::session::SessionIds;
-use crate::settings::{Banner, Settings};
+use crate::settings::Settings;
 use smtp::Protocol;
-use smtp::server::Config;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Origin, SharedStore};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// A running server. Dropped, it ends all sessions at once; [`Server::stop`] lets transactions in flight finish.
@@ -92,7 +87,7 @@ impl Server {
         let path = socket_path(&settings.data);
         let admin = Admin::bind(&path).map_err(|cause| StartError::Admin { path, cause })?;
         declare(settings, &store).await?;
-        let context = Arc::new(context(settings, store, clock));
+        let context = Arc::new(Context::new(settings, store, clock));
         let endpoints: Vec<Endpoints> = listeners.iter().map(|(_, endpoints)| *endpoints).collect();
         let mut tasks = JoinSet::new();
         for (socket, endpoints) in listeners {
@@ -131,39 +126,6 @@ async fn declare(settings: &Settings, store: &SharedStore) -> Result<(), StartEr
         }
     }
     Ok(())
-}
-
-fn context(settings: &Settings, store: SharedStore, clock: Clock) -> Context {
-    let limits = &settings.limits;
-    let config = |protocol| {
-        Arc::new(Config {
-            protocol,
-            banner: match settings.banner {
-                Banner::Plain => None,
-                Banner::Version => Some(format!("Posthaste {}", env!("CARGO_PKG_VERSION"))),
-            },
-            max_message_size: limits.message_size,
-            max_recipients: limits.recipients,
-            max_errors: limits.errors,
-            idle_timeout: limits.idle,
-            ..Config::new(settings.host_name.as_str())
-        })
-    };
-    let started = clock().0.unsigned_abs() / 1000;
-    Context {
-        store,
-        rules: Rules { acceptance: settings.acceptance.clone(), host_name: settings.host_name.clone() },
-        smtp: config(Protocol::Smtp),
-        lmtp: config(Protocol::Lmtp),
-        clock,
-        connections: Connections::new(Bounds {
-            total: limits.connections,
-            per_address: limits.connections_per_address,
-            exempt: limits.exempt.clone(),
-        }),
-        sessions: SessionIds::starting(started),
-        stop: watch::Sender::new(false),
-    }
 }
 
 fn status_source(context: &Arc<Context>, endpoints: &[Endpoints]) -> admin::StatusSource {

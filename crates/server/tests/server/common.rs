@@ -10,18 +10,18 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 /// A running server and the store behind it.
-pub struct Running {
-    pub server: Server,
-    pub store: SharedStore,
-    pub address: SocketAddr,
-    pub data: tempfile::TempDir,
+pub(crate) struct Running {
+    pub(crate) server: Server,
+    pub(crate) store: SharedStore,
+    pub(crate) address: SocketAddr,
+    pub(crate) data: tempfile::TempDir,
 }
 
 /// 2026-01-02 03:04:05 UTC, for ever.
-pub const NOW: Timestamp = Timestamp(1_767_323_045_000);
+pub(crate) const NOW: Timestamp = Timestamp(1_767_323_045_000);
 
 /// Starts a catcher on a free port of loopback, after `change` had its say.
-pub async fn start(change: impl FnOnce(&mut Settings)) -> Running {
+pub(crate) async fn start(change: impl FnOnce(&mut Settings)) -> Running {
     let data = tempfile::tempdir().expect("a directory");
     let catcher = Catcher {
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
@@ -38,27 +38,27 @@ pub async fn start(change: impl FnOnce(&mut Settings)) -> Running {
 }
 
 /// A client.
-pub struct Talk {
+pub(crate) struct Talk {
     stream: BufReader<TcpStream>,
 }
 
 impl Talk {
-    pub async fn to(address: SocketAddr) -> Talk {
+    pub(crate) async fn to(address: SocketAddr) -> Talk {
         Talk { stream: BufReader::new(TcpStream::connect(address).await.expect("a connection")) }
     }
 
     /// Sends a line (CRLF is added) and returns the reply.
-    pub async fn say(&mut self, line: &str) -> String {
+    pub(crate) async fn say(&mut self, line: &str) -> String {
         self.send(format!("{line}\r\n").as_bytes()).await;
         self.reply().await
     }
 
-    pub async fn send(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("the server reads");
     }
 
     /// The next reply, its lines joined by `\n`; empty when the server closed.
-    pub async fn reply(&mut self) -> String {
+    pub(crate) async fn reply(&mut self) -> String {
         let mut lines = Vec::new();
         loop {
             let mut line = String::new();
@@ -72,7 +72,7 @@ impl Talk {
     }
 
     /// Greeting and EHLO.
-    pub async fn hello(address: SocketAddr) -> Talk {
+    pub(crate) async fn hello(address: SocketAddr) -> Talk {
         let mut talk = Talk::to(address).await;
         assert!(talk.reply().await.starts_with("220 "));
         assert!(talk.say("EHLO client.example").await.starts_with("250-"));
@@ -80,7 +80,7 @@ impl Talk {
     }
 
     /// Whether the server closed, and nothing was left to read.
-    pub async fn closed(&mut self) -> bool {
+    pub(crate) async fn closed(&mut self) -> bool {
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest).await.expect("an orderly end");
         rest.is_empty()
@@ -88,7 +88,7 @@ impl Talk {
 }
 
 /// The whole text of the only message in the account's INBOX.
-pub async fn only_message(store: &SharedStore, account: &str) -> String {
+pub(crate) async fn only_message(store: &SharedStore, account: &str) -> String {
     let name = AccountName::of(&account.parse().expect("an address"));
     let inbox = store.mailbox(&name, &MailboxName::inbox()).await.expect("an INBOX");
     let entries = store.entries(inbox.id, store::Uid(0), 10).await.expect("entries");

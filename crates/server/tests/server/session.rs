@@ -20,10 +20,8 @@ async fn a_message_arrives_as_it_was_sent_below_our_trace_fields() {
         format!(
             "Return-Path: <alice@a.example>\r\n\
              Delivered-To: Bob+news@b.example\r\n\
-             Received: from client.example ([127.0.0.1])\r\n\
-             \tby mx.example with ESMTP id {id}\r\n\
-             \tfor <Bob+news@b.example>;\r\n\
-             \tFri, 02 Jan 2026 03:04:05 +0000\r\n\
+             Received: from client.example ([127.0.0.1]) by mx.example with ESMTP\r\n\
+             \tid {id} for <Bob+news@b.example>; Fri, 2 Jan 2026 03:04:05 +0000\r\n\
              Subject: hello\r\n\r\n.a line with a dot\r\n"
         )
     );
@@ -154,5 +152,5 @@ async fn lmtp_answers_for_each_recipient() {
     assert!(talk.reply().await.starts_with("250 2.0.0 "));
     assert!(talk.reply().await.starts_with("250 2.0.0 "));
     let text = only_message(&running.store, "two@b.example").await;
-    assert!(text.contains(" with LMTP id "), "{text}");
+    assert!(text.contains(" with LMTP\r\n\tid "), "{text}");
 }

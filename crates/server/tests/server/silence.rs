@@ -1,0 +1,57 @@
+//! Peers that stop talking or listening, under virtual time.
+
+use crate::common::NOW;
+use posthaste_server::drive::drive;
+use posthaste_server::inbound::{Context, Inbound, Peer};
+use posthaste_server::settings::{Catcher, Settings};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use store::memory::Memory;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// A session on a pipe that holds `room` bytes each way.
+fn session(room: usize) -> (DuplexStream, JoinHandle<std::io::Result<()>>) {
+    let settings =
+        Settings::catcher(Catcher::default(), smtp::Domain::parse("mx.example").expect("a domain"));
+    let context = Arc::new(Context::new(&settings, Arc::new(Memory::new(|| NOW)), Arc::new(|| NOW)));
+    let address = SocketAddr::from(([127, 0, 0, 1], 25));
+    let peer = Peer { address, local: address, protocol: smtp::Protocol::Smtp };
+    let (client, mut stream) = tokio::io::duplex(room);
+    let driven = tokio::spawn(async move {
+        let mut inbound = Inbound::new(context, peer);
+        let mut endpoint = inbound.endpoint();
+        drive(&mut endpoint, &mut stream, &mut inbound).await
+    });
+    (client, driven)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_client_is_told_after_five_minutes() {
+    let (mut client, driven) = session(4096);
+    let start = Instant::now();
+    client.write_all(b"EHLO client.example\r\n").await.expect("room");
+    let mut said = String::new();
+    client.read_to_string(&mut said).await.expect("text");
+    assert!(said.lines().last().is_some_and(|line| line.starts_with("421 4.4.2 ")), "{said}");
+    assert_eq!(start.elapsed().as_secs(), 300);
+    driven.await.expect("no panic").expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_does_not_hold_its_session_for_ever() {
+    let (mut client, driven) = session(64);
+    let writer = tokio::spawn(async move {
+        // More replies than the pipe holds; the server stops reading before it has them all.
+        let result = client.write_all(&b"NOOP\r\n".repeat(100_000)).await;
+        (client, result)
+    });
+    let start = Instant::now();
+    let error = driven.await.expect("no panic").expect_err("a broken connection");
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    assert!(start.elapsed() >= Duration::from_secs(300));
+    let (_client, written) = writer.await.expect("no panic");
+    assert!(written.is_err(), "the server has closed");
+}
