@@ -95,6 +95,17 @@ pub const STORAGE_FULL: Reply =
 pub const STORAGE_FAILED: Reply =
     Reply::new(451, status(3, 0), "Local error, the message was not stored, try again later");
 
+/// In place of the next server's reply: it does not offer SMTPUTF8, and an address or the content needs it (RFC 6531 §3.2; X.6.7).
+pub const PEER_LACKS_SMTPUTF8: Reply =
+    Reply::new(553, status(6, 7), "The receiving server does not offer SMTPUTF8");
+/// In place of the next server's reply: it does not offer 8BITMIME or BINARYMIME, and the content needs it (RFC 6152 §3; X.6.3 conversion required
+/// but not supported).
+pub const PEER_LACKS_BODY: Reply =
+    Reply::new(554, status(6, 3), "The receiving server does not take 8-bit or binary content");
+/// In place of the next server's reply: the connection was lost when the content was sent whole (RFC 1047; X.4.2 bad connection).
+pub const CONNECTION_LOST: Reply =
+    Reply::new(451, status(4, 2), "The connection was lost before the reply, the outcome is unknown");
+
 /// The first reply (RFC 5321 §4.2): `220 host ESMTP banner`.
 pub fn greeting(host_name: &str, protocol_name: &str, banner: Option<&str>) -> Reply {
     let banner = banner.map(|banner| format!(" {banner}")).unwrap_or_default();

@@ -136,7 +136,7 @@ impl Encoder {
 
     /// Adds the dots to the next piece. It is copied only if it needs any.
     ///
-    /// A bare CR or LF is an error, after which the encoder is of no more use.
+    /// A flaw is an error, after which the encoder is of no more use.
     pub fn encode(&mut self, piece: Bytes) -> Result<Bytes, Flaw> {
         // What is written lags behind what is read until a dot must be added.
         let mut out = BytesMut::new();
@@ -157,9 +157,10 @@ impl Encoder {
                     self.at = At::Start;
                 }
                 (At::AfterCr, _) => return Err(Flaw::BareCr),
-                (At::Middle, _) => match memchr::memchr2(b'\r', b'\n', &piece[read..]) {
+                (At::Middle, _) => match memchr::memchr3(b'\r', b'\n', 0, &piece[read..]) {
                     None => read = piece.len(),
                     Some(hit) if piece[read + hit] == b'\n' => return Err(Flaw::BareLf),
+                    Some(hit) if piece[read + hit] == 0 => return Err(Flaw::Nul),
                     Some(hit) => {
                         read += hit + 1;
                         self.at = At::AfterCr;

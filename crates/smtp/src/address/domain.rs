@@ -51,6 +51,16 @@ impl Domain {
     }
 }
 
+impl Domain {
+    /// The same name, written as A-labels when it is not ASCII as written.
+    pub(super) fn to_ascii(&self) -> Domain {
+        if self.written.is_ascii() {
+            return self.clone();
+        }
+        Domain { written: self.ascii().into(), ascii: None }
+    }
+}
+
 /// Checks labels and lengths of a name in ASCII.
 fn check(name: &str) -> Result<(), AddressError> {
     if name.len() > MAX {

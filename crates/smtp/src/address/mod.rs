@@ -161,6 +161,15 @@ impl Mailbox {
         }
     }
 
+    /// The same mailbox in ASCII, its domain as A-labels; `None` when the local part is not ASCII, which nobody may convert (RFC 6531 §3.2).
+    pub fn to_ascii(&self) -> Option<Mailbox> {
+        let host = match &self.host {
+            Host::Domain(domain) => Host::Domain(domain.to_ascii()),
+            Host::Literal(literal) => Host::Literal(literal.clone()),
+        };
+        self.local_part.is_ascii().then(|| Mailbox { local_part: self.local_part.clone(), host })
+    }
+
     /// Whether it is pure ASCII as written, so that it may appear without SMTPUTF8.
     pub fn is_ascii(&self) -> bool {
         self.local_part.is_ascii() && self.host.is_ascii()

@@ -6,8 +6,6 @@
 
 mod parameters;
 mod parse;
-#[cfg(test)]
-mod tests;
 
 pub use parameters::{MailParameters, RcptParameters};
 

@@ -131,6 +131,11 @@ impl Reply {
         }
     }
 
+    /// The text, its lines separated by `\n`.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The lines of text, at least one.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.text.split('\n')

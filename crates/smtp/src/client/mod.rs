@@ -1,0 +1,378 @@
+//! The client's side of an SMTP or LMTP connection: the mirror of [`crate::server`].
+//!
+//! [`Client`] greets, then delivers any number of messages: it is given an envelope, asks for the content when the server wants
+//! it, and reports one reply for each recipient. It sends the whole envelope in one go where PIPELINING is offered, and refuses by
+//! itself what the server could not take.
+//!
+//! The caller normalises content: each line ends in CRLF. Content with a bare CR or LF, or a NUL, is never sent (but as
+//! BODY=BINARYMIME), because a receiver might see in it an end that is none.
+//!
+//! Timeouts are kept by [`wire::Step::Wait`]. While a [`wire::Step::Send`] is being written the endpoint has no say: whoever drives it
+//! bounds that by [`Timeouts::block`].
+
+mod delivery;
+mod endpoint;
+mod output;
+
+use crate::{Envelope, Extensions, Protocol, Reply, ReplyParser, Verb};
+use bytes::Bytes;
+use delivery::Delivery;
+use output::Output;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+use wire::Flaw;
+
+/// What a client is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// SMTP or LMTP.
+    pub protocol: Protocol,
+    /// What it calls itself in EHLO: a domain or an address literal in brackets.
+    pub hello_name: String,
+    /// How long it waits.
+    pub timeouts: Timeouts,
+    /// When content is sent with BDAT.
+    pub chunking: Chunking,
+}
+
+impl Config {
+    /// SMTP, the timeouts of RFC 5321, BDAT only where it must be.
+    pub fn new(hello_name: impl Into<String>) -> Config {
+        Config {
+            protocol: Protocol::Smtp,
+            hello_name: hello_name.into(),
+            timeouts: Timeouts::default(),
+            chunking: Chunking::OnlyForBinary,
+        }
+    }
+}
+
+/// When content is sent with BDAT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Chunking {
+    /// Only for BODY=BINARYMIME, which needs it.
+    #[default]
+    OnlyForBinary,
+    /// Whenever CHUNKING is offered.
+    WhenOffered,
+}
+
+/// How long a client waits (RFC 5321 §4.5.3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the greeting: 5 minutes.
+    pub greeting: Duration,
+    /// For the reply to EHLO, HELO, LHLO and RSET: 5 minutes.
+    pub hello: Duration,
+    /// For the reply to MAIL: 5 minutes.
+    pub mail: Duration,
+    /// For the reply to RCPT: 5 minutes.
+    pub rcpt: Duration,
+    /// For the 354 after DATA: 2 minutes.
+    pub data: Duration,
+    /// For each write of content: 3 minutes.
+    pub block: Duration,
+    /// For the reply to the content: 10 minutes.
+    pub end: Duration,
+    /// For the reply to QUIT; the RFC names none, and nothing depends on it: 5 seconds.
+    pub quit: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        Timeouts {
+            greeting: minutes(5),
+            hello: minutes(5),
+            mail: minutes(5),
+            rcpt: minutes(5),
+            data: minutes(2),
+            block: minutes(3),
+            end: minutes(10),
+            quit: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What the application must know or give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The server has greeted and been greeted: call [`Client::deliver`] or [`Client::quit`].
+    Ready,
+    /// Asks for content: call [`Client::content`] or [`Client::end_of_content`].
+    WantContent,
+    /// The delivery is over: call [`Client::deliver`] or [`Client::quit`].
+    Done(Outcome),
+    /// The connection is over, and with it the delivery in hand.
+    Failed(Failure),
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// One final reply for each recipient of the envelope, in the same order.
+    pub recipients: Vec<Reply>,
+}
+
+/// How far a connection had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Waiting for the greeting.
+    Greeting,
+    /// Waiting for the reply to EHLO, HELO or LHLO.
+    Hello,
+    /// Between deliveries.
+    Ready,
+    /// MAIL and RCPT.
+    Envelope,
+    /// Waiting for the 354.
+    Data,
+    /// Sending content.
+    Content,
+    /// The content is sent whole; waiting for the reply.
+    End,
+    /// After QUIT.
+    Quit,
+}
+
+/// Why a connection failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The server greeted with this instead of 220.
+    #[error("the server greeted with: {0}")]
+    Greeting(Reply),
+    /// The server refused EHLO, HELO or LHLO.
+    #[error("the server refused the hello: {0}")]
+    Hello(Reply),
+    /// The server said 421 while nothing was being delivered.
+    #[error("the server closes: {0}")]
+    ServiceClosing(Reply),
+    /// The server closed the connection.
+    #[error("the server closed the connection ({stage})")]
+    ClosedByPeer {
+        /// When.
+        stage: Stage,
+    },
+    /// No reply came in time.
+    #[error("no reply in time ({stage})")]
+    TimedOut {
+        /// When.
+        stage: Stage,
+    },
+    /// The server did what SMTP does not allow.
+    #[error("protocol error ({stage}): {what}")]
+    Protocol {
+        /// When.
+        stage: Stage,
+        /// What.
+        what: &'static str,
+    },
+    /// The content given has a flaw; the piece that has it was not sent, and the message not ended.
+    #[error("the content has a bare CR or LF, or a NUL")]
+    Content(Flaw),
+    /// [`Client::abandon`] was called.
+    #[error("given up")]
+    Abandoned,
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Stage::Greeting => "waiting for the greeting",
+            Stage::Hello => "waiting for the reply to the hello",
+            Stage::Ready => "between deliveries",
+            Stage::Envelope => "sending the envelope",
+            Stage::Data => "waiting to send the content",
+            Stage::Content => "sending the content",
+            Stage::End => "waiting for the reply to the content",
+            Stage::Quit => "after QUIT",
+        })
+    }
+}
+
+impl Failure {
+    /// Whether a message may have been delivered although no reply says so: the content was sent whole. To try again may deliver it twice, not to
+    /// try again may lose it (RFC 1047).
+    pub fn leaves_outcome_unknown(&self) -> bool {
+        match self {
+            Failure::ClosedByPeer { stage }
+            | Failure::TimedOut { stage }
+            | Failure::Protocol { stage, .. } => *stage == Stage::End,
+            Failure::Greeting(_) | Failure::Hello(_) | Failure::ServiceClosing(_) => false,
+            Failure::Content(_) | Failure::Abandoned => false,
+        }
+    }
+}
+
+/// The endpoint.
+#[derive(Debug)]
+pub struct Client {
+    config: Config,
+    extensions: Extensions,
+    replies: ReplyParser,
+    output: Output,
+    phase: Phase,
+    /// The replies that the server owes, in order.
+    awaited: VecDeque<Awaited>,
+    delivery: Option<Box<Delivery>>,
+    events: VecDeque<Event>,
+    /// When the reply awaited first is late; `None`: to be reckoned anew from now.
+    deadline: Option<Instant>,
+    /// The last transaction was left open.
+    needs_reset: bool,
+    peer_gone: bool,
+}
+
+/// What the endpoint does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Greeting,
+    Hello(Verb),
+    Ready,
+    Envelope,
+    Content(Asked),
+    End,
+    Quit,
+    Closed,
+}
+
+/// Whether the application owes content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Yes,
+    No,
+}
+
+/// What a reply will be about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    Reset,
+    Mail,
+    /// The recipient with this index in the envelope.
+    Rcpt(usize),
+    Data,
+    /// The dot after a 354 that came although no recipient was accepted.
+    LoneDot,
+    Chunk,
+    /// The content, for all accepted recipients.
+    Content,
+    /// The content, for the recipient with this index in the envelope (LMTP).
+    ContentFor(usize),
+}
+
+impl Client {
+    /// A connection that waits for the greeting.
+    pub fn new(config: Config) -> Client {
+        Client {
+            config,
+            extensions: Extensions::default(),
+            replies: ReplyParser::new(),
+            output: Output::default(),
+            phase: Phase::Greeting,
+            awaited: VecDeque::new(),
+            delivery: None,
+            events: VecDeque::new(),
+            deadline: None,
+            needs_reset: false,
+            peer_gone: false,
+        }
+    }
+
+    /// Begins a delivery; only after [`Event::Ready`] or [`Event::Done`], else nothing happens. `size` is the content's size in octets, if known.
+    ///
+    /// More recipients than the server's LIMITS allow get a 452 of our own, to be delivered in another transaction.
+    pub fn deliver(&mut self, envelope: Envelope, size: Option<u64>) {
+        debug_assert!(self.phase == Phase::Ready || self.phase == Phase::Closed, "one delivery at a time");
+        if self.phase == Phase::Ready {
+            self.deadline = None;
+            self.phase = Phase::Envelope;
+            self.delivery = Some(Box::new(Delivery::new(envelope, size, &self.extensions, &self.config)));
+        }
+    }
+
+    /// The next bytes of the content; only after [`Event::WantContent`].
+    pub fn content(&mut self, bytes: Bytes) {
+        if self.takes_content()
+            && !bytes.is_empty()
+            && let Err(flaw) = self.send_content(bytes)
+        {
+            self.output.clear();
+            self.fail(Failure::Content(flaw));
+        }
+    }
+
+    /// The content is whole; only after [`Event::WantContent`]. A last line without CRLF is given one.
+    pub fn end_of_content(&mut self) {
+        if self.takes_content()
+            && let Err(flaw) = self.send_end_of_content()
+        {
+            self.output.clear();
+            self.fail(Failure::Content(flaw));
+        }
+    }
+
+    /// Gives up: the connection closes at once. A message whose content is not whole is not delivered.
+    pub fn abandon(&mut self) {
+        if self.phase != Phase::Closed {
+            self.output.clear();
+            self.fail(Failure::Abandoned);
+        }
+    }
+
+    /// Ends the connection politely; only after [`Event::Ready`] or [`Event::Done`], else nothing happens.
+    pub fn quit(&mut self) {
+        debug_assert!(self.phase == Phase::Ready || self.phase == Phase::Closed, "a delivery is in hand");
+        if self.phase == Phase::Ready {
+            self.output.line(&Verb::Quit);
+            self.deadline = None;
+            self.phase = Phase::Quit;
+        }
+    }
+
+    /// What the server offers; empty before [`Event::Ready`] and after HELO.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// Whether the connection can carry no more deliveries.
+    pub fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// Takes note that the application answered; says whether it was asked.
+    fn takes_content(&mut self) -> bool {
+        let asked = self.phase == Phase::Content(Asked::Yes);
+        debug_assert!(asked || self.phase == Phase::Closed, "content was not asked for");
+        if asked {
+            self.phase = Phase::Content(Asked::No);
+        }
+        asked
+    }
+
+    /// How far the connection has come.
+    fn stage(&self) -> Stage {
+        match self.phase {
+            Phase::Greeting => Stage::Greeting,
+            Phase::Hello(_) => Stage::Hello,
+            Phase::Ready => Stage::Ready,
+            Phase::Envelope => match self.awaited.front() {
+                Some(Awaited::Data | Awaited::LoneDot) => Stage::Data,
+                _ => Stage::Envelope,
+            },
+            Phase::Content(_) => Stage::Content,
+            Phase::End => Stage::End,
+            Phase::Quit | Phase::Closed => Stage::Quit,
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.delivery = None;
+        self.events.push_back(Event::Failed(failure));
+        self.close();
+    }
+
+    fn close(&mut self) {
+        self.phase = Phase::Closed;
+        self.awaited.clear();
+    }
+}
