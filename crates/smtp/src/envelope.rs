@@ -132,11 +132,19 @@ impl OriginalRecipient {
     /// Takes an address and its type (`rfc822`, `utf-8`, …); `None` when the type is not an atom, the address is empty or has characters
     /// that its type cannot carry (only `utf-8` goes beyond ASCII), or both are longer than 500 characters when written.
     pub fn new(address_type: &str, address: &str) -> Option<OriginalRecipient> {
+        let utf8 = address_type.eq_ignore_ascii_case(UTF8);
+        if !utf8 && !address.is_ascii() {
+            return None;
+        }
+        OriginalRecipient::received(address_type, address)
+    }
+
+    /// The same as others send it: RFC 6533 §3 asks for the type `utf-8` beyond ASCII, but Postfix writes `rfc822` there too, and what it
+    /// means is clear.
+    fn received(address_type: &str, address: &str) -> Option<OriginalRecipient> {
         let type_ok =
             !address_type.is_empty() && address_type.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        let utf8 = address_type.eq_ignore_ascii_case(UTF8);
-        let address_ok =
-            !address.is_empty() && address.chars().all(|c| !c.is_control() && (utf8 || c.is_ascii()));
+        let address_ok = !address.is_empty() && !address.chars().any(char::is_control);
         let original =
             OriginalRecipient { address_type: address_type.to_owned(), address: address.to_owned() };
         (type_ok && address_ok && original.to_string().len() <= ORIGINAL_MAX).then_some(original)
@@ -174,7 +182,7 @@ impl FromStr for OriginalRecipient {
         } else {
             xtext::decode(encoded)?
         };
-        OriginalRecipient::new(address_type, &address).ok_or(xtext::Malformed)
+        OriginalRecipient::received(address_type, &address).ok_or(xtext::Malformed)
     }
 }
 

@@ -18,22 +18,23 @@ pub(crate) fn encode(text: &str) -> String {
     out
 }
 
-/// Decodes xtext to printable ASCII.
+/// Decodes xtext. Encoded octets may spell UTF-8: servers older than RFC 6533 send such addresses as type `rfc822`. What is allowed
+/// beyond that is the caller's matter.
 pub(crate) fn decode(text: &str) -> Result<String, Malformed> {
-    let mut out = String::with_capacity(text.len());
+    let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         if c == '+' {
             out.push(hex_pair(rest)?);
             rest = &rest[3..];
         } else if matches!(c, '!'..='~') && c != '=' {
-            out.push(c);
+            out.push(c as u8);
             rest = &rest[1..];
         } else {
             return Err(Malformed);
         }
     }
-    Ok(out)
+    String::from_utf8(out).map_err(|_| Malformed)
 }
 
 /// Encodes as `utf-8-addr-xtext`, which is ASCII and may be sent with or without SMTPUTF8.
@@ -67,7 +68,10 @@ pub(crate) fn decode_utf8(text: &str) -> Result<String, Malformed> {
                 continue;
             }
             '+' => {
-                out.push(hex_pair(rest)?);
+                match hex_pair(rest)? {
+                    byte @ b' '..=b'~' => out.push(char::from(byte)),
+                    _ => return Err(Malformed),
+                }
                 rest = &rest[3..];
                 continue;
             }
@@ -80,17 +84,14 @@ pub(crate) fn decode_utf8(text: &str) -> Result<String, Malformed> {
     Ok(out)
 }
 
-/// Reads `+HH` at the front of `text`. The result is printable ASCII: nothing else is meaningful in an address or identifier.
-fn hex_pair(text: &str) -> Result<char, Malformed> {
+/// Reads `+HH` at the front of `text`.
+fn hex_pair(text: &str) -> Result<u8, Malformed> {
     let digits = text.get(1..3).ok_or(Malformed)?;
     // RFC 3461 §4: the digits are upper case; lower case is understood all the same.
     if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(Malformed);
     }
-    match u8::from_str_radix(digits, 16) {
-        Ok(byte @ b' '..=b'~') => Ok(char::from(byte)),
-        _ => Err(Malformed),
-    }
+    u8::from_str_radix(digits, 16).map_err(|_| Malformed)
 }
 
 fn push_hex(out: &mut String, byte: u8) {
