@@ -21,7 +21,7 @@ finish() {
     fi
     declare -F check_cleanup >/dev/null && check_cleanup
     if [ "$status" != 0 ] || [ "$FAULTS" != 0 ]; then
-        [ ! -s "$WORK/server.log" ] || { echo '  the end of the server'"'"'s log:'; tail -n 20 "$WORK/server.log" | sed 's/^/    /'; }
+        [ ! -s "$WORK/server.log" ] || { echo '  the end of the server'"'"'s log:'; tail -n ${INTEROP_LOG_LINES:-20} "$WORK/server.log" | sed 's/^/    /'; }
         [ "$status" != 0 ] || status=1
     fi
     rm -rf "$WORK"
@@ -101,7 +101,7 @@ expect_match() {
         echo "  ok   $1"
     else
         echo "  FAIL $1: expected a match of $2 in:"
-        head -c 2000 <<<"$3" | sed 's/^/       | /'
+        head -n 20 <<<"$3" | cut -c -200 | sed 's/^/       | /'
         FAULTS=$((FAULTS + 1))
     fi
 }

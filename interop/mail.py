@@ -79,7 +79,7 @@ def main():
     elif question == "count":
         print(len(entries(sys.stdin.read())))
     elif question == "newest":
-        print(max(entry["uid"] for entry in entries(sys.stdin.read())))
+        print(max((entry["uid"] for entry in entries(sys.stdin.read())), default="(none)"))
     elif question == "content":
         sys.stdout.buffer.write(split_trace(sys.stdin.buffer.read())[1])
     elif question == "trace":

@@ -7,15 +7,6 @@ send() { python3 "$INTEROP/clients/session.py" "$PORT" "$@"; }
 for kind in plain 8bit utf8 dots; do python3 "$INTEROP/mail.py" make "$kind" >"$WORK/$kind.eml"; done
 python3 "$INTEROP/mail.py" make big $((50 * 1024 * 1024)) >"$WORK/big.eml"
 
-succeeds 'byte by byte' send bytewise "$WORK/dots.eml" bytewise@example.net
-same_content 'byte by byte' "$WORK/dots.eml" bytewise@example.net
-
-succeeds '50 MiB' send data "$WORK/big.eml" big@example.net
-same_content '50 MiB' "$WORK/big.eml" big@example.net
-
-succeeds '50 MiB by BDAT' send bdat "$WORK/big.eml" bdat@example.net
-same_content '50 MiB by BDAT' "$WORK/big.eml" bdat@example.net
-
 mapfile -t thousand < <(seq -f 'user%g@example.net' 1 1000)
 succeeds '1,000 recipients' send data "$WORK/8bit.eml" "${thousand[@]}"
 expect 'accounts that have exactly one message' 1000 \
@@ -25,6 +16,15 @@ for address in "${thousand[@]}"; do
     content "$address" 1 | cmp -s - "$WORK/8bit.eml" || differing=$((differing + 1))
 done
 expect 'of 1,000 mailboxes, those with other content' 0 "$differing"
+
+succeeds 'byte by byte' send bytewise "$WORK/dots.eml" bytewise@example.net
+same_content 'byte by byte' "$WORK/dots.eml" bytewise@example.net
+
+succeeds '50 MiB' send data "$WORK/big.eml" big@example.net
+same_content '50 MiB' "$WORK/big.eml" big@example.net
+
+succeeds '50 MiB by BDAT' send bdat "$WORK/big.eml" bdat@example.net
+same_content '50 MiB by BDAT' "$WORK/big.eml" bdat@example.net
 
 succeeds '8-bit content, UTF-8 addresses' send utf8 "$WORK/utf8.eml" 'jürgen@bücher.example' 'δοκιμή@παράδειγμα.example'
 same_content 'for jürgen' "$WORK/utf8.eml" 'jürgen@bücher.example'

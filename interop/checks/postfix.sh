@@ -6,6 +6,8 @@ needs postfix postqueue
 start_server
 
 entry=$(free_port)
+# Postfix runs under a user of its own.
+chmod 711 "$WORK"
 check_cleanup() {
     local pid
     pid=$(tr -d ' ' <"$WORK/postfix/spool/pid/master.pid" 2>/dev/null) && kill "$pid" 2>/dev/null || true

@@ -74,7 +74,8 @@ def main():
         else:
             session.send(data)
         print(session.expect("250"), flush=True)
-    session.command("QUIT", "221")
+    if how != "held":
+        session.command("QUIT", "221")
 
 
 if __name__ == "__main__":
