@@ -64,7 +64,7 @@ pub const BARE_LINE_ENDING: Reply =
 pub const LINE_TOO_LONG: Reply = Reply::new(500, status(5, 6), "Error: command line too long");
 /// A non-ASCII address without SMTPUTF8 (RFC 6531 §3.7; X.6.7).
 pub const NEED_SMTPUTF8: Reply =
-    Reply::new(553, status(6, 7), "Error: a non-ASCII address needs the SMTPUTF8 parameter of MAIL");
+    Reply::new(553, status(6, 7), "Error: a non-ASCII address needs the SMTPUTF8 parameter");
 /// Content with a bare CR or LF (RFC 5321 §2.3.8, §4.1.1.4). Taking it would let one message smuggle in another.
 pub const BARE_LINE_ENDING_IN_CONTENT: Reply =
     Reply::new(550, status(6, 11), "Refused: lines must end in <CR><LF>; the content has a bare CR or LF");

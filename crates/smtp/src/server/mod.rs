@@ -281,6 +281,12 @@ impl Server {
         self.peer.as_ref().is_some_and(|hello| hello.verb != Verb::Helo)
     }
 
+    /// How many octets are held: input that was not yet read, and replies that were not yet sent. At [`wire::Step::Wait`] less than a command
+    /// line.
+    pub fn buffered(&self) -> usize {
+        self.input.len() + self.output.len()
+    }
+
     /// How many replies follow the content.
     fn final_replies(&self) -> usize {
         match (self.config.protocol, &self.transaction) {
