@@ -1,9 +1,46 @@
 //! The embedded engine: an append-only log with group commit as the truth, a derived index beside it.
+//!
+//! * The log (`log/NNNNNNNN.seg`) is the truth about everything: messages, deliveries, mailboxes, accounts. One writer takes all that
+//!   waits, writes it at once, syncs once, and then answers everybody: that is the promise behind `250`.
+//! * Content above a threshold has a file of its own (`large/XX/ID`), synced by its connection before the log names it.
+//! * The index (`index.redb`) follows the log and can be thrown away; the queue is kept in memory.
+//!
+//! [`Local`] is the store. The format on disk is described in `docs/store-format.md`.
+//! All file operations go through [`Files`]; the engine's logic has no threads, and runs without any if so told ([`Work`]).
 
 #![forbid(unsafe_code)]
 
+mod batch;
+mod body;
+mod commit;
+mod content;
+mod directory;
 mod disk;
+mod effect;
+mod engine;
+mod error;
 mod file;
+mod index;
+mod indexer;
+mod job;
+mod large;
+mod local;
+mod log;
+mod mailboxes;
+mod open;
+mod prepare;
+mod queue;
+mod record;
+mod recover;
+mod scan;
+mod segments;
+mod spool;
+mod stage;
+mod state;
+mod status;
+mod view;
+mod writer;
 
 pub use disk::Disk;
 pub use file::{File, Files, Lock, Mode};
+pub use local::{Clock, Local, OnDamage, Options, Recovery, Work};

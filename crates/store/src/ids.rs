@@ -37,7 +37,9 @@ pub struct MailboxId(pub u64);
 pub struct Uid(pub u32);
 
 /// A mailbox's incarnation (RFC 9051 §2.3.1.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 #[serde(transparent)]
 pub struct UidValidity(pub u32);
 

@@ -1,0 +1,303 @@
+//! The bodies of the log's records, as postcard structs, and their way from and to the domain's values.
+//!
+//! These types are a format on disk: a change to one needs a new body version of its kind ([`crate::record`]) and a reader for the old
+//! one. Addresses are kept as the text that `smtp` parses and prints, so that the format does not follow that crate's types.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use store::{AccountId, AccountName, Error, Flags, MailboxId, MailboxName, ModSeq, Origin, Result};
+use store::{Timestamp, Uid, UidValidity};
+
+/// The highest numbers given so far: what must never be given again, even when the records that show it are reclaimed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Counters {
+    pub(crate) spool: u64,
+    pub(crate) account: u64,
+    pub(crate) mailbox: u64,
+    pub(crate) validity: UidValidity,
+    pub(crate) modseq: ModSeq,
+}
+
+/// The first record of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Opening {
+    /// Where the records of the segment before this end; 0 when there is none before.
+    pub(crate) previous_end: u64,
+    pub(crate) counters: Counters,
+}
+
+/// The content of a message is in `large/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Large {
+    pub(crate) spool: u64,
+    pub(crate) length: u64,
+    /// CRC32C of the content.
+    pub(crate) crc: u32,
+}
+
+/// A message's acceptance, as its connection knows it. In the record a [`Placed`] follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Accepted {
+    pub(crate) spool: u64,
+    pub(crate) received: Timestamp,
+    /// The length of the content.
+    pub(crate) length: u64,
+    pub(crate) trace: Bytes,
+    pub(crate) envelope: Envelope,
+    pub(crate) deliveries: Vec<Delivery>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Envelope {
+    /// `<mailbox>` or `<>`.
+    pub(crate) reverse_path: String,
+    pub(crate) recipients: Vec<Recipient>,
+    pub(crate) body: Body,
+    pub(crate) smtputf8: bool,
+    pub(crate) ret: Option<Return>,
+    pub(crate) envelope_id: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Recipient {
+    /// `<mailbox>` or `<Postmaster>`.
+    pub(crate) forward_path: String,
+    pub(crate) notify: Option<Notify>,
+    /// Address type and address.
+    pub(crate) original: Option<(String, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Body {
+    SevenBit,
+    EightBitMime,
+    BinaryMime,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Return {
+    Full,
+    Headers,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Notify {
+    Never,
+    On { success: bool, failure: bool, delay: bool },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Delivery {
+    pub(crate) recipient: u32,
+    pub(crate) destination: Destination,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Destination {
+    /// Its account and mailbox are in [`Placed`].
+    Mailbox {
+        trace: Bytes,
+    },
+    Queue {
+        due: Timestamp,
+    },
+}
+
+/// Where the mailbox deliveries of a message went: one for each, in their order.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Placed(pub(crate) Vec<Place>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) mailbox: MailboxId,
+    pub(crate) uid: Uid,
+    pub(crate) modseq: ModSeq,
+}
+
+/// Each entry takes a ModSeq of its own, from the one named on, in the order of the UIDs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum MailboxChange {
+    Flags { mailbox: MailboxId, uids: Vec<Uid>, add: Flags, remove: Flags, modseq: ModSeq },
+    Expunged { mailbox: MailboxId, uids: Vec<Uid>, modseq: ModSeq },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum AccountChange {
+    Created {
+        id: AccountId,
+        name: AccountName,
+        origin: Origin,
+        created: Timestamp,
+    },
+    Raised {
+        id: AccountId,
+        name: AccountName,
+        origin: Origin,
+    },
+    Removed {
+        id: AccountId,
+        name: AccountName,
+    },
+    MailboxCreated {
+        id: MailboxId,
+        account: AccountId,
+        name: MailboxName,
+        validity: UidValidity,
+        modseq: ModSeq,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Settlement {
+    Done {
+        spool: u64,
+        recipient: u32,
+    },
+    /// `attempts` is the new count, so that the record alone says where the delivery stands.
+    Deferred {
+        spool: u64,
+        recipient: u32,
+        due: Timestamp,
+        attempts: u32,
+        reply: String,
+    },
+}
+
+/// The bytes of a body.
+pub(crate) fn encode<T: Serialize>(body: &T) -> Vec<u8> {
+    postcard::to_stdvec(body)
+        .expect("these types have no maps of unknown length and no custom serializers: nothing can fail")
+}
+
+/// Reads a body that is this and nothing more.
+pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((body, [])) => Ok(body),
+        Ok((_, rest)) => {
+            Err(Error::Damaged(format!("{} bytes too many in a {}", rest.len(), std::any::type_name::<T>())))
+        }
+        Err(error) => Err(Error::Damaged(format!("not a {}: {error}", std::any::type_name::<T>()))),
+    }
+}
+
+impl Accepted {
+    /// Reads the two parts of an acceptance's body.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<(Accepted, Placed)> {
+        let (accepted, rest): (Accepted, &[u8]) = postcard::take_from_bytes(bytes)
+            .map_err(|error| Error::Damaged(format!("not the acceptance of a message: {error}")))?;
+        let placed: Placed = decode(rest)?;
+        if placed.0.len() != accepted.own_traces().count() {
+            return Err(Error::Damaged("an acceptance places more or fewer entries than it has".to_owned()));
+        }
+        Ok((accepted, placed))
+    }
+
+    /// What stays of a message about to be accepted, once its accounts and mailboxes are taken out.
+    pub(crate) fn of(spool: u64, length: u64, accepted: &store::Accepted) -> Accepted {
+        let delivery = |delivery: &store::NewDelivery| Delivery {
+            recipient: delivery.recipient,
+            destination: match &delivery.destination {
+                store::Destination::Mailbox { trace, .. } => Destination::Mailbox { trace: trace.clone() },
+                store::Destination::Queue { due } => Destination::Queue { due: *due },
+            },
+        };
+        Accepted {
+            spool,
+            received: accepted.received,
+            length,
+            trace: accepted.trace.clone(),
+            envelope: Envelope::of(&accepted.envelope),
+            deliveries: accepted.deliveries.iter().map(delivery).collect(),
+        }
+    }
+
+    /// The trace fields for each mailbox entry alone, in the order of [`Placed`].
+    pub(crate) fn own_traces(&self) -> impl Iterator<Item = &Bytes> {
+        self.deliveries.iter().filter_map(|delivery| match &delivery.destination {
+            Destination::Mailbox { trace } => Some(trace),
+            Destination::Queue { .. } => None,
+        })
+    }
+}
+
+impl Envelope {
+    fn of(envelope: &smtp::Envelope) -> Envelope {
+        // By name, so that a new field of the envelope cannot be forgotten here.
+        let smtp::Envelope { reverse_path, recipients, body, smtputf8, ret, envelope_id } = envelope;
+        Envelope {
+            reverse_path: reverse_path.to_string(),
+            recipients: recipients.iter().map(Recipient::of).collect(),
+            body: match body {
+                smtp::Body::SevenBit => Body::SevenBit,
+                smtp::Body::EightBitMime => Body::EightBitMime,
+                smtp::Body::BinaryMime => Body::BinaryMime,
+            },
+            smtputf8: *smtputf8,
+            ret: ret.map(|ret| match ret {
+                smtp::Return::Full => Return::Full,
+                smtp::Return::Headers => Return::Headers,
+            }),
+            envelope_id: envelope_id.as_ref().map(|id| id.as_str().to_owned()),
+        }
+    }
+
+    /// The reverse-path alone.
+    pub(crate) fn reverse_path(&self) -> Result<smtp::ReversePath> {
+        self.reverse_path.parse().map_err(|_| unreadable("reverse-path", &self.reverse_path))
+    }
+
+    /// The whole envelope.
+    pub(crate) fn value(&self) -> Result<smtp::Envelope> {
+        let recipients = self.recipients.iter().map(Recipient::value).collect::<Result<_>>()?;
+        let mut envelope = smtp::Envelope::new(self.reverse_path()?, recipients);
+        envelope.body = match self.body {
+            Body::SevenBit => smtp::Body::SevenBit,
+            Body::EightBitMime => smtp::Body::EightBitMime,
+            Body::BinaryMime => smtp::Body::BinaryMime,
+        };
+        envelope.smtputf8 = self.smtputf8;
+        envelope.ret = self.ret.map(|ret| match ret {
+            Return::Full => smtp::Return::Full,
+            Return::Headers => smtp::Return::Headers,
+        });
+        let id = |id: &String| smtp::EnvelopeId::new(id).ok_or_else(|| unreadable("envelope identifier", id));
+        envelope.envelope_id = self.envelope_id.as_ref().map(id).transpose()?;
+        Ok(envelope)
+    }
+}
+
+impl Recipient {
+    fn of(recipient: &smtp::Recipient) -> Recipient {
+        let smtp::Recipient { forward_path, notify, original } = recipient;
+        Recipient {
+            forward_path: forward_path.to_string(),
+            notify: notify.map(|notify| match notify {
+                smtp::Notify::Never => Notify::Never,
+                smtp::Notify::On { success, failure, delay } => Notify::On { success, failure, delay },
+            }),
+            original: original
+                .as_ref()
+                .map(|original| (original.address_type().to_owned(), original.address().to_owned())),
+        }
+    }
+
+    /// The recipient as `smtp` knows it.
+    pub(crate) fn value(&self) -> Result<smtp::Recipient> {
+        let forward_path =
+            self.forward_path.parse().map_err(|_| unreadable("forward-path", &self.forward_path))?;
+        let mut recipient = smtp::Recipient::new(forward_path);
+        recipient.notify = self.notify.map(|notify| match notify {
+            Notify::Never => smtp::Notify::Never,
+            Notify::On { success, failure, delay } => smtp::Notify::On { success, failure, delay },
+        });
+        if let Some((address_type, address)) = &self.original {
+            let original = smtp::OriginalRecipient::new(address_type, address);
+            recipient.original = Some(original.ok_or_else(|| unreadable("original recipient", address))?);
+        }
+        Ok(recipient)
+    }
+}
+
+fn unreadable(what: &str, text: &str) -> Error {
+    Error::Damaged(format!("an envelope's {what} cannot be read: {text:?}"))
+}

@@ -1,0 +1,262 @@
+//! Group commit: many jobs, one batch, one sync.
+//!
+//! Plain and synchronous: [`crate::writer`] runs it on its thread, or on the caller's. Each job is admitted in turn: it gets its numbers
+//! and its records join the batch, or it is refused without a trace. Only when the batch is durable is anybody answered.
+
+use crate::batch::Batch;
+use crate::body::{self, AccountChange, Large, MailboxChange, Opening, Placed};
+use crate::effect::{Arrival, Committed, Content, Effect};
+use crate::job::{Answer, ContentBytes, EntryChange, Job, Message, send};
+use crate::large::Unclaimed;
+use crate::log::Log;
+use crate::record::Kind;
+use crate::state::{Created, State};
+use crate::status::Status;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use store::{Account, Error, Result, SpoolId, Timestamp};
+
+/// The writer: the log, and what it takes to number things.
+#[derive(Debug)]
+pub(crate) struct Committer {
+    log: Log,
+    state: State,
+    status: Arc<Status>,
+}
+
+/// A durable batch on its way to the index.
+#[derive(Debug)]
+pub(crate) struct Delivered {
+    /// Counted from 1.
+    pub(crate) sequence: u64,
+    pub(crate) committed: Committed,
+    /// Who wants to know how many entries an effect (by its place in the list) has found.
+    pub(crate) counts: Vec<(usize, Answer<u64>)>,
+}
+
+/// The batch in hand and who waits for it.
+struct Pending {
+    batch: Batch,
+    waiting: Vec<Waiting>,
+    counts: Vec<(usize, Answer<u64>)>,
+}
+
+/// Somebody to be answered when the batch is durable.
+enum Waiting {
+    /// A message; its large content, if it has one, then belongs to the store.
+    Commit(Answer<SpoolId>, SpoolId, Option<Unclaimed>),
+    Account(Answer<Account>, Account),
+    Done(Answer<()>),
+}
+
+impl Committer {
+    /// A writer that goes on where the log ends.
+    pub(crate) fn new(log: Log, state: State, status: Arc<Status>) -> Committer {
+        Committer { log, state, status }
+    }
+
+    /// Makes these jobs durable, in order, in as few batches as they fit, and answers them. Each durable batch goes to `deliver`.
+    pub(crate) fn commit(&mut self, jobs: impl Into<VecDeque<Job>>, deliver: &mut dyn FnMut(Delivered)) {
+        let mut pending = self.begin();
+        for job in jobs.into() {
+            if let Err(error) = self.status.check_fence() {
+                job.fail(error);
+                continue;
+            }
+            let space = job.space_max() + OPENING_MAX;
+            if !self.log.fits(pending.batch.length() + space) {
+                self.flush(pending, deliver);
+                pending = self.begin();
+            }
+            if !self.log.fits(pending.batch.length() + space) {
+                // When there is no room on the disk, nothing of this job was written.
+                if let Err(error) = self.log.roll(space) {
+                    job.fail(error);
+                    continue;
+                }
+                pending = self.begin();
+            }
+            self.admit(job, &mut pending);
+        }
+        self.flush(pending, deliver);
+    }
+
+    fn begin(&self) -> Pending {
+        let batch = Batch::new(self.log.segment(), self.log.end());
+        Pending { batch, waiting: Vec::new(), counts: Vec::new() }
+    }
+
+    /// Gives a job its numbers and adds its records, or refuses it.
+    fn admit(&mut self, job: Job, pending: &mut Pending) {
+        match job {
+            Job::Commit { message, now, answer } => self.admit_message(*message, now, answer, pending),
+            Job::Entries { change, answer } => match self.entry_change(change) {
+                Ok(change) => {
+                    self.push(pending, Kind::Mailbox, Effect::Mailbox(change));
+                    pending.counts.push((pending.batch.effects() - 1, answer));
+                }
+                Err(error) => send(answer, Err(error)),
+            },
+            Job::Settle { settlement, answer } => {
+                self.push(pending, Kind::Settlement, Effect::Settled(settlement));
+                pending.waiting.push(Waiting::Done(answer));
+            }
+            Job::CreateAccount { name, origin, now, answer } => {
+                let mut created = Created { now, changes: Vec::new() };
+                match self.state.create_account(&name, origin, &mut created) {
+                    Ok(account) => {
+                        self.push_changes(pending, created.changes);
+                        pending.waiting.push(Waiting::Account(answer, account));
+                    }
+                    Err(error) => send(answer, Err(error)),
+                }
+            }
+            Job::RemoveAccount { name, answer } => match self.state.remove_account(&name) {
+                Ok(change) => {
+                    self.push_changes(pending, vec![change]);
+                    pending.waiting.push(Waiting::Done(answer));
+                }
+                Err(error) => send(answer, Err(error)),
+            },
+        }
+    }
+
+    fn admit_message(
+        &mut self,
+        message: Message,
+        now: Timestamp,
+        answer: Answer<SpoolId>,
+        pending: &mut Pending,
+    ) {
+        let mut created = Created { now, changes: Vec::new() };
+        let placed = match self.state.place(&message.deliveries, &mut created) {
+            Ok(placed) => placed,
+            Err(error) => return send(answer, Err(error)),
+        };
+        let spool = message.accepted.spool;
+        self.state.counters.spool = self.state.counters.spool.max(spool);
+        self.push_changes(pending, created.changes);
+        let file = self.push_message(message, &placed, pending);
+        pending.waiting.push(Waiting::Commit(answer, SpoolId(spool), file));
+    }
+
+    /// Adds the records of a message: its content or where that is, then its acceptance.
+    fn push_message(
+        &mut self,
+        message: Message,
+        placed: &Placed,
+        pending: &mut Pending,
+    ) -> Option<Unclaimed> {
+        let Message { content, accepted, encoded, .. } = message;
+        self.open_segment(pending);
+        let batch = &mut pending.batch;
+        let (content, file) = match content {
+            ContentBytes::Here { chunks, body_crc, .. } => {
+                let front = accepted.spool.to_le_bytes();
+                (Content::Log(batch.push_chunks(Kind::Content, &front, chunks, body_crc)), None)
+            }
+            ContentBytes::Large { length, crc, file } => {
+                let large = Large { spool: accepted.spool, length, crc };
+                let record = batch.push(Kind::Large, &body::encode(&large));
+                (Content::Large { record, length, crc }, Some(file))
+            }
+        };
+        let mut body = encoded;
+        body.extend(body::encode(placed));
+        let record = batch.push(Kind::Accepted, &body);
+        batch.mean(Effect::Accepted(Arrival::of(&accepted, placed, record, content)));
+        file
+    }
+
+    fn entry_change(&mut self, change: EntryChange) -> Result<MailboxChange> {
+        Ok(match change {
+            EntryChange::Flags { mailbox, uids, add, remove } => {
+                let modseq = self.state.flags(mailbox, uids.len())?;
+                MailboxChange::Flags { mailbox, uids, add, remove, modseq }
+            }
+            EntryChange::Expunge { mailbox, uids } => {
+                let modseq = self.state.flags(mailbox, uids.len())?;
+                MailboxChange::Expunged { mailbox, uids, modseq }
+            }
+        })
+    }
+
+    fn push_changes(&mut self, pending: &mut Pending, changes: Vec<AccountChange>) {
+        for change in changes {
+            self.push(pending, Kind::Account, Effect::Account(change));
+        }
+    }
+
+    /// Adds the record of an effect that has one of its own.
+    fn push(&mut self, pending: &mut Pending, kind: Kind, effect: Effect) {
+        self.open_segment(pending);
+        let body = match &effect {
+            Effect::Mailbox(change) => body::encode(change),
+            Effect::Account(change) => body::encode(change),
+            Effect::Settled(settlement) => body::encode(settlement),
+            Effect::Opening(opening) => body::encode(opening),
+            Effect::Accepted(_) => unreachable!("a message has two records; push_message writes them"),
+        };
+        pending.batch.push(kind, &body);
+        pending.batch.mean(effect);
+    }
+
+    /// Puts the opening record before the first one of a segment.
+    fn open_segment(&mut self, pending: &mut Pending) {
+        if self.log.is_at_beginning() && pending.batch.is_empty() {
+            let opening = Opening { previous_end: self.log.previous_end(), counters: self.state.counters };
+            pending.batch.push(Kind::Opening, &body::encode(&opening));
+            pending.batch.mean(Effect::Opening(opening));
+        }
+    }
+
+    /// Writes and syncs the batch, answers everybody, hands it on.
+    fn flush(&mut self, pending: Pending, deliver: &mut dyn FnMut(Delivered)) {
+        let Pending { batch, waiting, counts } = pending;
+        if batch.is_empty() {
+            return;
+        }
+        let log = &mut self.log;
+        match batch.finish(|pieces, length| log.append(pieces, length)) {
+            Ok(committed) => {
+                let sequence = self.status.advance();
+                waiting.into_iter().for_each(Waiting::done);
+                deliver(Delivered { sequence, committed, counts });
+            }
+            Err(error) => {
+                tracing::error!(%error, "the log can no longer be written: the store accepts nothing until it is opened anew");
+                self.status.fence(error.to_string());
+                waiting.into_iter().for_each(|waiting| waiting.fail(&error));
+                counts.into_iter().for_each(|(_, answer)| send(answer, Err(error.clone())));
+            }
+        }
+    }
+}
+
+impl Waiting {
+    fn done(self) {
+        match self {
+            Waiting::Commit(answer, id, file) => {
+                file.into_iter().for_each(Unclaimed::keep);
+                send(answer, Ok(id));
+            }
+            Waiting::Account(answer, account) => send(answer, Ok(account)),
+            Waiting::Done(answer) => send(answer, Ok(())),
+        }
+    }
+
+    fn fail(self, error: &Error) {
+        match self {
+            // Nobody knows whether the log names the file now; if it does not, the next opening removes it.
+            Waiting::Commit(answer, _, file) => {
+                file.into_iter().for_each(Unclaimed::keep);
+                send(answer, Err(error.clone()));
+            }
+            Waiting::Account(answer, _) => send(answer, Err(error.clone())),
+            Waiting::Done(answer) => send(answer, Err(error.clone())),
+        }
+    }
+}
+
+/// The most that an opening record takes.
+const OPENING_MAX: u64 = 128;

@@ -1,0 +1,113 @@
+//! Texts being read: trace fields from memory, then the content from the log or from its own file, checked before it is returned.
+
+use crate::body::Accepted;
+use crate::effect;
+use crate::engine::Engine;
+use crate::large::LargeReader;
+use async_trait::async_trait;
+use bytes::{Buf, Bytes};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use store::{Content, Error, Reader, Result, SpoolId};
+
+/// A text being read.
+struct Text {
+    engine: Arc<Engine>,
+    ready: VecDeque<Bytes>,
+    rest: Option<Rest>,
+}
+
+/// What is to be read later.
+enum Rest {
+    Log(effect::Locator, SpoolId),
+    Large(LargeReader),
+}
+
+/// Which trace fields come before the content.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum For {
+    /// The message's alone.
+    Relay,
+    /// Those of a mailbox delivery as well.
+    Entry(u32),
+}
+
+impl Engine {
+    /// The text of a message. Reads its acceptance now, and a small content with it; may block.
+    pub(crate) fn text(self: &Arc<Self>, spool: SpoolId, reader: For) -> Result<Reader> {
+        let message =
+            self.view.read()?.message(spool)?.ok_or_else(|| Error::NoSuchMessage(spool.to_string()))?;
+        let (accepted, _) = Accepted::decode(&self.segments.read(message.record)?)?;
+        let own = match reader {
+            For::Relay => None,
+            For::Entry(delivery) => {
+                Some(accepted.own_traces().nth(delivery as usize).cloned().ok_or_else(|| {
+                    Error::Damaged(format!("message {spool} has no mailbox delivery number {delivery}"))
+                })?)
+            }
+        };
+        let mut ready: VecDeque<Bytes> = own.into_iter().chain([accepted.trace]).collect();
+        let trace: u64 = ready.iter().map(|chunk| chunk.len() as u64).sum();
+        let (length, rest) = match message.content {
+            effect::Content::Log(at) if at.length <= AT_ONCE => {
+                ready.extend(self.content_record(at, spool)?);
+                (accepted.length, None)
+            }
+            effect::Content::Log(at) => (accepted.length, Some(Rest::Log(at, spool))),
+            effect::Content::Large { length, .. } => {
+                (length, Some(Rest::Large(self.large.read(spool, length)?)))
+            }
+        };
+        Ok(Reader { len: trace + length, content: Box::new(Text { engine: self.clone(), ready, rest }) })
+    }
+
+    /// The content in a record of the log, in chunks.
+    fn content_record(&self, at: effect::Locator, spool: SpoolId) -> Result<Vec<Bytes>> {
+        let mut body = self.segments.read(at)?;
+        if body.len() < 8 || body.get_u64_le() != spool.0 {
+            return Err(Error::Damaged(format!("the content of {spool} is that of another message")));
+        }
+        let mut chunks = Vec::new();
+        while !body.is_empty() {
+            chunks.push(body.split_to(body.len().min(CHUNK)));
+        }
+        Ok(chunks)
+    }
+}
+
+#[async_trait]
+impl Content for Text {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            match self.ready.pop_front() {
+                Some(chunk) if chunk.is_empty() => continue,
+                Some(chunk) => return Ok(Some(chunk)),
+                None => {}
+            }
+            let engine = self.engine.clone();
+            match self.rest.take() {
+                None => return Ok(None),
+                Some(Rest::Log(at, spool)) => {
+                    let chunks = self.engine.off_thread(move || engine.content_record(at, spool)).await?;
+                    self.ready.extend(chunks);
+                }
+                Some(Rest::Large(mut file)) => {
+                    let read = self.engine.off_thread(move || {
+                        let block = file.next()?;
+                        Ok(block.map(|block| (block, file)))
+                    });
+                    if let Some((block, file)) = read.await? {
+                        self.ready.push_back(block);
+                        self.rest = Some(Rest::Large(file));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A content up to this long is read along with the acceptance, in one go.
+const AT_ONCE: u32 = 64 * 1024;
+
+/// The largest chunk that a reader returns, but for large content, which comes in its blocks.
+const CHUNK: usize = 256 * 1024;

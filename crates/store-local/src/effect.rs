@@ -1,0 +1,168 @@
+//! What a batch of the log means for the index and the queue.
+//!
+//! The writer makes effects from what it has just committed, recovery makes them from what it reads; [`crate::index`] and
+//! [`crate::queue`] apply both in the same way, so that a rebuilt index equals the old one.
+
+use crate::body::{
+    self, Accepted, AccountChange, Destination, Large, MailboxChange, Opening, Placed, Settlement,
+};
+use crate::record::{BODY_VERSION, Kind};
+use crate::scan::{Batch, Record};
+use serde::{Deserialize, Serialize};
+use store::{Error, MailboxId, ModSeq, Result, Timestamp, Uid};
+
+/// Where a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Locator {
+    pub(crate) segment: u64,
+    pub(crate) offset: u64,
+    /// The length of its body.
+    pub(crate) length: u32,
+}
+
+/// Where a message's content is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Content {
+    /// In a record of the log.
+    Log(Locator),
+    /// In a file of its own.
+    Large {
+        /// The record that says so.
+        record: Locator,
+        /// How long it is, without the file's own header and checksums.
+        length: u64,
+        /// CRC32C of the content.
+        crc: u32,
+    },
+}
+
+/// What one record, or the records of one message, mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Opening(Opening),
+    Accepted(Arrival),
+    Mailbox(MailboxChange),
+    Account(AccountChange),
+    Settled(Settlement),
+}
+
+/// A message that came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    pub(crate) spool: u64,
+    pub(crate) received: Timestamp,
+    /// Where its acceptance is.
+    pub(crate) record: Locator,
+    pub(crate) content: Content,
+    pub(crate) entries: Vec<NewEntry>,
+    /// Recipients with a queue entry, and when it is first due.
+    pub(crate) queued: Vec<(u32, Timestamp)>,
+}
+
+/// A message's entry in a mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NewEntry {
+    pub(crate) mailbox: MailboxId,
+    pub(crate) uid: Uid,
+    pub(crate) modseq: ModSeq,
+    /// Which of the acceptance's mailbox deliveries.
+    pub(crate) delivery: u32,
+    /// Own trace, trace and content.
+    pub(crate) size: u64,
+}
+
+/// A place in the log: the end of a batch. Where that batch began is kept too, so that the place can be checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Position {
+    pub(crate) segment: u64,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+/// A batch that is durable, and what it means.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    pub(crate) position: Position,
+    pub(crate) effects: Vec<Effect>,
+}
+
+impl Arrival {
+    /// The arrival of a message accepted like this, placed there.
+    pub(crate) fn of(accepted: &Accepted, placed: &Placed, record: Locator, content: Content) -> Arrival {
+        let common = accepted.trace.len() as u64 + accepted.length;
+        let entry = |(delivery, (place, trace)): (usize, (&body::Place, &bytes::Bytes))| NewEntry {
+            mailbox: place.mailbox,
+            uid: place.uid,
+            modseq: place.modseq,
+            delivery: delivery as u32,
+            size: common + trace.len() as u64,
+        };
+        let queued = accepted.deliveries.iter().filter_map(|delivery| match delivery.destination {
+            Destination::Queue { due } => Some((delivery.recipient, due)),
+            Destination::Mailbox { .. } => None,
+        });
+        Arrival {
+            spool: accepted.spool,
+            received: accepted.received,
+            record,
+            content,
+            entries: placed.0.iter().zip(accepted.own_traces()).enumerate().map(entry).collect(),
+            queued: queued.collect(),
+        }
+    }
+}
+
+impl Committed {
+    /// Understands a batch that was read. The error says which record it could not.
+    pub(crate) fn read(segment: u64, batch: &Batch) -> Result<Committed> {
+        let mut effects = Vec::new();
+        let mut content = None;
+        for record in &batch.records {
+            let read = effect(segment, record, &mut content);
+            let read = read.map_err(|error| {
+                Error::Damaged(format!("record at {} of segment {segment:08}: {error}", record.offset))
+            })?;
+            effects.extend(read);
+        }
+        Ok(Committed { position: Position { segment, start: batch.start, end: batch.end }, effects })
+    }
+}
+
+/// What one record means; that of a content is part of the acceptance that follows it.
+fn effect(segment: u64, record: &Record, content: &mut Option<Content>) -> Result<Option<Effect>> {
+    let header = &record.header;
+    let at = Locator { segment, offset: record.offset, length: header.length };
+    if header.version != BODY_VERSION {
+        let version = header.version;
+        return Err(Error::Damaged(format!(
+            "its format is version {version}, which this program does not know"
+        )));
+    }
+    if header.kind == Kind::Content {
+        *content = Some(Content::Log(at));
+        return Ok(None);
+    }
+    let body =
+        record.body.as_ref().ok_or_else(|| Error::Damaged("its checksum does not match".to_owned()))?;
+    Ok(match header.kind {
+        Kind::Content => None,
+        Kind::Large => {
+            let Large { length, crc, .. } = body::decode(body)?;
+            *content = Some(Content::Large { record: at, length, crc });
+            None
+        }
+        Kind::Accepted => {
+            let (accepted, placed) = Accepted::decode(body)?;
+            let content =
+                content.take().ok_or_else(|| Error::Damaged("a message without content".to_owned()))?;
+            Some(Effect::Accepted(Arrival::of(&accepted, &placed, at, content)))
+        }
+        Kind::Opening => Some(Effect::Opening(body::decode(body)?)),
+        Kind::Mailbox => Some(Effect::Mailbox(body::decode(body)?)),
+        Kind::Account => Some(Effect::Account(body::decode(body)?)),
+        Kind::Settlement => Some(Effect::Settled(body::decode(body)?)),
+        Kind::Moved => {
+            return Err(Error::Damaged("a moved record, which this program does not know".to_owned()));
+        }
+    })
+}

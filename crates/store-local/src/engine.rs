@@ -1,0 +1,105 @@
+//! The parts of an open store, and what all the traits' methods need of them.
+
+use crate::Clock;
+use crate::Work;
+use crate::file::Lock;
+use crate::large::{LargeFiles, Unfinished};
+use crate::segments::Segments;
+use crate::status::Status;
+use crate::view::View;
+use crate::writer::Writer;
+use std::sync::{Arc, Mutex};
+use store::{Error, Result, SpoolId, SpoolIds, Timestamp};
+use tokio::sync::{Semaphore, oneshot};
+
+/// An open store.
+pub(crate) struct Engine {
+    pub(crate) segments: Arc<Segments>,
+    pub(crate) large: Arc<LargeFiles>,
+    pub(crate) view: Arc<View>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) writer: Writer,
+    pub(crate) clock: Clock,
+    pub(crate) work: Work,
+    /// Content longer than this gets a file of its own.
+    pub(crate) large_from: usize,
+    pub(crate) ids: Mutex<SpoolIds>,
+    pub(crate) large_writes: Semaphore,
+    /// Held until the store is closed.
+    pub(crate) lock: Mutex<Option<Box<dyn Lock>>>,
+}
+
+impl Engine {
+    /// What time it is.
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// The next message's id.
+    pub(crate) fn next_id(&self) -> SpoolId {
+        self.ids.lock().expect("no holder of this lock panics").next(self.now())
+    }
+
+    /// Waits until everything that was acknowledged before can be read.
+    pub(crate) async fn catch_up(&self) -> Result<()> {
+        self.status.check_open()?;
+        self.view.reach(self.status.durable()).await
+    }
+
+    /// Runs what may block, such as reading from a disk, where it cannot hold up other connections.
+    pub(crate) async fn off_thread<T: Send + 'static>(
+        &self,
+        act: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        if self.work == Work::Caller {
+            return act();
+        }
+        let result = tokio::task::spawn_blocking(act).await;
+        result.unwrap_or_else(|error| Err(Error::Io { what: "working".to_owned(), cause: error.to_string() }))
+    }
+
+    /// Waits for the changes of others, then reads.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        act: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.catch_up().await?;
+        self.off_thread(act).await
+    }
+
+    /// Writes large content. Only a few do so at the same time: a disk gains nothing from more, and each takes a thread.
+    pub(crate) async fn write_large<T: Send + 'static>(
+        &self,
+        act: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let permit = self.large_writes.acquire().await.map_err(|_| Error::Closed)?;
+        let result = self.off_thread(act).await;
+        drop(permit);
+        result
+    }
+
+    /// Gives up large content that was being received; removing a long file can take a while.
+    pub(crate) fn drop_large(&self, large: Unfinished) {
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if self.work == Work::Threads => drop(runtime.spawn_blocking(move || drop(large))),
+            _ => drop(large),
+        }
+    }
+
+    /// The writer's answer.
+    pub(crate) async fn answer<T>(&self, answered: oneshot::Receiver<Result<T>>) -> Result<T> {
+        let stopped = || self.status.check().err().unwrap_or(Error::Closed);
+        answered.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Closes everything. What was handed in is finished first.
+    pub(crate) fn close(&self) -> Result<()> {
+        self.status.close();
+        let closed = self.writer.close();
+        drop(self.lock.lock().expect("no holder of this lock panics").take());
+        closed
+    }
+}
+
+/// How many connections write large content at the same time.
+pub(crate) const LARGE_WRITES: usize = 16;

@@ -1,0 +1,123 @@
+//! The index: a redb file derived from the log, so that reads need not search it. It can be thrown away at any time.
+//!
+//! Batches are applied in the order of the log, many in one transaction that is not synced; a checkpoint syncs now and then. Each
+//! transaction also writes the log position that it reaches, so that after a crash the log is applied from there on.
+
+mod apply;
+mod backend;
+mod overlay;
+mod read;
+mod rows;
+
+pub(crate) use apply::Applied;
+pub(crate) use read::Snapshot;
+
+use crate::body::{self, Counters};
+use crate::error::{index_error, io_error};
+use crate::file::{Files, Mode};
+use backend::Backend;
+use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
+use rows::{ACCOUNTS, CHANGES, ENTRIES, MAILBOXES, MESSAGES, META, NAMES, QUEUE, SEGMENTS};
+use std::io;
+use std::path::Path;
+use store::Result;
+
+/// The index.
+#[derive(Debug)]
+pub(crate) struct Index {
+    database: Database,
+}
+
+/// Whether a transaction is synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sync {
+    Later,
+    Now,
+}
+
+impl Index {
+    /// Opens an index that is there; the inner error says why it cannot be used.
+    pub(crate) fn open(
+        files: &dyn Files,
+        path: &Path,
+        cache: usize,
+    ) -> Result<std::result::Result<Index, String>> {
+        let file = match files.open(path, Mode::Write) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Err("there is none".to_owned()));
+            }
+            Err(error) => return Err(io_error("opening", path, error)),
+        };
+        let opened = redb::Builder::new().set_cache_size(cache).create_with_backend(Backend(file));
+        let index = match opened {
+            Ok(database) => Index { database },
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        Ok(match index.format() {
+            Ok(Some(FORMAT)) => Ok(index),
+            Ok(Some(format)) => Err(format!("its format is version {format}, this program's is {FORMAT}")),
+            Ok(None) => Err("it has no format version".to_owned()),
+            Err(error) => Err(error.to_string()),
+        })
+    }
+
+    /// Makes an empty index in place of any that is there.
+    pub(crate) fn create(files: &dyn Files, path: &Path, cache: usize) -> Result<Index> {
+        match files.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(io_error("removing", path, error));
+            }
+            _ => {}
+        }
+        let file = files.open(path, Mode::Create).map_err(|error| io_error("creating", path, error))?;
+        let database = redb::Builder::new().set_cache_size(cache).create_with_backend(Backend(file));
+        let index = Index { database: database.map_err(index_error)? };
+        let transaction = index.begin(Sync::Now)?;
+        for table in [MAILBOXES, ENTRIES, CHANGES, MESSAGES, QUEUE, SEGMENTS] {
+            transaction.open_table(table).map_err(index_error)?;
+        }
+        transaction.open_table(ACCOUNTS).map_err(index_error)?;
+        transaction.open_table(NAMES).map_err(index_error)?;
+        put_meta(&transaction, "format", &FORMAT)?;
+        put_meta(&transaction, "counters", &Counters::default())?;
+        transaction.commit().map_err(index_error)?;
+        Ok(index)
+    }
+
+    /// A consistent view of everything.
+    pub(crate) fn read(&self) -> Result<Snapshot> {
+        Ok(Snapshot::new(self.database.begin_read().map_err(index_error)?))
+    }
+
+    /// Makes everything applied so far durable.
+    pub(crate) fn checkpoint(&self) -> Result<()> {
+        self.begin(Sync::Now)?.commit().map_err(index_error)
+    }
+
+    fn begin(&self, sync: Sync) -> Result<WriteTransaction> {
+        let mut transaction = self.database.begin_write().map_err(index_error)?;
+        match sync {
+            // So that redb need not check the whole file after a crash.
+            Sync::Now => transaction.set_quick_repair(true),
+            Sync::Later => transaction.set_durability(Durability::None).map_err(index_error)?,
+        }
+        Ok(transaction)
+    }
+
+    fn format(&self) -> Result<Option<u32>> {
+        let transaction = self.database.begin_read().map_err(index_error)?;
+        let meta = transaction.open_table(META).map_err(index_error)?;
+        let format = meta.get("format").map_err(index_error)?;
+        format.map(|bytes| body::decode(bytes.value())).transpose()
+    }
+}
+
+fn put_meta<T: serde::Serialize>(transaction: &WriteTransaction, name: &str, value: &T) -> Result<()> {
+    let mut meta = transaction.open_table(META).map_err(index_error)?;
+    meta.insert(name, body::encode(value).as_slice()).map_err(index_error)?;
+    Ok(())
+}
+
+/// The version of the index's format. Another one is thrown away and made anew.
+const FORMAT: u32 = 1;

@@ -1,0 +1,314 @@
+//! Applying batches of the log.
+//!
+//! The result depends on the log alone, never on when it is applied or in how many transactions: so an index that is rebuilt
+//! equals the one that was lost. What a change names but is not there (any more) is passed over; that is how two changes that
+//! crossed each other on their way to the log are settled.
+
+use super::overlay::Overlay;
+use super::rows::{
+    ACCOUNTS, CHANGES, ChangeRow, ENTRIES, EntryRow, MAILBOXES, MESSAGES, MailboxRow, MessageRow, NAMES,
+    QUEUE, QueueRow, SEGMENTS, SegmentRow,
+};
+use super::{Index, Sync, put_meta};
+use crate::body::{self, AccountChange, Counters, MailboxChange, Settlement};
+use crate::effect::{Arrival, Committed, Content, Effect, Locator};
+use crate::error::index_error;
+use crate::record;
+use redb::{ReadableTable, Table, WriteTransaction};
+use store::{Account, AccountId, AccountName, Flags, MailboxId, ModSeq, Result, Uid, UidValidity};
+
+/// What came of applying batches.
+#[derive(Debug, Default)]
+pub(crate) struct Applied {
+    /// For each effect, in order: how many entries it found.
+    pub(crate) counts: Vec<u64>,
+    /// Messages with large content that nothing names any more.
+    pub(crate) gone: Vec<u64>,
+    /// The latest change of a mailbox, if there was one.
+    pub(crate) modseq: Option<ModSeq>,
+}
+
+/// One transaction's work.
+struct Work<'t> {
+    accounts: Table<'t, &'static str, &'static [u8]>,
+    names: Table<'t, (u64, &'static str), u64>,
+    mailboxes: Overlay<'t, MailboxRow>,
+    entries: Overlay<'t, EntryRow>,
+    changes: Overlay<'t, ChangeRow>,
+    messages: Overlay<'t, MessageRow>,
+    queue: Overlay<'t, QueueRow>,
+    segments: Overlay<'t, SegmentRow>,
+    counters: Counters,
+    applied: Applied,
+}
+
+impl Index {
+    /// Applies batches in one transaction, which is not synced.
+    pub(crate) fn apply<'b>(&self, batches: impl IntoIterator<Item = &'b Committed>) -> Result<Applied> {
+        let counters = self.read()?.counters()?;
+        let transaction = self.begin(Sync::Later)?;
+        let mut work = Work::new(&transaction, counters)?;
+        let mut position = None;
+        for batch in batches {
+            for effect in &batch.effects {
+                let count = work.effect(effect)?;
+                work.applied.counts.push(count);
+            }
+            let length = batch.position.end - batch.position.start;
+            work.segment(batch.position.segment, |row| row.used += length)?;
+            position = Some(batch.position);
+        }
+        let (counters, applied) = work.write()?;
+        put_meta(&transaction, "counters", &counters)?;
+        if let Some(position) = position {
+            put_meta(&transaction, "position", &position)?;
+        }
+        transaction.commit().map_err(index_error)?;
+        Ok(applied)
+    }
+}
+
+impl<'t> Work<'t> {
+    fn new(transaction: &'t WriteTransaction, counters: Counters) -> Result<Work<'t>> {
+        Ok(Work {
+            accounts: transaction.open_table(ACCOUNTS).map_err(index_error)?,
+            names: transaction.open_table(NAMES).map_err(index_error)?,
+            mailboxes: Overlay::new(transaction, MAILBOXES)?,
+            entries: Overlay::new(transaction, ENTRIES)?,
+            changes: Overlay::new(transaction, CHANGES)?,
+            messages: Overlay::new(transaction, MESSAGES)?,
+            queue: Overlay::new(transaction, QUEUE)?,
+            segments: Overlay::new(transaction, SEGMENTS)?,
+            counters,
+            applied: Applied::default(),
+        })
+    }
+
+    fn write(self) -> Result<(Counters, Applied)> {
+        self.mailboxes.write()?;
+        self.entries.write()?;
+        self.changes.write()?;
+        self.messages.write()?;
+        self.queue.write()?;
+        self.segments.write()?;
+        Ok((self.counters, self.applied))
+    }
+
+    /// Applies one effect; returns how many entries it found.
+    fn effect(&mut self, effect: &Effect) -> Result<u64> {
+        match effect {
+            Effect::Opening(opening) => self.counters.see(&opening.counters),
+            Effect::Accepted(arrival) => self.arrival(arrival)?,
+            Effect::Account(change) => self.account(change)?,
+            Effect::Settled(settlement) => self.settlement(settlement)?,
+            Effect::Mailbox(change) => {
+                self.counters.see_mailbox_change(change);
+                return match change {
+                    MailboxChange::Flags { mailbox, uids, add, remove, modseq } => {
+                        self.flags((*mailbox, uids, *modseq), *add, *remove)
+                    }
+                    MailboxChange::Expunged { mailbox, uids, modseq } => {
+                        self.expunged((*mailbox, uids, *modseq))
+                    }
+                };
+            }
+        }
+        Ok(0)
+    }
+
+    fn arrival(&mut self, arrival: &Arrival) -> Result<()> {
+        let spool = arrival.spool;
+        self.counters.spool = self.counters.spool.max(spool);
+        let mut references = 0;
+        for entry in &arrival.entries {
+            self.counters.modseq = self.counters.modseq.max(entry.modseq);
+            let Some(mailbox) = self.mailboxes.row((entry.mailbox.0, 0))? else { continue };
+            mailbox.last = mailbox.last.max(entry.uid);
+            mailbox.messages += 1;
+            mailbox.unseen += 1;
+            mailbox.bytes += entry.size;
+            mailbox.highest = entry.modseq;
+            let row = EntryRow {
+                modseq: entry.modseq,
+                flags: Flags::default(),
+                received: arrival.received,
+                size: entry.size,
+                spool,
+                delivery: entry.delivery,
+            };
+            self.entries.put((entry.mailbox.0, u64::from(entry.uid.0)), row);
+            self.change(entry.mailbox, entry.modseq, ChangeRow { uid: entry.uid, expunged: false });
+            references += 1;
+        }
+        for &(recipient, due) in &arrival.queued {
+            let row = QueueRow { due, attempts: 0, last_reply: None };
+            self.queue.put((spool, u64::from(recipient)), row);
+            references += 1;
+        }
+        let Arrival { received, record, content, .. } = *arrival;
+        self.messages.put((spool, 0), MessageRow { received, record, content, references });
+        Ok(())
+    }
+
+    fn flags(
+        &mut self,
+        (mailbox, uids, first): (MailboxId, &[Uid], ModSeq),
+        add: Flags,
+        remove: Flags,
+    ) -> Result<u64> {
+        let mut found = 0;
+        for (uid, modseq) in uids.iter().zip(first.0..) {
+            let Some(entry) = self.entries.row((mailbox.0, u64::from(uid.0)))? else { continue };
+            found += 1;
+            let flags = entry.flags.with(add).without(remove);
+            if flags == entry.flags {
+                continue;
+            }
+            let (before, old) = (entry.flags, entry.modseq);
+            entry.flags = flags;
+            entry.modseq = ModSeq(modseq);
+            self.changes.remove((mailbox.0, old.0));
+            self.change(mailbox, ModSeq(modseq), ChangeRow { uid: *uid, expunged: false });
+            if let Some(row) = self.mailboxes.row((mailbox.0, 0))? {
+                row.highest = ModSeq(modseq);
+                row.unseen += u64::from(before.contains(Flags::SEEN));
+                row.unseen -= u64::from(flags.contains(Flags::SEEN));
+            }
+        }
+        Ok(found)
+    }
+
+    fn expunged(&mut self, (mailbox, uids, first): (MailboxId, &[Uid], ModSeq)) -> Result<u64> {
+        let mut found = 0;
+        for (uid, modseq) in uids.iter().zip(first.0..) {
+            let Some(entry) = self.entries.take((mailbox.0, u64::from(uid.0)))? else { continue };
+            found += 1;
+            self.changes.remove((mailbox.0, entry.modseq.0));
+            self.change(mailbox, ModSeq(modseq), ChangeRow { uid: *uid, expunged: true });
+            if let Some(row) = self.mailboxes.row((mailbox.0, 0))? {
+                row.highest = ModSeq(modseq);
+                row.messages -= 1;
+                row.unseen -= u64::from(!entry.flags.contains(Flags::SEEN));
+                row.bytes -= entry.size;
+            }
+            self.release(entry.spool)?;
+        }
+        Ok(found)
+    }
+
+    fn settlement(&mut self, settlement: &Settlement) -> Result<()> {
+        match settlement {
+            Settlement::Done { spool, recipient } => {
+                if self.queue.take((*spool, u64::from(*recipient)))?.is_some() {
+                    self.release(*spool)?;
+                }
+            }
+            Settlement::Deferred { spool, recipient, due, attempts, reply } => {
+                if let Some(row) = self.queue.row((*spool, u64::from(*recipient)))? {
+                    *row = QueueRow { due: *due, attempts: *attempts, last_reply: Some(reply.clone()) };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn account(&mut self, change: &AccountChange) -> Result<()> {
+        self.counters.see_account_change(change);
+        match change {
+            AccountChange::Created { id, name, origin, created } => {
+                self.put_account(&Account { id: *id, name: name.clone(), origin: *origin, created: *created })
+            }
+            AccountChange::Raised { name, origin, .. } => {
+                let row = self.accounts.get(name.as_str()).map_err(index_error)?;
+                let row = row.map(|bytes| body::decode::<Account>(bytes.value())).transpose()?;
+                row.map_or(Ok(()), |row| self.put_account(&Account { origin: *origin, ..row }))
+            }
+            AccountChange::Removed { id, name } => self.remove_account(*id, name),
+            AccountChange::MailboxCreated { id, account, name, validity, modseq } => {
+                self.names.insert((account.0, name.as_str()), id.0).map_err(index_error)?;
+                let empty = empty_mailbox(*account, name, *validity, *modseq);
+                self.mailboxes.put((id.0, 0), empty);
+                self.applied.modseq = Some(*modseq);
+                Ok(())
+            }
+        }
+    }
+
+    fn put_account(&mut self, row: &Account) -> Result<()> {
+        self.accounts.insert(row.name.as_str(), body::encode(row).as_slice()).map_err(index_error)?;
+        Ok(())
+    }
+
+    fn remove_account(&mut self, account: AccountId, name: &AccountName) -> Result<()> {
+        self.accounts.remove(name.as_str()).map_err(index_error)?;
+        let range = (account.0, "")..(account.0 + 1, "");
+        let mut mailboxes = Vec::new();
+        for row in self.names.extract_from_if(range, |_, _| true).map_err(index_error)? {
+            mailboxes.push(row.map_err(index_error)?.1.value());
+        }
+        for mailbox in mailboxes {
+            self.mailboxes.remove((mailbox, 0));
+            self.changes.take_all(mailbox)?;
+            for entry in self.entries.take_all(mailbox)? {
+                self.release(entry.spool)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, mailbox: MailboxId, modseq: ModSeq, row: ChangeRow) {
+        self.changes.put((mailbox.0, modseq.0), row);
+        self.applied.modseq = self.applied.modseq.max(Some(modseq));
+    }
+
+    /// Takes away one reference to a message; with the last one its records are dead.
+    fn release(&mut self, spool: u64) -> Result<()> {
+        let Some(message) = self.messages.row((spool, 0))? else { return Ok(()) };
+        message.references -= 1;
+        if message.references > 0 {
+            return Ok(());
+        }
+        let MessageRow { record, content, .. } = *message;
+        self.messages.remove((spool, 0));
+        let content = match content {
+            Content::Log(at) => at,
+            Content::Large { record, .. } => {
+                self.applied.gone.push(spool);
+                record
+            }
+        };
+        for Locator { segment, length, .. } in [record, content] {
+            self.segment(segment, |row| row.dead += record::space(length))?;
+        }
+        Ok(())
+    }
+
+    fn segment(&mut self, segment: u64, change: impl FnOnce(&mut SegmentRow)) -> Result<()> {
+        if let Some(row) = self.segments.row((segment, 0))? {
+            change(row);
+            return Ok(());
+        }
+        let mut row = SegmentRow::default();
+        change(&mut row);
+        self.segments.put((segment, 0), row);
+        Ok(())
+    }
+}
+
+fn empty_mailbox(
+    account: AccountId,
+    name: &store::MailboxName,
+    validity: UidValidity,
+    highest: ModSeq,
+) -> MailboxRow {
+    MailboxRow {
+        account,
+        name: name.clone(),
+        validity,
+        last: Uid(0),
+        messages: 0,
+        unseen: 0,
+        bytes: 0,
+        highest,
+    }
+}

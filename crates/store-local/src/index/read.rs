@@ -1,0 +1,214 @@
+//! Reading the index.
+
+use super::rows::{
+    ACCOUNTS, CHANGES, ChangeRow, Definition, ENTRIES, EntryRow, MAILBOXES, MESSAGES, META, MailboxRow,
+    MessageRow, NAMES, QUEUE, QueueRow,
+};
+use crate::body::{self, Counters};
+use crate::effect::Position;
+use crate::error::index_error;
+use redb::{ReadTransaction, ReadableTable};
+use serde::de::DeserializeOwned;
+use store::{
+    Account, AccountId, AccountName, Change, ChangeKind, DeliveryId, Entry, Error, MailboxId, MailboxName,
+    MailboxStatus, ModSeq, Result, SpoolId, Uid,
+};
+
+/// The index at one moment.
+pub(crate) struct Snapshot {
+    transaction: ReadTransaction,
+}
+
+impl Snapshot {
+    pub(super) fn new(transaction: ReadTransaction) -> Snapshot {
+        Snapshot { transaction }
+    }
+
+    /// How far the log was applied; `None` when nothing was.
+    pub(crate) fn position(&self) -> Result<Option<Position>> {
+        self.meta("position")
+    }
+
+    /// The highest numbers given so far.
+    pub(crate) fn counters(&self) -> Result<Counters> {
+        Ok(self.meta("counters")?.unwrap_or_default())
+    }
+
+    /// One account.
+    pub(crate) fn account(&self, name: &AccountName) -> Result<Option<Account>> {
+        let accounts = self.transaction.open_table(ACCOUNTS).map_err(index_error)?;
+        let row = accounts.get(name.as_str()).map_err(index_error)?;
+        row.map(|bytes| body::decode(bytes.value())).transpose()
+    }
+
+    /// All accounts, by name.
+    pub(crate) fn accounts(&self) -> Result<Vec<Account>> {
+        let accounts = self.transaction.open_table(ACCOUNTS).map_err(index_error)?;
+        let rows = accounts.iter().map_err(index_error)?;
+        rows.map(|row| body::decode(row.map_err(index_error)?.1.value())).collect()
+    }
+
+    /// The mailboxes of an account, by name.
+    pub(crate) fn mailboxes(&self, account: AccountId) -> Result<Vec<MailboxStatus>> {
+        let names = self.transaction.open_table(NAMES).map_err(index_error)?;
+        let range = (account.0, "")..(account.0 + 1, "");
+        let mut statuses = Vec::new();
+        for row in names.range(range).map_err(index_error)? {
+            let id = MailboxId(row.map_err(index_error)?.1.value());
+            statuses.push(self.mailbox(id)?);
+        }
+        Ok(statuses)
+    }
+
+    /// The mailbox of that name.
+    pub(crate) fn mailbox_named(
+        &self,
+        account: AccountId,
+        name: &MailboxName,
+    ) -> Result<Option<MailboxStatus>> {
+        let names = self.transaction.open_table(NAMES).map_err(index_error)?;
+        let id = names.get((account.0, name.as_str())).map_err(index_error)?;
+        id.map(|id| self.mailbox(MailboxId(id.value()))).transpose()
+    }
+
+    /// A mailbox.
+    pub(crate) fn mailbox(&self, id: MailboxId) -> Result<MailboxStatus> {
+        let row: MailboxRow = self.row(MAILBOXES, (id.0, 0))?.ok_or_else(|| no_such_mailbox(id))?;
+        Ok(status(id, row))
+    }
+
+    /// Every mailbox.
+    pub(crate) fn all_mailboxes(&self) -> Result<Vec<MailboxStatus>> {
+        let mut all = Vec::new();
+        self.rows(MAILBOXES, (0, 0), |key, row| {
+            all.push(status(MailboxId(key.0), row));
+            Ok(true)
+        })?;
+        Ok(all)
+    }
+
+    /// The entries of a mailbox after a UID.
+    pub(crate) fn entries(&self, mailbox: MailboxId, after: Uid, limit: usize) -> Result<Vec<Entry>> {
+        self.mailbox(mailbox)?;
+        let mut entries = Vec::new();
+        self.rows(ENTRIES, (mailbox.0, u64::from(after.0) + 1), |key, row: EntryRow| {
+            let more = key.0 == mailbox.0 && entries.len() < limit;
+            if more {
+                entries.push(entry(Uid(key.1 as u32), &row));
+            }
+            Ok(more)
+        })?;
+        Ok(entries)
+    }
+
+    /// One entry, and which of its acceptance's mailbox deliveries it is.
+    pub(crate) fn entry(&self, mailbox: MailboxId, uid: Uid) -> Result<(Entry, u32)> {
+        self.mailbox(mailbox)?;
+        let row: Option<EntryRow> = self.row(ENTRIES, (mailbox.0, u64::from(uid.0)))?;
+        let row = row.ok_or_else(|| Error::NoSuchMessage(format!("{uid} in mailbox {}", mailbox.0)))?;
+        Ok((entry(uid, &row), row.delivery))
+    }
+
+    /// Those of these UIDs that a mailbox has.
+    pub(crate) fn present(
+        &self,
+        mailbox: MailboxId,
+        uids: impl IntoIterator<Item = Uid>,
+    ) -> Result<Vec<Uid>> {
+        self.mailbox(mailbox)?;
+        let entries = self.transaction.open_table(ENTRIES).map_err(index_error)?;
+        let mut present = Vec::new();
+        for uid in uids {
+            if entries.get((mailbox.0, u64::from(uid.0))).map_err(index_error)?.is_some() {
+                present.push(uid);
+            }
+        }
+        Ok(present)
+    }
+
+    /// The changes of a mailbox after a ModSeq.
+    pub(crate) fn changes(&self, mailbox: MailboxId, since: ModSeq, limit: usize) -> Result<Vec<Change>> {
+        self.mailbox(mailbox)?;
+        let mut changes = Vec::new();
+        self.rows(CHANGES, (mailbox.0, since.0 + 1), |key, row: ChangeRow| {
+            let more = key.0 == mailbox.0 && changes.len() < limit;
+            if more {
+                let kind = if row.expunged { ChangeKind::Expunged } else { ChangeKind::Present };
+                changes.push(Change { modseq: ModSeq(key.1), uid: row.uid, kind });
+            }
+            Ok(more)
+        })?;
+        Ok(changes)
+    }
+
+    /// Where a message is, and how often it is named.
+    pub(crate) fn message(&self, spool: SpoolId) -> Result<Option<MessageRow>> {
+        self.row(MESSAGES, (spool.0, 0))
+    }
+
+    /// A queued delivery.
+    pub(crate) fn queued(&self, id: DeliveryId) -> Result<Option<QueueRow>> {
+        self.row(QUEUE, (id.spool.0, u64::from(id.recipient)))
+    }
+
+    /// Every queued delivery.
+    pub(crate) fn all_queued(&self, mut each: impl FnMut(DeliveryId, QueueRow)) -> Result<()> {
+        self.rows(QUEUE, (0, 0), |key, row| {
+            each(DeliveryId { spool: SpoolId(key.0), recipient: key.1 as u32 }, row);
+            Ok(true)
+        })
+    }
+
+    fn meta<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        let meta = self.transaction.open_table(META).map_err(index_error)?;
+        let value = meta.get(name).map_err(index_error)?;
+        value.map(|bytes| body::decode(bytes.value())).transpose()
+    }
+
+    fn row<V: DeserializeOwned>(&self, table: Definition, key: (u64, u64)) -> Result<Option<V>> {
+        let table = self.transaction.open_table(table).map_err(index_error)?;
+        let row = table.get(key).map_err(index_error)?;
+        row.map(|bytes| body::decode(bytes.value())).transpose()
+    }
+
+    /// Goes through the rows from a key on, for as long as `each` wants more.
+    fn rows<V: DeserializeOwned>(
+        &self,
+        table: Definition,
+        from: (u64, u64),
+        mut each: impl FnMut((u64, u64), V) -> Result<bool>,
+    ) -> Result<()> {
+        let table = self.transaction.open_table(table).map_err(index_error)?;
+        for row in table.range(from..).map_err(index_error)? {
+            let (key, bytes) = row.map_err(index_error)?;
+            if !each(key.value(), body::decode(bytes.value())?)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn status(id: MailboxId, row: MailboxRow) -> MailboxStatus {
+    MailboxStatus {
+        id,
+        account: row.account,
+        name: row.name,
+        uid_validity: row.validity,
+        // At the last possible UID there is no next one; then the mailbox takes no more.
+        uid_next: Uid(row.last.0.saturating_add(1)),
+        messages: row.messages,
+        unseen: row.unseen,
+        bytes: row.bytes,
+        highest_modseq: row.highest,
+    }
+}
+
+fn entry(uid: Uid, row: &EntryRow) -> Entry {
+    let EntryRow { modseq, flags, received, size, spool, .. } = *row;
+    Entry { uid, modseq, flags, received, size, spool: SpoolId(spool) }
+}
+
+fn no_such_mailbox(id: MailboxId) -> Error {
+    Error::NoSuchMailbox(format!("number {}", id.0))
+}

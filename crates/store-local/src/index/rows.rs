@@ -1,0 +1,85 @@
+//! The tables of the index and their rows.
+
+use crate::effect::{Content, Locator};
+use redb::TableDefinition;
+use serde::{Deserialize, Serialize};
+use store::{AccountId, Flags, MailboxName, ModSeq, Timestamp, Uid, UidValidity};
+
+/// Rows by two numbers, encoded with postcard.
+pub(super) type Definition = TableDefinition<'static, (u64, u64), &'static [u8]>;
+
+/// `format`, `position` and `counters`.
+pub(super) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta");
+/// Account name → [`store::Account`].
+pub(super) const ACCOUNTS: TableDefinition<'static, &'static str, &'static [u8]> =
+    TableDefinition::new("accounts");
+/// Account, mailbox name → mailbox.
+pub(super) const NAMES: TableDefinition<'static, (u64, &'static str), u64> = TableDefinition::new("names");
+/// Mailbox, 0 → [`MailboxRow`].
+pub(super) const MAILBOXES: Definition = TableDefinition::new("mailboxes");
+/// Mailbox, UID → [`EntryRow`].
+pub(super) const ENTRIES: Definition = TableDefinition::new("entries");
+/// Mailbox, ModSeq → [`ChangeRow`].
+pub(super) const CHANGES: Definition = TableDefinition::new("changes");
+/// Spool id, 0 → [`MessageRow`].
+pub(super) const MESSAGES: Definition = TableDefinition::new("messages");
+/// Spool id, recipient → [`QueueRow`].
+pub(super) const QUEUE: Definition = TableDefinition::new("queue");
+/// Segment, 0 → [`SegmentRow`].
+pub(super) const SEGMENTS: Definition = TableDefinition::new("segments");
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MailboxRow {
+    pub(crate) account: AccountId,
+    pub(crate) name: MailboxName,
+    pub(crate) validity: UidValidity,
+    /// The last UID given; 0 when none was.
+    pub(crate) last: Uid,
+    pub(crate) messages: u64,
+    pub(crate) unseen: u64,
+    pub(crate) bytes: u64,
+    pub(crate) highest: ModSeq,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EntryRow {
+    pub(crate) modseq: ModSeq,
+    pub(crate) flags: Flags,
+    pub(crate) received: Timestamp,
+    pub(crate) size: u64,
+    pub(crate) spool: u64,
+    /// Which of the acceptance's mailbox deliveries.
+    pub(crate) delivery: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChangeRow {
+    pub(crate) uid: Uid,
+    pub(crate) expunged: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MessageRow {
+    pub(crate) received: Timestamp,
+    /// Where the acceptance is.
+    pub(crate) record: Locator,
+    pub(crate) content: Content,
+    /// How many entries and queued deliveries name it.
+    pub(crate) references: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct QueueRow {
+    pub(crate) due: Timestamp,
+    pub(crate) attempts: u32,
+    pub(crate) last_reply: Option<String>,
+}
+
+/// For the reclamation of space: what of a segment is in use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SegmentRow {
+    /// Bytes of all its records.
+    pub(crate) used: u64,
+    /// Bytes of the records of messages that nothing names any more.
+    pub(crate) dead: u64,
+}

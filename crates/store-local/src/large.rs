@@ -1,0 +1,280 @@
+//! Content that is too large for the log: one file for each message, `large/XX/ID`.
+//!
+//! The connection that receives the message writes the file in blocks and syncs it before the message is committed, so that large
+//! messages never delay small ones. A file counts only if the log names it; any other is a leftover, removed at the next opening.
+//! Each block carries a checksum bound to its message and place, so that a reader can check before it returns anything.
+
+use crate::error::io_error;
+use crate::file::{File, Files, Mode, read_exact_at, write_all_at};
+use bytes::{Buf, BufMut, Bytes};
+use std::collections::{HashSet, VecDeque};
+use std::io::{self, IoSlice};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use store::{Error, Result, SpoolId};
+
+/// The files of large content.
+#[derive(Debug)]
+pub(crate) struct LargeFiles {
+    files: Arc<dyn Files>,
+    directory: PathBuf,
+    /// The subdirectories that are there, durably.
+    made: Mutex<HashSet<String>>,
+}
+
+/// A file being written.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    file: Arc<dyn File>,
+    unclaimed: Unclaimed,
+    length: u64,
+    crc: u32,
+    offset: u64,
+    blocks: u64,
+    /// Content that does not fill a block yet.
+    waiting: VecDeque<Bytes>,
+    waiting_length: usize,
+}
+
+/// A file that the log does not name yet: removed when this is dropped, unless it is kept.
+#[derive(Debug)]
+pub(crate) struct Unclaimed {
+    large: Arc<LargeFiles>,
+    spool: u64,
+    kept: bool,
+}
+
+/// A file being read.
+#[derive(Debug)]
+pub(crate) struct LargeReader {
+    file: Arc<dyn File>,
+    path: PathBuf,
+    spool: u64,
+    left: u64,
+    offset: u64,
+    blocks: u64,
+}
+
+impl LargeFiles {
+    /// Those in this directory.
+    pub(crate) fn open(files: Arc<dyn Files>, directory: PathBuf) -> Result<LargeFiles> {
+        files.create_dir(&directory).map_err(|error| io_error("creating", &directory, error))?;
+        let fail = |error| io_error("listing", &directory, error);
+        let made = files.list(&directory).map_err(fail)?.into_iter().collect();
+        // A crash may have come between the making of a subdirectory and its sync.
+        files.sync_dir(&directory).map_err(|error| io_error("syncing", &directory, error))?;
+        Ok(LargeFiles { files, directory, made: Mutex::new(made) })
+    }
+
+    /// Begins the file of a message.
+    pub(crate) fn create(self: &Arc<Self>, spool: u64) -> Result<Unfinished> {
+        self.make_directory(spool)?;
+        let path = self.path(spool);
+        let file =
+            self.files.open(&path, Mode::Create).map_err(|error| io_error("creating", &path, error))?;
+        let unclaimed = Unclaimed { large: self.clone(), spool, kept: false };
+        write_all_at(&*file, &mut [IoSlice::new(&header(spool))], 0)
+            .map_err(|error| io_error("writing", &path, error))?;
+        Ok(Unfinished {
+            file,
+            unclaimed,
+            length: 0,
+            crc: 0,
+            offset: HEADER,
+            blocks: 0,
+            waiting: VecDeque::new(),
+            waiting_length: 0,
+        })
+    }
+
+    /// Opens the file of a message whose content has this length.
+    pub(crate) fn read(&self, spool: SpoolId, length: u64) -> Result<LargeReader> {
+        let path = self.path(spool.0);
+        let file = match self.files.open(&path, Mode::Read) {
+            // Removed since the index was asked: nothing names the message any more.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::NoSuchMessage(spool.to_string()));
+            }
+            result => result.map_err(|error| io_error("opening", &path, error))?,
+        };
+        let mut bytes = [0; HEADER as usize];
+        read_exact_at(&*file, &mut bytes, 0).map_err(|error| io_error("reading", &path, error))?;
+        if bytes != header(spool.0) {
+            return Err(Error::Damaged(format!("the header of {}", path.display())));
+        }
+        Ok(LargeReader { file, path, spool: spool.0, left: length, offset: HEADER, blocks: 0 })
+    }
+
+    /// Removes the file of a message; no error when there is none.
+    pub(crate) fn remove(&self, spool: u64) -> Result<()> {
+        let path = self.path(spool);
+        match self.files.remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("removing", &path, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The spool ids of all files that there are.
+    pub(crate) fn list(&self) -> Result<Vec<u64>> {
+        let mut spools = Vec::new();
+        for name in self.files.list(&self.directory).map_err(|e| io_error("listing", &self.directory, e))? {
+            let directory = self.directory.join(&name);
+            for name in self.files.list(&directory).map_err(|e| io_error("listing", &directory, e))? {
+                match name.parse::<SpoolId>() {
+                    Ok(spool) => spools.push(spool.0),
+                    Err(_) => {
+                        tracing::warn!(%name, "this file does not belong into the store; it is left alone")
+                    }
+                }
+            }
+        }
+        Ok(spools)
+    }
+
+    fn path(&self, spool: u64) -> PathBuf {
+        self.directory.join(subdirectory(spool)).join(SpoolId(spool).to_string())
+    }
+
+    /// Makes sure that a message's subdirectory is there, durably.
+    fn make_directory(&self, spool: u64) -> Result<()> {
+        let name = subdirectory(spool);
+        let mut made = self.made.lock().expect("no holder of this lock panics");
+        if made.contains(&name) {
+            return Ok(());
+        }
+        let path = self.directory.join(&name);
+        self.files.create_dir(&path).map_err(|error| io_error("creating", &path, error))?;
+        self.files.sync_dir(&self.directory).map_err(|error| io_error("syncing", &self.directory, error))?;
+        made.insert(name);
+        Ok(())
+    }
+}
+
+impl Unfinished {
+    /// Appends content: whole blocks are written, what is left over waits for more.
+    pub(crate) fn write(&mut self, chunks: Vec<Bytes>) -> Result<()> {
+        self.waiting_length += chunks.iter().map(Bytes::len).sum::<usize>();
+        self.waiting.extend(chunks);
+        while self.waiting_length >= BLOCK {
+            self.write_block(BLOCK)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a block of this length from what waits.
+    fn write_block(&mut self, length: usize) -> Result<()> {
+        let mut block = Vec::new();
+        let mut crc = block_seed(self.unclaimed.spool, self.blocks);
+        let mut missing = length;
+        while missing > 0 {
+            let mut chunk = self.waiting.pop_front().expect("as much as is asked for waits");
+            let part = chunk.split_to(chunk.len().min(missing));
+            if !chunk.is_empty() {
+                self.waiting.push_front(chunk);
+            }
+            missing -= part.len();
+            crc = crc32c::crc32c_append(crc, &part);
+            self.crc = crc32c::crc32c_append(self.crc, &part);
+            block.push(part);
+        }
+        let mut head = [0; BLOCK_HEAD as usize];
+        let mut out = &mut head[..];
+        out.put_u32_le(length as u32);
+        out.put_u32_le(crc);
+        let mut pieces = vec![IoSlice::new(&head)];
+        pieces.extend(block.iter().map(|part| IoSlice::new(part)));
+        write_all_at(&*self.file, &mut pieces, self.offset).map_err(|error| self.fail("writing", error))?;
+        self.offset += BLOCK_HEAD + length as u64;
+        self.length += length as u64;
+        self.waiting_length -= length;
+        self.blocks += 1;
+        Ok(())
+    }
+
+    /// Makes the file durable. Returns it with the length and the CRC32C of its content.
+    pub(crate) fn finish(mut self) -> Result<(Unclaimed, u64, u32)> {
+        if self.waiting_length > 0 {
+            self.write_block(self.waiting_length)?;
+        }
+        self.file.sync_data().map_err(|error| self.fail("syncing", error))?;
+        let large = &self.unclaimed.large;
+        let directory = large.directory.join(subdirectory(self.unclaimed.spool));
+        large.files.sync_dir(&directory).map_err(|error| io_error("syncing", &directory, error))?;
+        Ok((self.unclaimed, self.length, self.crc))
+    }
+
+    fn fail(&self, doing: &str, error: io::Error) -> Error {
+        io_error(doing, &self.unclaimed.large.path(self.unclaimed.spool), error)
+    }
+}
+
+impl Unclaimed {
+    /// Leaves the file where it is: the log names it.
+    pub(crate) fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if !self.kept
+            && let Err(error) = self.large.remove(self.spool)
+        {
+            tracing::warn!(%error, "a leftover stays until the store is opened anew");
+        }
+    }
+}
+
+impl LargeReader {
+    /// The next block of the content, checked; `None` at its end.
+    pub(crate) fn next(&mut self) -> Result<Option<Bytes>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let length = self.left.min(BLOCK as u64);
+        let mut bytes = vec![0; (BLOCK_HEAD + length) as usize];
+        let path = &self.path;
+        read_exact_at(&*self.file, &mut bytes, self.offset).map_err(|e| io_error("reading", path, e))?;
+        let mut block = Bytes::from(bytes);
+        let (stated, crc) = (u64::from(block.get_u32_le()), block.get_u32_le());
+        let actual = crc32c::crc32c_append(block_seed(self.spool, self.blocks), &block);
+        if stated != length || crc != actual {
+            return Err(Error::Damaged(format!("the block at {} of {}", self.offset, path.display())));
+        }
+        self.offset += BLOCK_HEAD + length;
+        self.left -= length;
+        self.blocks += 1;
+        Ok(Some(block))
+    }
+}
+
+fn header(spool: u64) -> [u8; HEADER as usize] {
+    let mut bytes = [0; HEADER as usize];
+    let mut out = &mut bytes[..];
+    out.put_slice(MAGIC);
+    out.put_u32_le(VERSION);
+    out.put_u32_le(BLOCK as u32);
+    out.put_u64_le(spool);
+    out.put_u32_le(0);
+    let crc = crc32c::crc32c(&bytes[..CRC_AT]);
+    bytes[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+/// Binds a block's checksum to its message and its place.
+fn block_seed(spool: u64, block: u64) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&spool.to_le_bytes()), &block.to_le_bytes())
+}
+
+/// Two hexadecimal digits from the id's milliseconds, which vary most.
+fn subdirectory(spool: u64) -> String {
+    format!("{:02x}", SpoolId(spool).time().0 as u8)
+}
+
+/// How much content has one checksum.
+pub(crate) const BLOCK: usize = 256 * 1024;
+const MAGIC: &[u8; 8] = b"PosthBig";
+const VERSION: u32 = 1;
+const HEADER: u64 = 32;
+const CRC_AT: usize = 28;
+const BLOCK_HEAD: u64 = 8;

@@ -1,0 +1,130 @@
+//! The store as the rest of the program sees it: opening, closing, and what can be chosen.
+
+use crate::disk::Disk;
+use crate::engine::Engine;
+use crate::file::Files;
+use crate::open;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+use store::{Result, Timestamp};
+
+/// A store on the local disk.
+///
+/// When the last handle is dropped it is closed, which waits for what is under way; [`store::Spool::close`] does the same without
+/// blocking the thread, and tells how it went.
+pub struct Local {
+    pub(crate) engine: Arc<Engine>,
+    recovery: Recovery,
+}
+
+/// Where the time comes from.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What can be chosen about a store. [`Options::new`] has the usual values.
+#[derive(Clone)]
+pub struct Options {
+    /// The store's directory; it is created when there is none.
+    pub directory: PathBuf,
+    /// The file system.
+    pub files: Arc<dyn Files>,
+    /// The clock.
+    pub clock: Clock,
+    /// Content longer than this many bytes gets a file of its own.
+    pub large_from: usize,
+    /// How many bytes a segment of the log has. Only new segments follow it.
+    pub segment_size: u64,
+    /// When the file system has less free space than this many bytes, [`store::Spool::health`] says so. It is what there is to drain the
+    /// queue with, so it should hold a few segments.
+    pub reserve: u64,
+    /// How many bytes of memory the index may use as its cache.
+    pub index_cache: usize,
+    /// The number of this machine in the ids that it gives; 0 to 1023.
+    pub node: u16,
+    /// Who does the work.
+    pub work: Work,
+    /// What to do when acknowledged data turn out to be damaged at opening.
+    pub on_damage: OnDamage,
+}
+
+/// Who does the engine's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Threads of its own and the runtime's blocking threads: for servers. Needs a tokio runtime.
+    Threads,
+    /// Whoever calls, on the spot: deterministic, for simulations and single commands. No call waits for another.
+    Caller,
+}
+
+/// What to do when acknowledged data turn out to be damaged at opening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDamage {
+    /// Do not open: a person should know first.
+    Refuse,
+    /// Open without what is damaged, and say what that is in the log and in [`Recovery`].
+    Skip,
+}
+
+/// What opening a store found and did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// How many bytes of unfinished, never acknowledged writing were cut off the end of the log.
+    pub torn: u64,
+    /// Why the index was made anew, if it was.
+    pub rebuilt: Option<String>,
+    /// How many batches of the log the index did not know.
+    pub replayed: u64,
+    /// How many files of large content were left over from messages that were never acknowledged.
+    pub leftovers: u64,
+    /// What is damaged, each with its place.
+    pub damage: Vec<String>,
+}
+
+impl Options {
+    /// The usual values, for a store in this directory of this machine's file system.
+    pub fn new(directory: impl Into<PathBuf>) -> Options {
+        Options {
+            directory: directory.into(),
+            files: Arc::new(Disk),
+            clock: Arc::new(system_time),
+            large_from: 1 << 20,
+            segment_size: 64 << 20,
+            reserve: 256 << 20,
+            index_cache: 64 << 20,
+            node: 0,
+            work: Work::Threads,
+            on_damage: OnDamage::Refuse,
+        }
+    }
+}
+
+impl Local {
+    /// Opens a store, or begins one.
+    ///
+    /// Fails with [`store::Error::InUse`] when another process has it open, and with [`store::Error::Damaged`] when something that was
+    /// acknowledged cannot be read any more and [`Options::on_damage`] does not allow for that. Blocks while it reads the
+    /// end of the log.
+    pub fn open(options: Options) -> Result<Local> {
+        let (engine, recovery) = open::open(options)?;
+        Ok(Local { engine: Arc::new(engine), recovery })
+    }
+
+    /// What opening it found and did.
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        if let Err(error) = self.engine.close() {
+            tracing::error!(%error, "the store did not close as it should; it will recover when it is opened");
+        }
+    }
+}
+
+fn system_time() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    // Before 1970 there is no mail; a clock that says so counts as 1970.
+    Timestamp(since.map_or(0, |since| since.as_millis() as i64))
+}

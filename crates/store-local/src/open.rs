@@ -1,0 +1,263 @@
+//! Opening a store: take the lock, bring the index up to the end of the log, cut off what a crash has torn, start the writer.
+
+use crate::commit::Committer;
+use crate::effect::{Committed, Position};
+use crate::engine::{Engine, LARGE_WRITES};
+use crate::error::io_error;
+use crate::file::Files;
+use crate::index::Index;
+use crate::indexer::Indexer;
+use crate::large::LargeFiles;
+use crate::local::{OnDamage, Options, Recovery, Work};
+use crate::log::Log;
+use crate::prepare::Preparer;
+use crate::recover::{self, Damage, Tail, Visitor};
+use crate::scan::Batch;
+use crate::segments::Segments;
+use crate::state::State;
+use crate::status::Status;
+use crate::view::View;
+use crate::writer::Writer;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use store::{Error, Result, SpoolId, SpoolIds};
+use tokio::sync::Semaphore;
+
+/// Opens a store; says what had to be done.
+pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
+    let files = &options.files;
+    let lock = lock(&**files, &options.directory)?;
+    let segments = Arc::new(Segments::open(files.clone(), options.directory.join(LOG))?);
+    let large = Arc::new(LargeFiles::open(files.clone(), options.directory.join(LARGE))?);
+    let mut recovery = Recovery::default();
+    let (index, tail) = recovered_index(&options, &segments, &mut recovery)?;
+    if let Some(Tail { end, torn: Some(last), segment, .. }) = tail {
+        recovery.torn = last + 1 - end;
+        tracing::warn!(
+            segment,
+            end,
+            bytes = recovery.torn,
+            "cut off what was being written when the store stopped"
+        );
+    }
+    recovery.leftovers = sweep(&index, &large)?;
+
+    let preparer = Preparer::new(segments.clone(), options.segment_size, options.work);
+    let log = Log::open(segments.clone(), preparer, tail)?;
+    let segment = log.segment();
+    let state = state(&index)?;
+    let ids = SpoolIds::above(SpoolId(state.counters.spool), options.node);
+    let view = Arc::new(View::new(index, large.clone())?);
+    let status = Arc::new(Status::new(
+        files.clone(),
+        options.directory.clone(),
+        options.clock.clone(),
+        options.reserve,
+    ));
+    let committer = Committer::new(log, state, status.clone());
+    let indexer = Indexer::new(view.clone(), status.clone(), segment);
+    let writer = match options.work {
+        Work::Caller => Writer::caller(committer, indexer, status.clone()),
+        Work::Threads => Writer::threads(committer, indexer, status.clone())
+            .map_err(|error| io_error("starting the threads of", &options.directory, error))?,
+    };
+    let engine = Engine {
+        segments,
+        large,
+        view,
+        status,
+        writer,
+        clock: options.clock,
+        work: options.work,
+        large_from: options.large_from,
+        ids: Mutex::new(ids),
+        large_writes: Semaphore::new(LARGE_WRITES),
+        lock: Mutex::new(Some(lock)),
+    };
+    Ok((engine, recovery))
+}
+
+/// Creates the store's directory and takes its lock.
+pub(crate) fn lock(files: &dyn Files, directory: &Path) -> Result<Box<dyn crate::file::Lock>> {
+    files.create_dir(directory).map_err(|error| io_error("creating", directory, error))?;
+    let path = directory.join("lock");
+    let lock = files.lock(&path).map_err(|error| io_error("locking", &path, error))?;
+    lock.ok_or_else(|| {
+        let directory = directory.display();
+        Error::InUse(format!(
+            "{directory} is in use by another process: is a server running on it? Stop that first"
+        ))
+    })
+}
+
+/// The index, brought up to the end of the log, and where that is.
+fn recovered_index(
+    options: &Options,
+    segments: &Segments,
+    recovery: &mut Recovery,
+) -> Result<(Index, Option<Tail>)> {
+    let path = options.directory.join(INDEX);
+    let files = &*options.files;
+    let why = match Index::open(files, &path, options.index_cache)? {
+        Ok(index) => {
+            let position = index.read().and_then(|snapshot| snapshot.position());
+            match usable(position, segments)? {
+                Ok(from) => match replay(options, segments, (&index, from), recovery) {
+                    Ok(tail) => return Ok((index, tail)),
+                    Err(Failure::Log(error)) => return Err(error),
+                    Err(Failure::Index(error)) => error.to_string(),
+                },
+                Err(why) => why,
+            }
+        }
+        Err(why) => why,
+    };
+    let begun = !segments.list()?.is_empty();
+    *recovery = Recovery { rebuilt: begun.then(|| why.clone()), ..Recovery::default() };
+    if begun {
+        tracing::warn!(%why, "the index cannot be used and is made anew from the log");
+    }
+    let index = Index::create(files, &path, options.index_cache)?;
+    files.sync_dir(&options.directory).map_err(|error| io_error("syncing", &options.directory, error))?;
+    let tail = replay(options, segments, (&index, None), recovery).map_err(|failure| match failure {
+        Failure::Log(error) | Failure::Index(error) => error,
+    })?;
+    Ok((index, tail))
+}
+
+/// Where to go on from an index's position; the inner error says why that is not possible.
+fn usable(
+    position: Result<Option<Position>>,
+    segments: &Segments,
+) -> Result<std::result::Result<Option<Position>, String>> {
+    Ok(match position {
+        Err(error) => Err(error.to_string()),
+        Ok(None) => Ok(None),
+        Ok(Some(position)) if recover::has(segments, position)? => Ok(Some(position)),
+        Ok(Some(Position { segment, end, .. })) => {
+            tracing::error!(
+                segment,
+                end,
+                "the index knows more than the log has: acknowledged messages may be missing"
+            );
+            Err(format!("it is ahead of the log: it knows segment {segment:08} up to {end}"))
+        }
+    })
+}
+
+/// Why the log could not be applied to the index.
+enum Failure {
+    Log(Error),
+    Index(Error),
+}
+
+/// Applies the log from a position on.
+fn replay(
+    options: &Options,
+    segments: &Segments,
+    (index, from): (&Index, Option<Position>),
+    recovery: &mut Recovery,
+) -> std::result::Result<Option<Tail>, Failure> {
+    let mut replay = Replay {
+        index,
+        on_damage: options.on_damage,
+        recovery,
+        waiting: Vec::new(),
+        effects: 0,
+        failed: None,
+    };
+    let walked = recover::walk(segments, from, &mut replay);
+    let flushed = walked.and_then(|tail| replay.flush().map(|()| tail));
+    let failed = replay.failed.take();
+    let tail = flushed.map_err(|error| failed.map_or(Failure::Log(error), Failure::Index))?;
+    if recovery.replayed > 0 {
+        index.checkpoint().map_err(Failure::Index)?;
+    }
+    Ok(tail)
+}
+
+struct Replay<'a> {
+    index: &'a Index,
+    on_damage: OnDamage,
+    recovery: &'a mut Recovery,
+    waiting: Vec<Committed>,
+    effects: usize,
+    /// What the index said when it failed.
+    failed: Option<Error>,
+}
+
+impl Visitor for Replay<'_> {
+    fn batch(&mut self, segment: u64, batch: &Batch) -> Result<()> {
+        let committed = match Committed::read(segment, batch) {
+            Ok(committed) => committed,
+            Err(error) => {
+                let (offset, what) = (batch.start, error.to_string());
+                return self.damage(Damage { segment, offset, what, content_only: false });
+            }
+        };
+        self.recovery.replayed += 1;
+        self.effects += committed.effects.len();
+        self.waiting.push(committed);
+        if self.effects >= EFFECTS_MAX { self.flush() } else { Ok(()) }
+    }
+
+    fn damage(&mut self, damage: Damage) -> Result<()> {
+        let Damage { segment, offset, what, content_only } = damage;
+        let text = format!("segment {segment:08} at {offset}: {what}");
+        // The message is there and says that its content is damaged when it is read. Not opening would help nobody.
+        if content_only || self.on_damage == OnDamage::Skip {
+            tracing::error!(damage = %text, "acknowledged data are damaged");
+            self.recovery.damage.push(text);
+            return Ok(());
+        }
+        Err(Error::Damaged(format!(
+            "{text}. Nothing was changed. Put back this file from a copy, or open the store without what is damaged"
+        )))
+    }
+}
+
+impl Replay<'_> {
+    fn flush(&mut self) -> Result<()> {
+        self.effects = 0;
+        let applied = self.index.apply(self.waiting.drain(..).collect::<Vec<_>>().iter());
+        applied.map(drop).inspect_err(|error| self.failed = Some(error.clone()))
+    }
+}
+
+/// What the writer must know.
+fn state(index: &Index) -> Result<State> {
+    let snapshot = index.read()?;
+    let mut state = State::new(snapshot.counters()?);
+    let accounts = snapshot.accounts()?;
+    let names: HashMap<_, _> = accounts.iter().map(|account| (account.id, account.name.clone())).collect();
+    accounts.into_iter().for_each(|account| state.add_account(account));
+    for mailbox in snapshot.all_mailboxes()? {
+        let last = store::Uid(mailbox.uid_next.0 - 1);
+        if let Some(name) = names.get(&mailbox.account) {
+            state.add_mailbox(name, mailbox.name, mailbox.id, last);
+        }
+    }
+    Ok(state)
+}
+
+/// Removes large content that no message names; returns how many files.
+fn sweep(index: &Index, large: &LargeFiles) -> Result<u64> {
+    let snapshot = index.read()?;
+    let mut removed = 0;
+    for spool in large.list()? {
+        if snapshot.message(SpoolId(spool))?.is_none() {
+            large.remove(spool)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// The names in a store's directory.
+pub(crate) const LOG: &str = "log";
+pub(crate) const LARGE: &str = "large";
+pub(crate) const INDEX: &str = "index.redb";
+
+/// About how many effects are applied in one transaction.
+const EFFECTS_MAX: usize = 32 * 1024;

@@ -1,0 +1,160 @@
+//! The log's outer format: the header of a segment and of a record, and their checksums.
+//!
+//! What is in a record's body is [`crate::body`]'s affair; `docs/store-format.md` describes both byte by byte. All numbers are
+//! little-endian.
+
+use bytes::{Buf, BufMut};
+
+/// The length of a segment's header: its first record begins here.
+pub(crate) const SEGMENT_HEADER: u64 = 32;
+
+/// The length of a record's header.
+pub(crate) const RECORD_HEADER: u64 = 24;
+
+/// Records begin at multiples of this.
+pub(crate) const ALIGNMENT: u64 = 8;
+
+/// The version of every body's format that this program writes and reads.
+pub(crate) const BODY_VERSION: u8 = 1;
+
+/// What a record is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The first record of a segment: where the one before ended, and the highest numbers given so far.
+    Opening = 1,
+    /// The content of a message: its spool id, then its bytes.
+    Content = 2,
+    /// That the content of a message is in a file of its own.
+    Large = 3,
+    /// A message's acceptance: envelope, trace, deliveries, mailbox entries.
+    Accepted = 4,
+    /// Flags of entries changed, or entries removed.
+    Mailbox = 5,
+    /// An account or a mailbox came, changed or went.
+    Account = 6,
+    /// A queued delivery was settled.
+    Settlement = 7,
+    /// A record carried over from an older segment. Kept for the reclamation of space; nothing writes it yet.
+    Moved = 8,
+}
+
+/// The header of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// What it is about.
+    pub(crate) kind: Kind,
+    /// The version of its body's format, by kind.
+    pub(crate) version: u8,
+    /// Whether it is the last of its batch.
+    pub(crate) last: bool,
+    /// Where in the segment its batch begins.
+    pub(crate) batch: u64,
+    /// The length of its body, without padding.
+    pub(crate) length: u32,
+    /// The CRC32C of its body.
+    pub(crate) body_crc: u32,
+}
+
+impl Kind {
+    fn of(number: u8) -> Option<Kind> {
+        use Kind::*;
+        [Opening, Content, Large, Accepted, Mailbox, Account, Settlement, Moved]
+            .into_iter()
+            .find(|kind| *kind as u8 == number)
+    }
+}
+
+impl Header {
+    /// The header's bytes for a record at `offset` of `segment`.
+    pub(crate) fn encode(&self, segment: u64, offset: u64) -> [u8; RECORD_HEADER as usize] {
+        let mut bytes = [0; RECORD_HEADER as usize];
+        let mut out = &mut bytes[..];
+        out.put_slice(&RECORD_MAGIC);
+        out.put_u8(RECORD_VERSION);
+        out.put_u8(self.kind as u8);
+        out.put_u8(u8::from(self.last));
+        out.put_u8(self.version);
+        out.put_slice(&[0; 2]);
+        out.put_u32_le((self.batch / ALIGNMENT) as u32);
+        out.put_u32_le(self.length);
+        out.put_u32_le(self.body_crc);
+        let crc = header_crc(segment, offset, &bytes);
+        bytes[HEADER_CRC_AT..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// Reads the header of a record at `offset` of `segment`; `None` when these bytes are not one, or one of another place.
+    pub(crate) fn decode(bytes: &[u8], segment: u64, offset: u64) -> Option<Header> {
+        let bytes: &[u8; RECORD_HEADER as usize] = bytes.get(..RECORD_HEADER as usize)?.try_into().ok()?;
+        if bytes[..2] != RECORD_MAGIC || bytes[2] != RECORD_VERSION {
+            return None;
+        }
+        let mut crc = &bytes[HEADER_CRC_AT..];
+        if crc.get_u32_le() != header_crc(segment, offset, bytes) {
+            return None;
+        }
+        let mut rest = &bytes[8..];
+        let (batch, length, body_crc) = (rest.get_u32_le(), rest.get_u32_le(), rest.get_u32_le());
+        let kind = Kind::of(bytes[3])?;
+        let (last, batch) = (bytes[4] & 1 == 1, u64::from(batch) * ALIGNMENT);
+        Some(Header { kind, version: bytes[5], last, batch, length, body_crc })
+    }
+
+    /// How much of the segment the whole record takes: header, body, padding.
+    pub(crate) fn space(&self) -> u64 {
+        space(self.length)
+    }
+}
+
+/// How much of a segment a record with a body of this length takes.
+pub(crate) fn space(length: u32) -> u64 {
+    (RECORD_HEADER + u64::from(length)).next_multiple_of(ALIGNMENT)
+}
+
+/// A segment's header.
+pub(crate) fn segment_header(segment: u64) -> [u8; SEGMENT_HEADER as usize] {
+    let mut bytes = [0; SEGMENT_HEADER as usize];
+    let mut out = &mut bytes[..];
+    out.put_slice(SEGMENT_MAGIC);
+    out.put_u32_le(SEGMENT_VERSION);
+    out.put_u32_le(0);
+    out.put_u64_le(segment);
+    out.put_u32_le(0);
+    let crc = crc32c::crc32c(&bytes[..SEGMENT_CRC_AT]);
+    bytes[SEGMENT_CRC_AT..].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+/// Checks a segment's header; says what is wrong with it.
+pub(crate) fn check_segment_header(
+    bytes: &[u8; SEGMENT_HEADER as usize],
+    segment: u64,
+) -> Result<(), String> {
+    let mut version = &bytes[8..];
+    let version = version.get_u32_le();
+    if bytes[..8] != *SEGMENT_MAGIC {
+        return Err("it is not a segment of a Posthaste log".to_owned());
+    }
+    if version != SEGMENT_VERSION {
+        return Err(format!("its format is version {version}; this program knows version {SEGMENT_VERSION}"));
+    }
+    if *bytes != segment_header(segment) {
+        return Err("its header is damaged, or it belongs to another number".to_owned());
+    }
+    Ok(())
+}
+
+/// Binds a header to its place, so that a record found anywhere else is none.
+fn header_crc(segment: u64, offset: u64, header: &[u8; RECORD_HEADER as usize]) -> u32 {
+    let mut place = [0; 16];
+    place[..8].copy_from_slice(&segment.to_le_bytes());
+    place[8..].copy_from_slice(&offset.to_le_bytes());
+    crc32c::crc32c_append(crc32c::crc32c(&place), &header[..HEADER_CRC_AT])
+}
+
+const SEGMENT_MAGIC: &[u8; 8] = b"PosthLog";
+const SEGMENT_VERSION: u32 = 1;
+const SEGMENT_CRC_AT: usize = 28;
+const RECORD_MAGIC: [u8; 2] = *b"Pr";
+const RECORD_VERSION: u8 = 1;
+const HEADER_CRC_AT: usize = 20;

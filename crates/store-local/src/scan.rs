@@ -1,0 +1,146 @@
+//! Reading a segment record by record, from the front: for recovery, for the rebuilding of the index, and for verification.
+//!
+//! It finds what is there and judges nothing. Whether a gap is the torn end of a log or damage in the middle of it is decided in
+//! [`crate::recover`].
+
+use crate::file::{File, read_exact_at};
+use crate::record::{self, ALIGNMENT, Header, Kind, RECORD_HEADER, SEGMENT_HEADER};
+use bytes::Bytes;
+use std::io;
+use std::sync::Arc;
+
+/// A segment being read.
+pub(crate) struct Scanner {
+    file: Arc<dyn File>,
+    pub(crate) segment: u64,
+    pub(crate) size: u64,
+    window: Vec<u8>,
+    window_at: u64,
+}
+
+/// A record.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) header: Header,
+    /// Where in the segment its header begins.
+    pub(crate) offset: u64,
+    /// `None` when it does not match its checksum.
+    pub(crate) body: Option<Bytes>,
+}
+
+/// Records written in one act, from the first to the one marked as the last.
+#[derive(Debug, Clone)]
+pub(crate) struct Batch {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) records: Vec<Record>,
+}
+
+/// What lies behind the last whole batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rest {
+    /// Where the first record of a later batch is: proof that the batch before it was whole once.
+    pub(crate) later: Option<u64>,
+    /// Where the last byte is that is not zero, if any.
+    pub(crate) last_byte: Option<u64>,
+}
+
+impl Scanner {
+    /// Opens a segment's file for reading; the inner error says what is wrong with its header.
+    pub(crate) fn new(file: Arc<dyn File>, segment: u64) -> io::Result<Result<Scanner, String>> {
+        let size = file.size()?;
+        let mut header = [0; SEGMENT_HEADER as usize];
+        if size < SEGMENT_HEADER {
+            return Ok(Err(format!("it is {size} bytes long, shorter than its header")));
+        }
+        read_exact_at(&*file, &mut header, 0)?;
+        let scanner = Scanner { file, segment, size, window: Vec::new(), window_at: 0 };
+        Ok(record::check_segment_header(&header, segment).map(|()| scanner))
+    }
+
+    /// The batch that begins at `start`; `None` when there is no whole chain of headers.
+    pub(crate) fn batch(&mut self, start: u64) -> io::Result<Option<Batch>> {
+        let mut batch = Batch { start, end: start, records: Vec::new() };
+        loop {
+            let Some(header) = self.header(batch.end)? else { return Ok(None) };
+            if header.batch != start {
+                return Ok(None);
+            }
+            batch.records.push(self.record(batch.end, header)?);
+            batch.end += header.space();
+            if header.last {
+                return Ok(Some(batch));
+            }
+        }
+    }
+
+    /// The header of the record at `offset`, if there is a valid one whose record fits the segment.
+    pub(crate) fn header(&mut self, offset: u64) -> io::Result<Option<Header>> {
+        let segment = self.segment;
+        let Some(bytes) = self.bytes(offset, RECORD_HEADER)? else { return Ok(None) };
+        let header = Header::decode(bytes, segment, offset);
+        Ok(header.filter(|header| header.space() <= self.size - offset))
+    }
+
+    /// What lies behind `from`, where no whole batch begins.
+    pub(crate) fn rest(&mut self, from: u64) -> io::Result<Rest> {
+        let mut rest = Rest { later: None, last_byte: None };
+        let mut at = from;
+        while at < self.size {
+            let length = WINDOW.min(self.size - at);
+            let bytes = self.bytes(at, length)?.expect("the range is within the segment");
+            let last = bytes.iter().rposition(|byte| *byte != 0);
+            let candidates = last.map_or(0, |last| last + 1);
+            if let Some(last) = last {
+                rest.last_byte = Some(at + last as u64);
+            }
+            // Most of what is read here is zeros; only where there is something can there be a header.
+            for offset in (at..at + candidates as u64).step_by(ALIGNMENT as usize) {
+                if rest.later.is_none() && self.header(offset)?.is_some_and(|header| header.batch > from) {
+                    rest.later = Some(offset);
+                }
+            }
+            at += length;
+        }
+        Ok(rest)
+    }
+
+    /// The record with this header at `offset`.
+    pub(crate) fn record(&mut self, offset: u64, header: Header) -> io::Result<Record> {
+        let length = u64::from(header.length);
+        let bytes =
+            self.bytes(offset + RECORD_HEADER, length)?.expect("the header's record fits the segment");
+        let body = (crc32c::crc32c(bytes) == header.body_crc).then(|| Bytes::copy_from_slice(bytes));
+        Ok(Record { header, offset, body })
+    }
+
+    /// These bytes of the segment, through the window; `None` when it ends before.
+    fn bytes(&mut self, offset: u64, length: u64) -> io::Result<Option<&[u8]>> {
+        let end = offset + length;
+        if end > self.size {
+            return Ok(None);
+        }
+        let window_end = self.window_at + self.window.len() as u64;
+        if offset < self.window_at || end > window_end {
+            self.window.resize(length.max(WINDOW.min(self.size - offset)) as usize, 0);
+            self.window_at = offset;
+            read_exact_at(&*self.file, &mut self.window, offset)?;
+        }
+        let from = (offset - self.window_at) as usize;
+        Ok(Some(&self.window[from..from + length as usize]))
+    }
+}
+
+impl Batch {
+    /// The records whose bodies do not match their checksums.
+    pub(crate) fn damaged(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(|record| record.body.is_none())
+    }
+
+    /// Whether the batch can be understood without its damaged bodies: content is only pointed at.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.damaged().all(|record| record.header.kind == Kind::Content)
+    }
+}
+
+const WINDOW: u64 = 1 << 20;
