@@ -11,6 +11,8 @@ pub struct Summary {
     pub from: Vec<Address>,
     /// The `To` field.
     pub to: Vec<Address>,
+    /// The `Cc` field.
+    pub cc: Vec<Address>,
     /// The `Subject` field; empty when there is none.
     pub subject: String,
     /// The `Date` field, if it can be read.
@@ -30,6 +32,7 @@ impl Summary {
         Summary {
             from: if from.is_empty() { fields.addresses("Sender") } else { from },
             to: fields.addresses("To"),
+            cc: fields.addresses("Cc"),
             subject: fields.text("Subject").unwrap_or_default(),
             date: fields.date(),
             preview: words.chars().take(PREVIEW_CHARS).collect(),

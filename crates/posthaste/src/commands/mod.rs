@@ -1,0 +1,32 @@
+//! One module for each command: its arguments with their help, and what it does.
+
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod inbox;
+pub(crate) mod man;
+pub(crate) mod send;
+pub(crate) mod serve;
+pub(crate) mod up;
+pub(crate) mod user;
+
+use crate::cli::Command;
+use crate::exit::Exit;
+
+/// Runs a command.
+pub(crate) fn run(command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Up(args) => up::run(args),
+        Command::Serve(args) => serve::run(args),
+        Command::Config(args) => config::run(args),
+        Command::Send(args) => send::run(*args),
+        Command::Inbox(args) => inbox::run(args),
+        Command::User(args) => user::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
+    }
+}
+
+/// Runs `task` to its end; for commands that serve nobody.
+fn block_on<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(task)
+}

@@ -1,0 +1,173 @@
+//! Speaks with the server: connects, runs the client endpoint, gathers one reply for each recipient.
+
+use super::letter::Letter;
+use super::transcript::{Shown, Transcript};
+use bytes::Bytes;
+use server::drive::{Application, drive};
+use smtp::client::{Client, Config, Event, Failure, Timeouts};
+use smtp::{Envelope, Protocol, Reply, Status};
+use std::io;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// How to reach the server and speak with it.
+pub(super) struct Route {
+    /// `HOST:PORT`.
+    pub(super) server: String,
+    pub(super) protocol: Protocol,
+    pub(super) hello_name: String,
+    /// For each step; what RFC 5321 asks for when `None`.
+    pub(super) timeout: Option<Duration>,
+}
+
+/// What became of a letter.
+pub(super) struct Ending {
+    /// The final reply for each recipient of the envelope; `None` where none came.
+    pub(super) replies: Vec<Option<Reply>>,
+    /// Why there are replies missing.
+    pub(super) failure: Option<DeliveryFailure>,
+}
+
+/// Why a delivery did not come to its end.
+#[derive(Debug)]
+pub(super) enum DeliveryFailure {
+    /// There was no connection.
+    Connect { server: String, cause: io::Error },
+    /// The connection broke.
+    Broken(io::Error),
+    /// The protocol failed.
+    Client(Failure),
+}
+
+/// Delivers a letter.
+pub(super) async fn deliver(route: &Route, letter: Letter, transcript: Option<Transcript>) -> Ending {
+    let mut courier = Courier::new(letter, transcript.clone());
+    let failure = match connect(route).await {
+        Err(failure) => Some(failure),
+        Ok(stream) => {
+            let mut client = Client::new(config(route));
+            let mut stream = Shown::new(stream, transcript);
+            let result = drive(&mut client, &mut stream, &mut courier).await;
+            courier.failure.take().map(DeliveryFailure::Client).or(match result {
+                Err(error) if courier.has_gaps() => Some(DeliveryFailure::Broken(error)),
+                // all is said: how the connection ended does not matter
+                Ok(()) | Err(_) => None,
+            })
+        }
+    };
+    Ending { replies: courier.replies, failure }
+}
+
+async fn connect(route: &Route) -> Result<TcpStream, DeliveryFailure> {
+    let failed = |cause| DeliveryFailure::Connect { server: route.server.clone(), cause };
+    let limit = route.timeout.unwrap_or(CONNECT_TIMEOUT);
+    let stream = match tokio::time::timeout(limit, TcpStream::connect(&route.server)).await {
+        Ok(connected) => connected.map_err(failed)?,
+        Err(_) => return Err(failed(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))),
+    };
+    stream.set_nodelay(true).map_err(failed)?;
+    Ok(stream)
+}
+
+fn config(route: &Route) -> Config {
+    let timeouts = match route.timeout {
+        None => Timeouts::default(),
+        Some(limit) => Timeouts {
+            greeting: limit,
+            hello: limit,
+            mail: limit,
+            rcpt: limit,
+            data: limit,
+            block: limit,
+            end: limit,
+            quit: limit.min(Timeouts::default().quit),
+        },
+    };
+    Config { protocol: route.protocol, timeouts, ..Config::new(route.hello_name.as_str()) }
+}
+
+/// Decides for the client endpoint.
+struct Courier {
+    envelope: Envelope,
+    content: Bytes,
+    transcript: Option<Transcript>,
+    /// What of the content is still to be sent in this transaction.
+    rest: Bytes,
+    /// The recipients of this transaction, as places in the envelope.
+    current: Vec<usize>,
+    replies: Vec<Option<Reply>>,
+    failure: Option<Failure>,
+}
+
+impl Courier {
+    fn new(letter: Letter, transcript: Option<Transcript>) -> Courier {
+        let count = letter.envelope.recipients.len();
+        Courier {
+            rest: Bytes::new(),
+            content: letter.content,
+            current: (0..count).collect(),
+            replies: vec![None; count],
+            envelope: letter.envelope,
+            transcript,
+            failure: None,
+        }
+    }
+
+    fn has_gaps(&self) -> bool {
+        self.replies.iter().any(Option::is_none)
+    }
+
+    /// Begins a transaction for the current recipients.
+    fn begin(&mut self, client: &mut Client) {
+        let recipients = self.current.iter().map(|&place| self.envelope.recipients[place].clone()).collect();
+        self.rest = self.content.clone();
+        client.deliver(Envelope { recipients, ..self.envelope.clone() }, Some(self.content.len() as u64));
+    }
+
+    /// Takes the replies of a transaction. Those who were too many for it get another one (RFC 5321 §4.5.3.1.10), as long as each
+    /// leaves fewer of them.
+    fn done(&mut self, client: &mut Client, replies: Vec<Reply>) {
+        let mut left = Vec::new();
+        for (&place, reply) in self.current.iter().zip(replies) {
+            if is_too_many(&reply) {
+                left.push(place);
+            }
+            self.replies[place] = Some(reply);
+        }
+        if left.is_empty() || left.len() == self.current.len() {
+            client.quit();
+        } else {
+            self.current = left;
+            self.begin(client);
+        }
+    }
+}
+
+impl Application<Client> for Courier {
+    async fn event(&mut self, client: &mut Client, event: Event) {
+        match event {
+            Event::Ready => self.begin(client),
+            Event::WantContent => {
+                if let Some(transcript) = &self.transcript {
+                    transcript.content_begins();
+                }
+                match self.rest.split_to(self.rest.len().min(PIECE)) {
+                    piece if piece.is_empty() => client.end_of_content(),
+                    piece => client.content(piece),
+                }
+            }
+            Event::Done(outcome) => self.done(client, outcome.recipients),
+            Event::Failed(failure) => self.failure = Some(failure),
+        }
+    }
+}
+
+/// `452 4.5.3`: too many recipients for one transaction.
+fn is_too_many(reply: &Reply) -> bool {
+    reply.code().number() == 452 && reply.status() == Some(Status { subject: 5, detail: 3 })
+}
+
+/// Content is handed over in pieces of this size.
+const PIECE: usize = 64 * 1024;
+/// The system alone would try for two minutes and more.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,0 +1,52 @@
+//! `posthaste serve`: a server by its settings file.
+
+use crate::exit::{Complaint, Exit};
+use crate::logs::LogArgs;
+use crate::output;
+use crate::output::FormatArgs;
+use crate::paths::DataArgs;
+use crate::serving;
+use server::settings::Settings;
+use std::path::PathBuf;
+
+/// Run a mail server by a settings file
+///
+/// The file names domains, accounts and listeners; `posthaste config sample` prints one to begin with. SIGTERM and Ctrl-C stop it:
+/// transactions in flight may finish.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The settings file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Only check the file, and print what it means
+    #[arg(long, conflicts_with = "json")]
+    check: bool,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    logs: LogArgs,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  posthaste config sample > posthaste.toml
+      Begin with a commented settings file.
+  posthaste serve --config posthaste.toml --check
+      See whether it is right and what it means.
+  posthaste serve --config /etc/posthaste.toml --log-format json
+      Run the server; one JSON object for each event on standard error.";
+
+pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
+    let data = args.data.directory()?;
+    let settings = Settings::load(&args.config, server::host::name(), data)
+        .map_err(|error| Complaint::usage(error.to_string()))?;
+    if args.check {
+        output::text(&format!("{settings}\n\n{} is right.", args.config.display()))?;
+        return Ok(Exit::Done);
+    }
+    args.logs.start();
+    serving::run(settings, args.format.format(), |_| None)
+}

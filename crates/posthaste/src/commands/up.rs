@@ -1,0 +1,191 @@
+//! `posthaste up`: a server without configuration.
+
+use crate::exit::{Complaint, Exit};
+use crate::logs::LogArgs;
+use crate::output::FormatArgs;
+use crate::paths::{DataArgs, shell_quoted};
+use crate::serving;
+use anstyle::Style;
+use server::Endpoints;
+use server::settings::{Catcher, Settings, users};
+use smtp::Mailbox;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Start a mail server here, without configuration
+///
+/// It listens on 127.0.0.1:2525 and catches the mail for every address into a mailbox of its own; nothing is ever sent on. With
+/// --users it takes mail for the addresses of that file only. Stop it with Ctrl-C.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Listen here, as ADDRESS:PORT or PORT (on 127.0.0.1); port 0 takes a free one. May be given several times
+    #[arg(long, value_name = "ADDR", value_parser = listen_address)]
+    listen: Vec<SocketAddr>,
+    /// Take mail only for the addresses in this file, one on a line
+    #[arg(long, value_name = "FILE")]
+    users: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    logs: LogArgs,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  posthaste up
+      Catch all mail that is sent to 127.0.0.1:2525.
+  posthaste up --listen 2626 --data /tmp/mail
+      The same on another port, with the mail in /tmp/mail.
+  posthaste up --users users.txt
+      Refuse mail for addresses that are not in users.txt.
+  posthaste up --listen 0 --json
+      On a free port; the first line says which.";
+
+pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
+    let users = match &args.users {
+        Some(file) => Some(users::read(file).map_err(|error| Complaint::usage(error.to_string()))?),
+        None => None,
+    };
+    let data = args.data.directory()?;
+    args.logs.start();
+    let catcher = Catcher { listen: args.listen, data: data.clone(), users: users.clone() };
+    let settings = Settings::catcher(catcher, server::host::name());
+    serving::run(settings, args.format.format(), |endpoints| {
+        let option = args.data.as_option();
+        Some(Announcement { endpoints, data: &data, data_option: &option, users: users.as_deref() }.text())
+    })
+}
+
+/// `ADDRESS:PORT`, or a port on the loopback address.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.parse() {
+        return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
+    }
+    text.parse().map_err(|_| {
+        "write it as ADDRESS:PORT, like 127.0.0.1:2525 or [::1]:2525, or as a PORT alone".to_owned()
+    })
+}
+
+/// What a person reads who has started the server.
+struct Announcement<'a> {
+    endpoints: &'a [Endpoints],
+    data: &'a Path,
+    data_option: &'a str,
+    users: Option<&'a [Mailbox]>,
+}
+
+impl Announcement<'_> {
+    fn text(&self) -> String {
+        let bold = Style::new().bold();
+        let mut text = format!("{bold}Posthaste {} is up{bold:#}\n\n", env!("CARGO_PKG_VERSION"));
+        // writing to a String cannot fail
+        for endpoint in self.endpoints {
+            let name = serving::protocol_name(endpoint.protocol);
+            let note =
+                if endpoint.address.ip().is_loopback() { "" } else { "  (reachable from other computers)" };
+            writeln!(text, "  {name}  {}{note}", endpoint.address).expect("a String takes everything");
+        }
+        let takes = match self.users {
+            Some([_]) => "the one address of the users file; others are refused".to_owned(),
+            Some(users) => format!("the {} addresses of the users file; others are refused", users.len()),
+            None => "every address; nothing is sent on".to_owned(),
+        };
+        let (send, read) = self.first_commands();
+        write!(
+            text,
+            "  for   {}\n  data  {}\n\nSend the first message:\n\n  {bold}{send}{bold:#}\n\n\
+             Read it:\n\n  {bold}{read}{bold:#}\n\nStop with Ctrl-C.\n",
+            takes,
+            self.data.display()
+        )
+        .expect("a String takes everything");
+        text
+    }
+
+    /// Commands to be pasted: one that sends the first message, one that lists it.
+    fn first_commands(&self) -> (String, String) {
+        let to = self
+            .users
+            .and_then(|users| users.first())
+            .map_or("you@example.org".to_owned(), Mailbox::to_string);
+        let to = shell_quoted(&to);
+        let server = match self.endpoints.first() {
+            Some(endpoint) if endpoint.address != SocketAddr::from(([127, 0, 0, 1], 2525)) => {
+                format!(" --server {}", reachable(endpoint.address))
+            }
+            _ => String::new(),
+        };
+        let send = format!(
+            "posthaste send{server} --from me@example.org --to {to} \\\n      --subject Hello --text 'It works'"
+        );
+        (send, format!("posthaste inbox ls --account {to}{}", self.data_option))
+    }
+}
+
+/// An address to connect to: a server that listens on all addresses is reached on the loopback one.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smtp::Protocol;
+
+    #[test]
+    fn listen_addresses() {
+        assert_eq!(listen_address("2626"), Ok(SocketAddr::from(([127, 0, 0, 1], 2626))));
+        assert_eq!(listen_address("0.0.0.0:25"), Ok(SocketAddr::from(([0, 0, 0, 0], 25))));
+        assert!(listen_address("[::1]:0").is_ok());
+        for wrong in ["", "localhost:25", "127.0.0.1", "70000", ":25"] {
+            assert!(
+                listen_address(wrong).is_err_and(|error| error.contains("like 127.0.0.1:2525")),
+                "{wrong}"
+            );
+        }
+    }
+
+    fn announcement(address: &str, data_option: &str, users: Option<&[Mailbox]>) -> String {
+        let endpoints =
+            [Endpoints { address: address.parse().expect("an address"), protocol: Protocol::Smtp }];
+        let data = Path::new("/home/ann/.local/share/posthaste");
+        let text = Announcement { endpoints: &endpoints, data, data_option, users }.text();
+        anstream::adapter::strip_str(&text).to_string()
+    }
+
+    #[test]
+    fn the_announcement_shows_where_and_how() {
+        assert_eq!(
+            announcement("127.0.0.1:2525", "", None),
+            format!(
+                "Posthaste {} is up\n\n  SMTP  127.0.0.1:2525\n  for   every address; nothing is sent on\n  \
+                 data  /home/ann/.local/share/posthaste\n\nSend the first message:\n\n  \
+                 posthaste send --from me@example.org --to you@example.org \\\n      --subject Hello --text 'It works'\n\n\
+                 Read it:\n\n  posthaste inbox ls --account you@example.org\n\nStop with Ctrl-C.\n",
+                env!("CARGO_PKG_VERSION")
+            )
+        );
+    }
+
+    #[test]
+    fn its_commands_name_what_is_not_the_default() {
+        let users = ["o'neil@example.org".parse().expect("an address")];
+        let text = announcement("[::]:2626", " --data /tmp/mail", Some(&users));
+        assert!(text.contains(
+            "posthaste send --server [::1]:2626 --from me@example.org --to 'o'\\''neil@example.org' "
+        ));
+        assert!(text.contains(" --data /tmp/mail\n"));
+        assert!(text.contains("[::]:2626  (reachable from other computers)"));
+        assert!(text.contains("the one address of the users file"));
+    }
+}

@@ -1,0 +1,77 @@
+//! Where things are.
+
+use crate::exit::Complaint;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// `--data`, for every command that needs mail.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct DataArgs {
+    /// The data directory [default: $XDG_DATA_HOME/posthaste or ~/.local/share/posthaste]
+    #[arg(long = "data", value_name = "DIR", env = "POSTHASTE_DATA", hide_env_values = true, global = true)]
+    directory: Option<PathBuf>,
+}
+
+impl DataArgs {
+    /// The directory named, or the user's own.
+    pub(crate) fn directory(&self) -> anyhow::Result<PathBuf> {
+        match &self.directory {
+            Some(directory) => Ok(directory.clone()),
+            None => Ok(default_data(std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"))?),
+        }
+    }
+
+    /// What to add to another `posthaste` command so that it finds the same mail; empty when it does by itself.
+    pub(crate) fn as_option(&self) -> String {
+        match &self.directory {
+            Some(directory) => format!(" --data {}", shell_quoted(&directory.to_string_lossy())),
+            None => String::new(),
+        }
+    }
+}
+
+/// The data directory of the user, by the XDG base directory specification: what is not absolute counts as not set.
+fn default_data(data_home: Option<OsString>, home: Option<OsString>) -> Result<PathBuf, Complaint> {
+    let absolute = |name: OsString| Some(PathBuf::from(name)).filter(|path| path.is_absolute());
+    let data_home = data_home.and_then(absolute);
+    let base = data_home.or_else(|| Some(home.and_then(absolute)?.join(".local/share")));
+    base.map(|base| base.join("posthaste")).ok_or_else(|| {
+        Complaint::usage("neither XDG_DATA_HOME nor HOME is set; name the data directory with --data")
+    })
+}
+
+/// The text as one word of a POSIX shell.
+pub(crate) fn shell_quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_directory_follows_the_xdg_specification() {
+        let directory = |data_home: Option<&str>, home: Option<&str>| {
+            default_data(data_home.map(OsString::from), home.map(OsString::from))
+                .map_err(|error| error.to_string())
+        };
+        let home = Some("/home/ann");
+        assert_eq!(directory(None, home), Ok(PathBuf::from("/home/ann/.local/share/posthaste")));
+        assert_eq!(directory(Some("/data"), home), Ok(PathBuf::from("/data/posthaste")));
+        assert_eq!(directory(Some(""), home), Ok(PathBuf::from("/home/ann/.local/share/posthaste")));
+        assert_eq!(directory(Some("relative"), home), Ok(PathBuf::from("/home/ann/.local/share/posthaste")));
+        assert!(directory(None, None).is_err_and(|error| error.contains("--data")));
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_needs_it() {
+        assert_eq!(shell_quoted("/tmp/mail"), "/tmp/mail");
+        assert_eq!(shell_quoted("/tmp/my mail"), "'/tmp/my mail'");
+        assert_eq!(shell_quoted("it's"), r"'it'\''s'");
+        assert_eq!(shell_quoted(""), "''");
+    }
+}

@@ -1,0 +1,106 @@
+//! A server in the foreground: what `up` and `serve` share. Opens the store, starts, announces, waits for a signal, stops in order.
+
+use crate::exit::Exit;
+use crate::output;
+use crate::output::Format;
+use serde::Serialize;
+use server::open::Open;
+use server::settings::Settings;
+use server::{Endpoints, Server, Stopped};
+use smtp::Protocol;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use store::Timestamp;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Runs a server until SIGTERM or SIGINT; a second one ends it at once. `announcement` makes the text for people who started it.
+pub(crate) fn run(
+    settings: Settings,
+    format: Format,
+    announcement: impl FnOnce(&[Endpoints]) -> Option<String>,
+) -> anyhow::Result<Exit> {
+    server::host::raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // before anything else, so that a signal during the start is not the default one
+        let mut stop = StopSignals::new()?;
+        let open = Open::for_server(&settings.data, settings.limits.disk_reserve).await?;
+        let server = Server::start(&settings, open.store(), Arc::new(now)).await?;
+        match format {
+            Format::Json => output::json(&Ready::new(server.endpoints(), &settings.data))?,
+            Format::Text => announcement(server.endpoints()).map_or(Ok(()), |text| output::text(&text))?,
+        }
+        stop.next().await;
+        tracing::info!("stopping; transactions in flight may finish");
+        tokio::select! {
+            stopped = server.stop() => match stopped {
+                Stopped::Clean => {}
+                Stopped::Cut(left) => tracing::warn!(connections = left, "connections cut at the deadline"),
+            },
+            () = stop.next() => tracing::warn!("told to stop again; not waiting any longer"),
+        }
+        open.close().await?;
+        tracing::info!("stopped");
+        Ok(Exit::Done)
+    })
+}
+
+/// The system's clock.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The name of a protocol.
+pub(crate) fn protocol_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Smtp => "SMTP",
+        Protocol::Lmtp => "LMTP",
+    }
+}
+
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn new() -> std::io::Result<StopSignals> {
+        Ok(StopSignals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// What a program that started the server learns.
+#[derive(Serialize)]
+struct Ready<'a> {
+    pid: u32,
+    data: &'a Path,
+    listeners: Vec<ReadyListener>,
+}
+
+#[derive(Serialize)]
+struct ReadyListener {
+    protocol: String,
+    address: String,
+}
+
+impl Ready<'_> {
+    fn new<'a>(endpoints: &[Endpoints], data: &'a Path) -> Ready<'a> {
+        let listener = |endpoint: &Endpoints| ReadyListener {
+            protocol: protocol_name(endpoint.protocol).to_lowercase(),
+            address: endpoint.address.to_string(),
+        };
+        Ready { pid: std::process::id(), data, listeners: endpoints.iter().map(listener).collect() }
+    }
+}
