@@ -74,14 +74,16 @@ pub(crate) fn split_path(text: &str) -> Result<(&str, &str), AddressError> {
     if !text.starts_with('<') {
         return Err(AddressError::NoBrackets);
     }
-    let mut quoted = false;
-    let mut escaped = false;
+    let (mut quoted, mut escaped, mut literal) = (false, false, false);
     for (at, byte) in text.bytes().enumerate() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'>' if !quoted => return Ok(text.split_at(at + 1)),
+            b'"' if !literal => quoted = !quoted,
+            // The content of an address literal may hold anything but brackets and a backslash.
+            b'[' if !quoted => literal = true,
+            b']' if !quoted => literal = false,
+            b'>' if !quoted && !literal => return Ok(text.split_at(at + 1)),
             _ => {}
         }
     }

@@ -108,7 +108,9 @@ impl Reply {
     /// text goes on in a further line. Characters beyond ASCII are written as `\x{HEX}` (RFC 6533 §3), because a peer need not understand
     /// UTF-8 in a reply.
     pub fn encode(&self, out: &mut BytesMut) {
-        let status = self.status.map(|status| status.display(self.code)).unwrap_or_default();
+        // RFC 2034 §4: only 2yz, 4yz and 5yz replies have one.
+        let status = self.status.filter(|_| self.severity() != Severity::Intermediate);
+        let status = status.map(|status| status.display(self.code)).unwrap_or_default();
         // Code, separator and CRLF take 6 octets.
         let room = LINE_MAX - 6 - status.len();
         let mut lines = Vec::new();

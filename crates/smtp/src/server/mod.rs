@@ -311,6 +311,8 @@ impl Server {
                 if let Some(transaction) = &mut self.transaction {
                     *(if positive { &mut transaction.accepted } else { &mut transaction.refused }) += 1;
                 }
+                // The DATA of the same pipelined group may have been sent in vain.
+                self.excused = self.excused.max(usize::from(!positive));
             }
             Question::End => {
                 self.transaction = None;
