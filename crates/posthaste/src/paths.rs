@@ -21,6 +21,11 @@ impl DataArgs {
         }
     }
 
+    /// The directory named, if one was.
+    pub(crate) fn named(&self) -> Option<&PathBuf> {
+        self.directory.as_ref()
+    }
+
     /// What to add to another `posthaste` command so that it finds the same mail; empty when it does by itself.
     pub(crate) fn as_option(&self) -> String {
         match &self.directory {

@@ -40,13 +40,27 @@ Examples:
       Run the server; one JSON object for each event on standard error.";
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
-    let data = args.data.directory()?;
-    let settings = Settings::load(&args.config, server::host::name(), data)
-        .map_err(|error| Complaint::usage(error.to_string()))?;
+    let settings = settings(&args)?;
     if args.check {
         output::text(&format!("{settings}\n\n{} is right.", args.config.display()))?;
         return Ok(Exit::Done);
     }
     args.logs.start();
     serving::run(settings, args.format.format(), |_| None)
+}
+
+/// What the file says. A data directory named on the command line or in the environment counts more than the file's; where nobody
+/// names one it is the user's own, which a service may not have.
+fn settings(args: &Args) -> anyhow::Result<Settings> {
+    let default = args.data.directory();
+    let data = default.as_ref().cloned().unwrap_or_default();
+    let mut settings = Settings::load(&args.config, server::host::name(), data)
+        .map_err(|error| Complaint::usage(error.to_string()))?;
+    if let Some(named) = args.data.named() {
+        settings.data = named.clone();
+    }
+    if settings.data.as_os_str().is_empty() {
+        default?;
+    }
+    Ok(settings)
 }

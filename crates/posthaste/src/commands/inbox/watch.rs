@@ -11,6 +11,7 @@ use server::admin::MessageView;
 
 pub(super) async fn run(mail: &Mail, account: Option<&str>, format: Format) -> anyhow::Result<Exit> {
     let mut watch = mail.watch(account).await?;
+    anstream::eprintln!("Waiting for new mail; stop with Ctrl-C.");
     let zone = TimeZone::system();
     loop {
         let message = tokio::select! {
