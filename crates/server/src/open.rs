@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::SharedStore;
-use store::memory::Memory as Local;
+use store_local::{Local, Options, Recovery};
 
 /// An open store. The data directory is locked while it is.
 pub struct Open {
-    local: Arc<Local>,
+    store: SharedStore,
+    directory: PathBuf,
 }
 
 /// Why a store cannot be opened or closed.
@@ -46,18 +47,45 @@ impl Open {
     async fn with(data: &Path, reserve: u64) -> Result<Open, OpenError> {
         private_directory(data)
             .map_err(|cause| OpenError::Directory { directory: data.to_owned(), cause })?;
-        let _ = reserve;
-        Ok(Open { local: Arc::new(Local::new(|| store::Timestamp(0))) })
+        let directory = data.to_owned();
+        let options = Options { reserve, ..Options::new(data) };
+        let opened = tokio::task::spawn_blocking(move || Local::open(options)).await;
+        match opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())) {
+            Ok(local) => {
+                report(local.recovery());
+                Ok(Open { store: Arc::new(local), directory })
+            }
+            Err(error) => Err(OpenError::Store { directory, error }),
+        }
     }
 
     /// The store.
     pub fn store(&self) -> SharedStore {
-        Arc::clone(&self.local) as SharedStore
+        Arc::clone(&self.store)
     }
 
     /// Writes what is still to be written and lets the directory go.
     pub async fn close(self) -> Result<(), OpenError> {
-        Ok(())
+        self.store.close().await.map_err(|error| OpenError::Store { directory: self.directory, error })
+    }
+}
+
+/// Says what had to be done after a crash.
+fn report(recovery: &Recovery) {
+    let Recovery { torn, rebuilt, replayed, leftovers, damage } = recovery;
+    for damage in damage {
+        tracing::error!("damaged: {damage}");
+    }
+    if let Some(why) = rebuilt {
+        tracing::warn!("the index was made anew from the log: {why}");
+    }
+    if *torn > 0 || *replayed > 0 || *leftovers > 0 {
+        tracing::info!(
+            torn,
+            replayed,
+            leftovers,
+            "the store was not closed in order; nothing that was acknowledged is lost"
+        );
     }
 }
 
