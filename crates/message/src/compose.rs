@@ -122,9 +122,9 @@ impl Draft {
         let words: Vec<_> = text.into_iter().chain(html).collect();
         let words = self.one_of(words, "alternative");
         let files = self.attachments.iter().map(|attachment| {
-            let bytes = BodyPart::Binary(attachment.content.as_slice().into());
-            // as base64 whatever the type: a file's line endings must arrive as they are
-            MimePart::new(ContentType::new(attachment.media_type.as_str()), bytes)
+            // a raw type, so that mail-builder sees no text in it and writes base64: a file must arrive as it is
+            MimePart::raw(BodyPart::Binary(attachment.content.as_slice().into()))
+                .header("Content-Type", Raw::new(attachment.media_type.as_str()))
                 .attachment(attachment.name.as_str())
         });
         self.one_of(std::iter::once(words).chain(files).collect(), "mixed")

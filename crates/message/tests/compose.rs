@@ -1,7 +1,8 @@
 //! Drafts, read back with our own and with other people's readers.
 
 use message::{
-    Address, BodyType, Date, Draft, DraftAttachment, Needs, Summary, View, normalise_line_endings,
+    Address, BodyType, Date, Draft, DraftAttachment, Limits, Needs, Structure, Summary, View,
+    normalise_line_endings,
 };
 use posthaste_message as message;
 use proptest::prelude::*;
@@ -171,6 +172,7 @@ proptest! {
         html in prop::option::of("[a-zé ]{0,50}"),
         content in prop::collection::vec(any::<u8>(), 0..200),
         file in "[\\PC&&[^\\\\]]{1,60}",
+        media_type in prop::sample::select(vec!["x/y", "text/csv", "image/png", "application/pdf"]),
     ) {
         // white space around a name or subject, and runs of it, are no part of what is said
         let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -180,7 +182,7 @@ proptest! {
             subject: subject.clone(),
             text: Some(body.clone()),
             html,
-            attachments: vec![DraftAttachment { name: file.clone(), media_type: "x/y".to_owned(), content: content.clone() }],
+            attachments: vec![DraftAttachment { name: file.clone(), media_type: media_type.to_owned(), content: content.clone() }],
             ..draft()
         };
         let bytes = draft.build().unwrap();
@@ -192,7 +194,10 @@ proptest! {
         let view = View::of(&bytes);
         prop_assert_eq!(view.text, body);
         prop_assert_eq!(view.attachments.len(), 1);
-        prop_assert_eq!(view.attachments[0].size, content.len());
+        prop_assert_eq!(&view.attachments[0].media_type, media_type);
+        let structure = Structure::of(&bytes, &Limits::default());
+        let part = structure.parts().last().unwrap();
+        prop_assert_eq!(part.encoding.decode(part.body.of(&bytes), usize::MAX).into_owned(), content);
         prop_assert_eq!(view.attachments[0].name.as_deref().map(squeeze), Some(squeeze(&file)));
     }
 }
