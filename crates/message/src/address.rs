@@ -76,13 +76,13 @@ impl Scanner {
         match (self.within, c) {
             (Within::Quotes | Within::AngleQuotes, '\\') => {
                 if let Some(next) = rest.next() {
-                    self.push_quoted(next, true);
+                    self.quoted(next).extend(['\\', next]);
                 }
             }
             (Within::Quotes | Within::AngleQuotes, '"') | (Within::Phrase | Within::Angle, '"') => {
                 self.toggle_quotes()
             }
-            (Within::Quotes | Within::AngleQuotes, _) => self.push_quoted(c, false),
+            (Within::Quotes | Within::AngleQuotes, _) => self.quoted(c).push(c),
             (_, '(') => self.comment_depth = 1,
             (Within::Phrase, ',' | ';') => self.finish(),
             (Within::Phrase, ':') => {
@@ -125,18 +125,15 @@ impl Scanner {
         }
     }
 
-    fn push_quoted(&mut self, c: char, escaped: bool) {
-        let written = match &mut self.angle {
+    /// Takes a character within quotes as spoken; returns where it is to be written.
+    fn quoted(&mut self, c: char) -> &mut String {
+        match &mut self.angle {
             Some(angle) if self.within == Within::AngleQuotes => angle,
             _ => {
                 self.spoken.push(c);
                 &mut self.written
             }
-        };
-        if escaped {
-            written.push('\\');
         }
-        written.push(c);
     }
 
     /// Ends the mailbox at hand.

@@ -60,7 +60,7 @@ pub(crate) enum LineKind {
     Other,
 }
 
-/// What this line is. `first` says whether a field stands before it that it could continue.
+/// What this line is; `before` is the field that it would continue.
 pub(crate) fn line_kind(message: &[u8], line: RawLine, before: Option<&Field>) -> LineKind {
     let text = line.text.of(message);
     match text.first() {

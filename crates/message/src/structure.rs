@@ -77,13 +77,10 @@ impl Structure {
 }
 
 impl Part {
-    /// Whether it is to be saved rather than shown: it says so, or has a file name and is no text (RFC 2183 §2).
+    /// Whether it is to be saved rather than shown: it says so, or it is neither text nor made of parts (RFC 2183 §2).
     pub fn is_attachment(&self) -> bool {
-        match &self.disposition {
-            Some(disposition) if disposition.kind == "attachment" => true,
-            Some(disposition) if disposition.kind == "inline" && self.media_type.kind == "text" => false,
-            _ => !matches!(self.content, Content::Multipart(_)) && self.media_type.kind != "text",
-        }
+        let says_so = self.disposition.as_ref().is_some_and(|disposition| disposition.kind == "attachment");
+        says_so || !matches!(self.media_type.kind.as_str(), "text" | "multipart")
     }
 
     /// Its file name, if it has one: of the disposition, or else the `name` of the type (RFC 2183 §2.3, RFC 2045).
