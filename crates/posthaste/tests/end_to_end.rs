@@ -360,3 +360,39 @@ fn the_data_are_private() {
     assert_eq!(server.stop(), 0);
     assert!(!data.path().join("admin.sock").exists());
 }
+
+#[test]
+fn mail_stays_through_a_kill_and_is_read_without_a_server() {
+    let data = Data::new();
+    let server = Server::up(&data, &[]);
+    let large = data.file("large.bin", &[7; 3_000_000]);
+    assert_eq!(
+        server.send(&["--from", "a@example.org", "--to", ANN, "--subject", "one", "--attach", &large]).status,
+        0
+    );
+    assert_eq!(
+        server.send(&["--from", "a@example.org", "--to", ANN, "--subject", "two", "--text", "x"]).status,
+        0
+    );
+    let raw = |number| output_bytes(&["inbox", "raw", number, "--account", ANN, "--data", &data.text()]);
+    let before = (raw("1"), raw("2"));
+    assert!(before.0.len() > 4_000_000);
+    drop(server); // as kill -9
+
+    assert!((raw("1"), raw("2")) == before, "read with no server running");
+    assert_eq!(data.run(&["inbox", "rm", "1"]).stdout, "Removed 1 message.\n");
+    assert_eq!(data.run(&["user", "add", "bob@example.org"]).status, 0);
+
+    let server = Server::up(&data, &[]);
+    assert!(raw("2") == before.1);
+    let list = data.run(&["inbox", "ls", "--account", ANN, "--json"]).json();
+    let list: Vec<_> = list.as_array().expect("a list").iter().map(|message| &message["uid"]).collect();
+    assert_eq!(list, [2]);
+    assert_eq!(
+        server.send(&["--from", "a@example.org", "--to", ANN, "--subject", "three", "--text", "x"]).status,
+        0
+    );
+    assert_eq!(server.stop(), 0);
+    let list = data.run(&["inbox", "ls", "--account", ANN, "--json"]).json();
+    assert_eq!(list[1]["uid"], 3, "a number is never given again");
+}

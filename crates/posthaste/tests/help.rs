@@ -146,7 +146,7 @@ fn manual_pages_come_for_every_command() {
     for command in COMMANDS {
         let name = format!("posthaste {command}").trim().replace(' ', "-") + ".1";
         let page = std::fs::read_to_string(place.join(&name)).expect("a page for each command");
-        assert!(page.contains("Example"), "{name} shows no example");
+        assert!(page.contains("\n.SH EXAMPLES\n"), "{name} shows no example");
     }
 }
 

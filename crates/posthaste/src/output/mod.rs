@@ -62,5 +62,9 @@ pub(crate) fn columns() -> Option<usize> {
     if !io::stdout().is_terminal() {
         return None;
     }
-    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+    let size = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    Some(size.unwrap_or(USUAL_COLUMNS))
 }
+
+/// For a terminal that does not say how wide it is.
+const USUAL_COLUMNS: usize = 80;
