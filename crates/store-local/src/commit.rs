@@ -10,6 +10,7 @@ use crate::job::{Answer, ContentBytes, EntryChange, Job, Message, send};
 use crate::large::Unclaimed;
 use crate::log::Log;
 use crate::record::Kind;
+use crate::roster::Roster;
 use crate::state::{Created, State};
 use crate::status::Status;
 use std::collections::VecDeque;
@@ -21,6 +22,7 @@ use store::{Account, Error, Result, SpoolId, Timestamp};
 pub(crate) struct Committer {
     log: Log,
     state: State,
+    roster: Arc<Roster>,
     status: Arc<Status>,
 }
 
@@ -51,8 +53,8 @@ enum Waiting {
 
 impl Committer {
     /// A writer that goes on where the log ends.
-    pub(crate) fn new(log: Log, state: State, status: Arc<Status>) -> Committer {
-        Committer { log, state, status }
+    pub(crate) fn new(log: Log, state: State, roster: Arc<Roster>, status: Arc<Status>) -> Committer {
+        Committer { log, state, roster, status }
     }
 
     /// Makes these jobs durable, in order, in as few batches as they fit, and answers them. Each durable batch goes to `deliver`.
@@ -220,6 +222,7 @@ impl Committer {
         match batch.finish(|pieces, length| log.append(pieces, length)) {
             Ok(committed) => {
                 let sequence = self.status.advance();
+                self.roster.see(&committed.effects);
                 waiting.into_iter().for_each(Waiting::done);
                 deliver(Delivered { sequence, committed, counts });
             }

@@ -22,11 +22,12 @@ impl Directory for Local {
     }
 
     async fn account(&self, name: &AccountName) -> Result<Option<Account>> {
-        let name = name.clone();
-        self.snapshot(move |index| index.account(&name)).await
+        self.engine.status.check_open()?;
+        Ok(self.engine.roster.account(name))
     }
 
     async fn accounts(&self) -> Result<Vec<Account>> {
-        self.snapshot(|index| index.accounts()).await
+        self.engine.status.check_open()?;
+        Ok(self.engine.roster.accounts())
     }
 }

@@ -4,6 +4,7 @@ use crate::Clock;
 use crate::Work;
 use crate::file::Lock;
 use crate::large::{LargeFiles, Unfinished};
+use crate::roster::Roster;
 use crate::segments::Segments;
 use crate::status::Status;
 use crate::view::View;
@@ -17,6 +18,7 @@ pub(crate) struct Engine {
     pub(crate) segments: Arc<Segments>,
     pub(crate) large: Arc<LargeFiles>,
     pub(crate) view: Arc<View>,
+    pub(crate) roster: Arc<Roster>,
     pub(crate) status: Arc<Status>,
     pub(crate) writer: Writer,
     pub(crate) clock: Clock,

@@ -32,6 +32,7 @@ mod prepare;
 mod queue;
 mod record;
 mod recover;
+mod roster;
 mod scan;
 mod segments;
 mod spool;

@@ -12,6 +12,7 @@ use crate::local::{OnDamage, Options, Recovery, Work};
 use crate::log::Log;
 use crate::prepare::Preparer;
 use crate::recover::{self, Damage, Tail, Visitor};
+use crate::roster::Roster;
 use crate::scan::Batch;
 use crate::segments::Segments;
 use crate::state::State;
@@ -47,6 +48,7 @@ pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
     let log = Log::open(segments.clone(), preparer, tail)?;
     let segment = log.segment();
     let state = state(&index)?;
+    let roster = Arc::new(Roster::new(index.read()?.accounts()?));
     let ids = SpoolIds::above(SpoolId(state.counters.spool), options.node);
     let view = Arc::new(View::new(index, large.clone())?);
     let status = Arc::new(Status::new(
@@ -55,7 +57,7 @@ pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
         options.clock.clone(),
         options.reserve,
     ));
-    let committer = Committer::new(log, state, status.clone());
+    let committer = Committer::new(log, state, roster.clone(), status.clone());
     let indexer = Indexer::new(view.clone(), status.clone(), segment);
     let writer = match options.work {
         Work::Caller => Writer::caller(committer, indexer, status.clone()),
@@ -66,6 +68,7 @@ pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
         segments,
         large,
         view,
+        roster,
         status,
         writer,
         clock: options.clock,

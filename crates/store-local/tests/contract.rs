@@ -5,8 +5,8 @@ use posthaste_store_local::{Local, Options, Work};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use store::contract::Subject;
 use store::SharedStore;
+use store::contract::Subject;
 use tempfile::TempDir;
 
 /// Stores in temporary directories, each with options made by `options`.
