@@ -71,7 +71,10 @@ impl Extension {
             "AUTH" => Extension::Auth(words.collect()),
             // An old form that was never standard but is still sent: `AUTH=LOGIN PLAIN`.
             _ => match keyword.strip_prefix("AUTH=") {
-                Some(first) => Extension::Auth(std::iter::once(first.to_owned()).chain(words).collect()),
+                Some(first) => {
+                    let first = Some(first.to_owned()).filter(|word| !word.is_empty());
+                    Extension::Auth(first.into_iter().chain(words).collect())
+                }
                 None => Extension::Other(line.to_owned()),
             },
         }

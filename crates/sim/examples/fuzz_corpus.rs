@@ -1,0 +1,97 @@
+//! Writes first inputs for the fuzz targets, made of the transcripts, into `fuzz/corpus`.
+//!
+//! `cargo run -p posthaste-sim --example fuzz_corpus` after transcripts were added. What is there already stays, if its name is another.
+
+#![forbid(unsafe_code)]
+
+use sim::chat::Chat;
+use smtp::Protocol;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longer inputs slow the fuzzers down more than they help.
+const LONGEST: usize = 2048;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let corpus = here.join("../../fuzz/corpus");
+    let chats = Chat::read_all(&here.join("tests/chat"))?;
+    let mut commands = Vec::new();
+    let mut replies = vec![0];
+    for chat in &chats {
+        let client: Vec<u8> = chat.turns().iter().flat_map(|turn| turn.client.iter().copied()).collect();
+        let settings = match chat.setup().config.protocol {
+            Protocol::Smtp => 0,
+            Protocol::Lmtp => 1,
+        };
+        if !client.is_empty() {
+            write(corpus.join("smtp_server"), &chat.name(), &[&[settings, 1], &client[..]].concat())?;
+        }
+        if chat.name().starts_with("smuggling") || chat.name().starts_with("data") {
+            write(corpus.join("dot"), &chat.name(), &[&[1], &client[..]].concat())?;
+        }
+        let lines = chat.turns().iter().flat_map(|turn| &turn.server).map(|expected| &expected.pattern);
+        for line in lines.filter(|line| *line != "...") {
+            replies.extend_from_slice(line.as_bytes());
+            replies.extend_from_slice(b"\r\n");
+        }
+        commands.extend(
+            client.split(|octet| *octet == b'\n').filter(|line| line.len() < 100).map(<[u8]>::to_vec),
+        );
+    }
+    commands.sort();
+    commands.dedup();
+    for (n, lines) in commands.chunks(40).enumerate() {
+        write(corpus.join("command"), &format!("chats-{n:02}"), &lines.join(&b'\n'))?;
+        let paths: Vec<Vec<u8>> = lines.iter().filter_map(|line| path_of(line)).collect();
+        write(corpus.join("address"), &format!("chats-{n:02}"), &paths.join(&b'\n'))?;
+    }
+    for (n, piece) in replies.chunks(LONGEST).enumerate() {
+        write(corpus.join("reply"), &format!("chats-{n:02}"), &[&[7], piece].concat())?;
+    }
+    client_inputs(&corpus.join("smtp_client"))
+}
+
+/// Servers for the client: one with every extension, one without any, one that refuses, one of LMTP.
+fn client_inputs(folder: &Path) -> Result<(), Box<dyn Error>> {
+    let full = "220 mx.example ESMTP\r\n250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n\
+                250-BINARYMIME\r\n250-CHUNKING\r\n250-DSN\r\n250 LIMITS RCPTMAX=30\r\n";
+    let accepted = format!("250 2.1.0 Ok\r\n{}", "250 2.1.5 Ok\r\n".repeat(30));
+    let plain = "220 mx.example\r\n502 No\r\n250 mx.example\r\n";
+    let inputs = [
+        (
+            "pipelined",
+            0x04,
+            format!("{full}{accepted}354 Go\r\n250 Ok\r\n250 Ok\r\n451 Later\r\n421 Stop\r\n"),
+        ),
+        ("chunked", 0x16, format!("{full}{accepted}250 Ok\r\n250 Ok\r\n250 Ok\r\n250 Ok\r\n")),
+        (
+            "refused",
+            0x04,
+            format!("{full}250 Ok\r\n{}354 Go\r\n554 Nobody\r\n", "550 5.1.1 No\r\n".repeat(30)),
+        ),
+        ("lmtp", 0x05, format!("{full}{accepted}354 Go\r\n{}", "250 Ok\r\n".repeat(30))),
+        ("plain", 0x04, format!("{plain}{}354 Go\r\n250 Ok\r\n", "250 Ok\r\n".repeat(41))),
+        ("greeted-with-421", 0x00, "421-No\r\n421 more\r\n".to_owned()),
+    ];
+    for (name, settings, octets) in inputs {
+        write(folder.to_owned(), name, &[&[settings, 1], octets.as_bytes()].concat())?;
+    }
+    Ok(())
+}
+
+/// The path in a command line.
+fn path_of(line: &[u8]) -> Option<Vec<u8>> {
+    let start = line.iter().position(|octet| *octet == b'<')?;
+    let end = line.iter().rposition(|octet| *octet == b'>')?;
+    line.get(start..=end).map(<[u8]>::to_vec)
+}
+
+fn write(folder: PathBuf, name: &str, input: &[u8]) -> Result<(), Box<dyn Error>> {
+    if input.len() <= 2 * LONGEST {
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join(name), input)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! What the fuzz targets do with an input.
+//!
+//! Each function takes any octets and panics if something does not hold. libFuzzer calls them with what it invents, an ordinary test with
+//! the inputs kept in `fuzz/corpus`.
+
+#![forbid(unsafe_code)]
+
+mod client;
+mod server;
+mod values;
+
+pub use client::smtp_client;
+pub use server::smtp_server;
+pub use values::{address, command, dot, reply};
+
+/// The targets by name, as the folders of the corpus and the programs are named.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("smtp_server", smtp_server),
+    ("smtp_client", smtp_client),
+    ("address", address),
+    ("command", command),
+    ("reply", reply),
+    ("dot", dot),
+];
+
+/// A sequence of numbers that only its seed determines (xorshift64).
+#[derive(Debug, Clone)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit as u64) as usize
+    }
+
+    /// Cuts octets into pieces, mostly short ones.
+    pub(crate) fn cut<'a>(&mut self, octets: &'a [u8]) -> Vec<&'a [u8]> {
+        let mut pieces = Vec::new();
+        let mut rest = octets;
+        while !rest.is_empty() {
+            let longest = [1, 4, 64, 4096][self.below(4)];
+            let (piece, after) = rest.split_at(rest.len().min(1 + self.below(longest)));
+            pieces.push(piece);
+            rest = after;
+        }
+        pieces
+    }
+}
