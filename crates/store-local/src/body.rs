@@ -301,3 +301,6 @@ impl Recipient {
 fn unreadable(what: &str, text: &str) -> Error {
     Error::Damaged(format!("an envelope's {what} cannot be read: {text:?}"))
 }
+
+#[cfg(test)]
+mod tests;

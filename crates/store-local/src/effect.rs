@@ -116,9 +116,9 @@ impl Committed {
     /// Understands a batch that was read. The error says which record it could not.
     pub(crate) fn read(segment: u64, batch: &Batch) -> Result<Committed> {
         let mut effects = Vec::new();
-        let mut content = None;
+        let mut unclaimed = None;
         for record in &batch.records {
-            let read = effect(segment, record, &mut content);
+            let read = effect(segment, record, &mut unclaimed);
             let read = read.map_err(|error| {
                 Error::Damaged(format!("record at {} of segment {segment:08}: {error}", record.offset))
             })?;
@@ -128,8 +128,15 @@ impl Committed {
     }
 }
 
+/// A content whose acceptance has not come yet.
+struct Unclaimed {
+    /// The message that it says it belongs to; unknown when it is damaged.
+    spool: Option<u64>,
+    content: Content,
+}
+
 /// What one record means; that of a content is part of the acceptance that follows it.
-fn effect(segment: u64, record: &Record, content: &mut Option<Content>) -> Result<Option<Effect>> {
+fn effect(segment: u64, record: &Record, unclaimed: &mut Option<Unclaimed>) -> Result<Option<Effect>> {
     let header = &record.header;
     let at = Locator { segment, offset: record.offset, length: header.length };
     if header.version != BODY_VERSION {
@@ -138,24 +145,33 @@ fn effect(segment: u64, record: &Record, content: &mut Option<Content>) -> Resul
             "its format is version {version}, which this program does not know"
         )));
     }
-    if header.kind == Kind::Content {
-        *content = Some(Content::Log(at));
-        return Ok(None);
-    }
-    let body =
-        record.body.as_ref().ok_or_else(|| Error::Damaged("its checksum does not match".to_owned()))?;
+    let body = match &record.body {
+        Some(body) => body,
+        // Damaged content is found out when somebody reads it; where it is, is known.
+        None if header.kind == Kind::Content => {
+            *unclaimed = Some(Unclaimed { spool: None, content: Content::Log(at) });
+            return Ok(None);
+        }
+        None => return Err(Error::Damaged("its checksum does not match".to_owned())),
+    };
     Ok(match header.kind {
-        Kind::Content => None,
+        Kind::Content => {
+            let spool = body.first_chunk().map(|id| u64::from_le_bytes(*id));
+            spool.ok_or_else(|| Error::Damaged("a content without a spool id".to_owned()))?;
+            *unclaimed = Some(Unclaimed { spool, content: Content::Log(at) });
+            None
+        }
         Kind::Large => {
-            let Large { length, crc, .. } = body::decode(body)?;
-            *content = Some(Content::Large { record: at, length, crc });
+            let Large { spool, length, crc } = body::decode(body)?;
+            let content = Content::Large { record: at, length, crc };
+            *unclaimed = Some(Unclaimed { spool: Some(spool), content });
             None
         }
         Kind::Accepted => {
             let (accepted, placed) = Accepted::decode(body)?;
-            let content =
-                content.take().ok_or_else(|| Error::Damaged("a message without content".to_owned()))?;
-            Some(Effect::Accepted(Arrival::of(&accepted, &placed, at, content)))
+            let own = unclaimed.take().filter(|own| own.spool.is_none_or(|spool| spool == accepted.spool));
+            let own = own.ok_or_else(|| Error::Damaged("a message without its content".to_owned()))?;
+            Some(Effect::Accepted(Arrival::of(&accepted, &placed, at, own.content)))
         }
         Kind::Opening => Some(Effect::Opening(body::decode(body)?)),
         Kind::Mailbox => Some(Effect::Mailbox(body::decode(body)?)),

@@ -5,6 +5,7 @@
 
 mod apply;
 mod backend;
+mod compare;
 mod overlay;
 mod read;
 mod rows;

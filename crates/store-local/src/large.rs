@@ -131,7 +131,8 @@ impl LargeFiles {
         Ok(spools)
     }
 
-    fn path(&self, spool: u64) -> PathBuf {
+    /// The path of a message's file.
+    pub(crate) fn path(&self, spool: u64) -> PathBuf {
         self.directory.join(subdirectory(spool)).join(SpoolId(spool).to_string())
     }
 

@@ -5,7 +5,7 @@
 //! * Content above a threshold has a file of its own (`large/XX/ID`), synced by its connection before the log names it.
 //! * The index (`index.redb`) follows the log and can be thrown away; the queue is kept in memory.
 //!
-//! [`Local`] is the store. The format on disk is described in `docs/store-format.md`.
+//! [`Local`] is the store, [`verify`] checks one that is not open. The format on disk is described in `docs/store-format.md`.
 //! All file operations go through [`Files`]; the engine's logic has no threads, and runs without any if so told ([`Work`]).
 
 #![forbid(unsafe_code)]
@@ -39,9 +39,11 @@ mod spool;
 mod stage;
 mod state;
 mod status;
+mod verify;
 mod view;
 mod writer;
 
 pub use disk::Disk;
 pub use file::{File, Files, Lock, Mode};
 pub use local::{Clock, Local, OnDamage, Options, Recovery, Work};
+pub use verify::{Finding, Report, verify};

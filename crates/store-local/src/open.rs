@@ -30,6 +30,7 @@ pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
     let files = &options.files;
     let lock = lock(&**files, &options.directory)?;
     let segments = Arc::new(Segments::open(files.clone(), options.directory.join(LOG))?);
+    segments.remove_unfinished()?;
     let large = Arc::new(LargeFiles::open(files.clone(), options.directory.join(LARGE))?);
     let mut recovery = Recovery::default();
     let (index, tail) = recovered_index(&options, &segments, &mut recovery)?;

@@ -158,3 +158,6 @@ const SEGMENT_CRC_AT: usize = 28;
 const RECORD_MAGIC: [u8; 2] = *b"Pr";
 const RECORD_VERSION: u8 = 1;
 const HEADER_CRC_AT: usize = 20;
+
+#[cfg(test)]
+mod tests;

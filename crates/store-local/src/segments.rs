@@ -78,7 +78,19 @@ impl Segments {
         Ok(file)
     }
 
-    /// The numbers of the segments that there are, ascending. Unfinished ones are removed.
+    /// Removes segments that were being made when the store stopped.
+    pub(crate) fn remove_unfinished(&self) -> Result<()> {
+        let fail = |error| io_error("listing", &self.directory, error);
+        for name in self.files.list(&self.directory).map_err(fail)? {
+            if name.ends_with(".new") {
+                let path = self.directory.join(&name);
+                self.files.remove(&path).map_err(|error| io_error("removing", &path, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The numbers of the segments that there are, ascending.
     pub(crate) fn list(&self) -> Result<Vec<u64>> {
         let fail = |error| io_error("listing", &self.directory, error);
         let mut numbers = Vec::new();

@@ -1,7 +1,7 @@
 //! The embedded engine keeps the contract, with threads and without, with and without large content, across reopenings.
 
 use async_trait::async_trait;
-use posthaste_store_local::{Local, Options, Work};
+use posthaste_store_local::{Local, Options, Work, verify};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -37,6 +37,12 @@ impl Subject for Locals {
     async fn reopen(&self, store: &SharedStore) -> Option<SharedStore> {
         store.close().await.unwrap();
         let directory = self.directories.lock().unwrap().remove(&address(store)).unwrap();
+        let report = verify(&(self.options)(directory.path().to_owned())).unwrap();
+        assert_eq!(
+            (report.findings, report.notes),
+            (vec![], vec![]),
+            "also what no method shows is in order"
+        );
         Some(self.open_in(directory))
     }
 }

@@ -29,7 +29,7 @@ pub trait Subject: Send + Sync {
 pub async fn run(subject: &dyn Subject) {
     mailboxes::run(subject).await;
     queue::run(subject).await;
-    for seed in 1..=12 {
+    for seed in 1..=8 {
         history::run(subject, seed, 120).await;
     }
 }

@@ -146,6 +146,11 @@ impl Snapshot {
         self.row(MESSAGES, (spool.0, 0))
     }
 
+    /// Every message.
+    pub(crate) fn all_messages(&self, mut each: impl FnMut(SpoolId, MessageRow) -> Result<()>) -> Result<()> {
+        self.rows(MESSAGES, (0, 0), |key, row| each(SpoolId(key.0), row).map(|()| true))
+    }
+
     /// A queued delivery.
     pub(crate) fn queued(&self, id: DeliveryId) -> Result<Option<QueueRow>> {
         self.row(QUEUE, (id.spool.0, u64::from(id.recipient)))

@@ -85,7 +85,7 @@ impl Pair {
     }
 
     async fn commit(&mut self) {
-        let size = [0, 10, 900, 5_000, 70_000, 1_200_000][self.random.below(6)];
+        let size = [0, 10, 90, 900, 900, 5_000, 70_000, 1_200_000][self.random.below(8)];
         let byte = self.random.below(256) as u8;
         let content: Vec<u8> = (0..size).map(|n| byte ^ (n >> 7) as u8).collect();
         let count = 1 + self.random.below(3);

@@ -1,0 +1,133 @@
+use super::*;
+use proptest::prelude::*;
+
+fn mailbox() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z]{1,10}@[a-z]{1,10}\\.example",
+        "[A-Z]{1,5}\\+[a-z]{1,5}@xn--bcher-kva\\.example",
+        "\"[ a-z@.]{1,10}\"@\\[192\\.0\\.2\\.[1-9]\\]",
+        "[a-zäöü]{1,6}@bücher\\.example",
+        Just("x@[IPv6:2001:db8::1]".to_owned()),
+    ]
+}
+
+fn recipient() -> impl Strategy<Value = smtp::Recipient> {
+    let path = prop_oneof![
+        mailbox().prop_map(|mailbox| smtp::ForwardPath::Mailbox(mailbox.parse().expect("a valid mailbox"))),
+        Just(smtp::ForwardPath::Postmaster),
+    ];
+    let on = |(success, failure, delay)| smtp::Notify::On { success, failure, delay };
+    let notify = prop_oneof![Just(smtp::Notify::Never), any::<(bool, bool, bool)>().prop_map(on)];
+    let original = ("[a-zA-Z0-9-]{1,8}", "[!-~ ]{1,30}")
+        .prop_filter_map("not an original recipient", |(kind, address)| {
+            smtp::OriginalRecipient::new(&kind, &address)
+        });
+    (path, prop::option::of(notify), prop::option::of(original))
+        .prop_map(|(forward_path, notify, original)| smtp::Recipient { forward_path, notify, original })
+}
+
+fn envelope() -> impl Strategy<Value = smtp::Envelope> {
+    let reverse_path = prop_oneof![
+        mailbox().prop_map(|mailbox| smtp::ReversePath::Mailbox(mailbox.parse().expect("a valid mailbox"))),
+        Just(smtp::ReversePath::Null),
+    ];
+    let body =
+        prop::sample::select(vec![smtp::Body::SevenBit, smtp::Body::EightBitMime, smtp::Body::BinaryMime]);
+    let ret = prop::option::of(prop::sample::select(vec![smtp::Return::Full, smtp::Return::Headers]));
+    let id = prop::option::of("[!-~]{1,30}".prop_filter_map("not an id", |id| smtp::EnvelopeId::new(&id)));
+    (reverse_path, prop::collection::vec(recipient(), 1..5), body, any::<bool>(), ret, id).prop_map(
+        |(reverse_path, recipients, body, smtputf8, ret, envelope_id)| smtp::Envelope {
+            reverse_path,
+            recipients,
+            body,
+            smtputf8,
+            ret,
+            envelope_id,
+        },
+    )
+}
+
+fn accepted() -> impl Strategy<Value = store::Accepted> {
+    let trace = || prop::collection::vec(any::<u8>(), 0..50).prop_map(Bytes::from);
+    let destination = prop_oneof![
+        any::<i64>().prop_map(|due| store::Destination::Queue { due: Timestamp(due) }),
+        trace().prop_map(|trace| store::Destination::Mailbox {
+            account: AccountName::parse("alice@example.org").expect("a valid name"),
+            mailbox: MailboxName::inbox(),
+            if_missing: store::IfMissing::Create,
+            trace,
+        }),
+    ];
+    let delivery = (any::<u32>(), destination)
+        .prop_map(|(recipient, destination)| store::NewDelivery { recipient, destination });
+    (envelope(), any::<i64>(), trace(), prop::collection::vec(delivery, 0..5)).prop_map(
+        |(envelope, received, trace, deliveries)| store::Accepted {
+            received: Timestamp(received),
+            envelope,
+            trace,
+            deliveries,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn acceptances_read_back(accepted in accepted(), spool: u64, length: u64, places: [(u64, u32, u64); 5]) {
+        let stored = Accepted::of(spool, length, &accepted);
+        let place = |&(mailbox, uid, modseq)| Place { mailbox: MailboxId(mailbox), uid: Uid(uid), modseq: ModSeq(modseq) };
+        let entries = stored.own_traces().count();
+        let placed = Placed(places[..entries].iter().map(place).collect());
+        let mut body = encode(&stored);
+        body.extend(encode(&placed));
+        prop_assert_eq!(Accepted::decode(&body).unwrap(), (stored.clone(), placed));
+        prop_assert_eq!(stored.envelope.value().unwrap(), accepted.envelope.clone());
+        prop_assert_eq!(stored.envelope.reverse_path().unwrap(), accepted.envelope.reverse_path);
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        // Reading must end, without a panic and without asking for absurd memory; what it says matters only for the checks below.
+        let refused = [
+            Accepted::decode(&bytes).is_err(),
+            decode::<Opening>(&bytes).is_err(),
+            decode::<MailboxChange>(&bytes).is_err(),
+            decode::<AccountChange>(&bytes).is_err(),
+            decode::<Settlement>(&bytes).is_err(),
+        ];
+        prop_assert!(refused.contains(&true), "no bytes are all of these at once");
+    }
+
+    #[test]
+    fn longer_or_shorter_bodies_are_refused(spool: u64, recipient: u32, extra: u8) {
+        let mut body = encode(&Settlement::Done { spool, recipient });
+        body.push(extra);
+        prop_assert!(decode::<Settlement>(&body).is_err());
+        body.truncate(body.len() - 2);
+        prop_assert!(decode::<Settlement>(&body).is_err());
+    }
+}
+
+#[test]
+fn an_acceptance_places_each_of_its_entries() {
+    let accepted = Accepted {
+        spool: 1,
+        received: Timestamp(2),
+        length: 3,
+        trace: Bytes::new(),
+        envelope: Envelope {
+            reverse_path: "<>".to_owned(),
+            recipients: vec![],
+            body: Body::SevenBit,
+            smtputf8: false,
+            ret: None,
+            envelope_id: None,
+        },
+        deliveries: vec![Delivery {
+            recipient: 0,
+            destination: Destination::Mailbox { trace: Bytes::new() },
+        }],
+    };
+    let mut body = encode(&accepted);
+    body.extend(encode(&Placed::default()));
+    assert!(matches!(Accepted::decode(&body), Err(Error::Damaged(_))));
+}

@@ -1,0 +1,194 @@
+//! Checking a store that is not open: everything in it is read, and nothing in it is changed.
+//!
+//! Every record of every segment and every block of every large file is read and its checksum compared; the index is compared, row
+//! by row, with one made anew from the log beside it.
+
+use crate::effect::{Committed, Content, Position};
+use crate::index::Index;
+use crate::large::LargeFiles;
+use crate::local::Options;
+use crate::open::{INDEX, LARGE, LOG, lock};
+use crate::recover::{self, Damage, Visitor};
+use crate::scan::Batch;
+use crate::segments::Segments;
+use std::collections::HashSet;
+use std::path::PathBuf;
+use store::{Error, Result, SpoolId};
+
+/// What a verification found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// How many segments of the log were read.
+    pub segments: u64,
+    /// How many batches of records they hold.
+    pub batches: u64,
+    /// How many messages are queued or in mailboxes.
+    pub messages: u64,
+    /// How many of them have content in files of their own.
+    pub large: u64,
+    /// What is wrong. Nothing is when this is empty.
+    pub findings: Vec<Finding>,
+    /// What is as it may be after a crash and will be put right at the next opening.
+    pub notes: Vec<String>,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file, and the place in it.
+    pub place: String,
+    /// What is wrong there.
+    pub what: String,
+}
+
+/// Checks the store in [`Options::directory`]. Fails with [`Error::InUse`] when it is open, with [`Error::Invalid`] when there is none.
+pub fn verify(options: &Options) -> Result<Report> {
+    let directory = &options.directory;
+    let names = options.files.list(directory).unwrap_or_default();
+    if !names.iter().any(|name| name == LOG) {
+        return Err(Error::Invalid(format!("there is no store in {}", directory.display())));
+    }
+    let lock = lock(&*options.files, directory)?;
+    let segments = Segments::open(options.files.clone(), directory.join(LOG))?;
+    let mut report = Report { segments: segments.list()?.len() as u64, ..Report::default() };
+    let index = match Index::open(&*options.files, &directory.join(INDEX), options.index_cache)? {
+        Ok(index) => Some(index),
+        Err(why) => {
+            report.notes.push(format!("the index will be made anew: {why}"));
+            None
+        }
+    };
+    let scratch = directory.join(SCRATCH);
+    let rebuilt = Index::create(&*options.files, &scratch, options.index_cache)?;
+    let result = check(options, &segments, (index, &rebuilt), &mut report);
+    drop(rebuilt);
+    options.files.remove(&scratch).map_err(|error| crate::error::io_error("removing", &scratch, error))?;
+    drop(lock);
+    result.map(|()| report)
+}
+
+fn check(
+    options: &Options,
+    segments: &Segments,
+    (index, rebuilt): (Option<Index>, &Index),
+    report: &mut Report,
+) -> Result<()> {
+    let position = index.as_ref().map_or(Ok(None), |index| index.read()?.position())?;
+    let index = index.filter(|_| position.is_some());
+    let mut check = Check { segments, index, position, rebuilt, waiting: Vec::new(), effects: 0, report };
+    let tail = recover::walk(segments, None, &mut check)?;
+    check.flush()?;
+    if check.index.is_some() {
+        let place = options.directory.join(INDEX);
+        let what =
+            "it knows more than the log has: acknowledged messages may be missing from the log".to_owned();
+        check.report.finding(place, what);
+    }
+    if let Some(last) = tail.and_then(|tail| Some(tail.torn? + 1 - tail.end)) {
+        report
+            .notes
+            .push(format!("{last} bytes behind the end of the log, never acknowledged, will be cut off"));
+    }
+    let large = LargeFiles::open(options.files.clone(), options.directory.join(LARGE))?;
+    check_large(&large, rebuilt, report)
+}
+
+struct Check<'a> {
+    segments: &'a Segments,
+    /// The index to compare, until that is done.
+    index: Option<Index>,
+    position: Option<Position>,
+    rebuilt: &'a Index,
+    waiting: Vec<Committed>,
+    effects: usize,
+    report: &'a mut Report,
+}
+
+impl Visitor for Check<'_> {
+    fn batch(&mut self, segment: u64, batch: &Batch) -> Result<()> {
+        self.report.batches += 1;
+        match Committed::read(segment, batch) {
+            Ok(committed) => {
+                self.effects += committed.effects.len();
+                self.waiting.push(committed);
+            }
+            Err(error) => {
+                let (offset, what) = (batch.start, error.to_string());
+                self.damage(Damage { segment, offset, what, content_only: false })?;
+            }
+        }
+        let reached = self.waiting.last().map(|last| last.position) == self.position;
+        if reached || self.effects >= EFFECTS_MAX {
+            self.flush()?;
+        }
+        if let Some(index) = self.index.take_if(|_| reached) {
+            let report = &mut *self.report;
+            index.compare(self.rebuilt, &mut |what| report.finding(PathBuf::from(INDEX), what))?;
+        }
+        Ok(())
+    }
+
+    fn damage(&mut self, damage: Damage) -> Result<()> {
+        let path = self.segments.path(damage.segment);
+        let place = PathBuf::from(format!("{} at {}", path.display(), damage.offset));
+        self.report.finding(place, damage.what);
+        Ok(())
+    }
+}
+
+impl Check<'_> {
+    fn flush(&mut self) -> Result<()> {
+        self.effects = 0;
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() { Ok(()) } else { self.rebuilt.apply(&waiting).map(drop) }
+    }
+}
+
+/// Reads every large file that a message names, to its end.
+fn check_large(large: &LargeFiles, rebuilt: &Index, report: &mut Report) -> Result<()> {
+    let mut leftovers: HashSet<u64> = large.list()?.into_iter().collect();
+    rebuilt.read()?.all_messages(|spool, message| {
+        report.messages += 1;
+        if let Content::Large { length, crc, .. } = message.content {
+            report.large += 1;
+            leftovers.remove(&spool.0);
+            if let Err(what) = read_large(large, spool, (length, crc)) {
+                report.finding(large.path(spool.0), what);
+            }
+        }
+        Ok(())
+    })?;
+    if !leftovers.is_empty() {
+        let count = leftovers.len();
+        report.notes.push(format!("{count} files of large content that no message names will be removed"));
+    }
+    Ok(())
+}
+
+fn read_large(
+    large: &LargeFiles,
+    spool: SpoolId,
+    (length, crc): (u64, u32),
+) -> std::result::Result<(), String> {
+    let mut reader = large.read(spool, length).map_err(|error| match error {
+        Error::NoSuchMessage(_) => "the file is missing".to_owned(),
+        error => error.to_string(),
+    })?;
+    let mut actual = 0;
+    while let Some(block) = reader.next().map_err(|error| error.to_string())? {
+        actual = crc32c::crc32c_append(actual, &block);
+    }
+    if actual == crc { Ok(()) } else { Err("the content is not what the log says it is".to_owned()) }
+}
+
+impl Report {
+    fn finding(&mut self, place: PathBuf, what: String) {
+        self.findings.push(Finding { place: place.display().to_string(), what });
+    }
+}
+
+/// The name of the index that is made for comparison, and removed.
+const SCRATCH: &str = "verify.redb";
+
+/// About how many effects are applied in one transaction.
+const EFFECTS_MAX: usize = 32 * 1024;
