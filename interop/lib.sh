@@ -17,7 +17,7 @@ finish() {
     trap - EXIT
     if [ -n "$SERVER_PID" ]; then
         kill -KILL "$SERVER_PID" 2>/dev/null || true
-        wait "$SERVER_PID" 2>/dev/null || true
+        { wait "$SERVER_PID" || true; } 2>/dev/null
     fi
     declare -F check_cleanup >/dev/null && check_cleanup
     if [ "$status" != 0 ] || [ "$FAULTS" != 0 ]; then
@@ -49,9 +49,17 @@ free_port() {
 # start_server [ARGUMENT...]: `posthaste up` on a free port; returns when it greets. PORT and SERVER_PID are set.
 # Called again after a stop it uses the same data and port.
 start_server() {
-    [ -n "$PORT" ] || PORT=$(free_port)
-    "$POSTHASTE" up --listen "127.0.0.1:$PORT" --data "$DATA" "$@" </dev/null >>"$WORK/server.log" 2>&1 &
+    rm -f "$WORK/ready.json"
+    "$POSTHASTE" up --listen "127.0.0.1:${PORT:-0}" --data "$DATA" --json "$@" </dev/null >"$WORK/ready.json" 2>>"$WORK/server.log" &
     SERVER_PID=$!
+    local attempt
+    for ((attempt = 0; attempt < 400; attempt++)); do
+        [ ! -s "$WORK/ready.json" ] || break
+        kill -0 "$SERVER_PID" 2>/dev/null || break
+        sleep 0.02
+    done
+    PORT=$(sed -nE 's/.*"address": *"127\.0\.0\.1:([0-9]+)".*/\1/p' "$WORK/ready.json")
+    [ -n "$PORT" ] || { echo '  FAIL the server did not say where it listens'; exit 1; }
     wait_for_port "$PORT" "$SERVER_PID"
 }
 
@@ -81,7 +89,7 @@ stop_server() {
 # kill_server: as if the power went, but for the kernel's memory.
 kill_server() {
     kill -KILL "$SERVER_PID"
-    wait "$SERVER_PID" 2>/dev/null || true
+    { wait "$SERVER_PID" || true; } 2>/dev/null
     SERVER_PID=
 }
 

@@ -3,10 +3,13 @@
 
     mail.py count | newest        reads `posthaste inbox ls --json`
     mail.py content | trace NAME  reads `posthaste inbox raw`: what is below our own trace fields, or one of those
+    mail.py differing DATA FILE   reads addresses; of the first messages of these accounts, how many differ from FILE
     mail.py make KIND [BYTES]     writes a message with CRLF line ends: plain, 8bit, utf8, dots or big
 """
 import json
+import os
 import random
+import subprocess
 import sys
 
 # What the server puts above the content at delivery, in this order; Received is the last.
@@ -14,16 +17,8 @@ TRACE = ("return-path", "delivered-to", "received")
 
 
 def entries(text):
-    """The messages of a listing, which is one JSON array or an object for each line."""
-    text = text.strip()
-    if not text:
-        return []
-    if text.startswith("["):
-        return json.loads(text)
-    if text.startswith("{") and "\n" not in text:
-        listing = json.loads(text)
-        return listing["messages"] if "messages" in listing else [listing]
-    return [json.loads(line) for line in text.splitlines()]
+    """The messages of a listing; none when there was no listing, as for an account that does not exist."""
+    return json.loads(text) if text.strip() else []
 
 
 def split_trace(raw):
@@ -40,6 +35,18 @@ def split_trace(raw):
         fields.append((name, " ".join(value.decode().split())))
         at = end + 2
     return fields, raw[at:]
+
+
+def differing(data, file, accounts):
+    """How many accounts have something else than the file as their first message."""
+    with open(file, "rb") as expected:
+        content = expected.read()
+    count = 0
+    for account in accounts:
+        command = [os.environ["POSTHASTE"], "inbox", "raw", "1", "--data", data, "--account", account]
+        raw = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout
+        count += split_trace(raw)[1] != content
+    return count
 
 
 def header(kind, **extra):
@@ -80,6 +87,8 @@ def main():
         print(len(entries(sys.stdin.read())))
     elif question == "newest":
         print(max((entry["uid"] for entry in entries(sys.stdin.read())), default="(none)"))
+    elif question == "differing":
+        print(differing(rest[0], rest[1], sys.stdin.read().split()))
     elif question == "content":
         sys.stdout.buffer.write(split_trace(sys.stdin.buffer.read())[1])
     elif question == "trace":
