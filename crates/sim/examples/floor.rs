@@ -1,21 +1,22 @@
 //! The least work that a durable mail server can do, to measure others against. Not a mail server.
 //!
-//! One thread. It knows the verbs of SMTP by their first letter, appends the content of all messages that wait to one
-//! file, calls `fdatasync` once, and then says `250` to each. No syntax, no mailboxes, no index, no second reader.
+//! One thread serves the sessions: it knows the verbs of SMTP by their first letter. A second one appends the content of
+//! all messages that wait to one file and calls `fdatasync` once; then each is told `250`. No syntax, no mailboxes, no
+//! index, no log lines.
 //!
 //! `cargo run --release --example floor -- ADDRESS FILE`; `bench/run` starts it beside the servers it compares.
 
 #![forbid(unsafe_code)]
 
 use memchr::memmem;
-use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::rc::Rc;
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, oneshot};
-use tokio::task;
+use tokio::sync::oneshot;
 
 /// What waits for the next sync.
 #[derive(Default)]
@@ -24,11 +25,11 @@ struct Batch {
     waiting: Vec<oneshot::Sender<()>>,
 }
 
-/// The one log, shared by all sessions of the one thread.
+/// The one log, shared by the thread of the sessions and the one that writes.
 #[derive(Default)]
 struct Log {
-    batch: RefCell<Batch>,
-    filled: Notify,
+    batch: Mutex<Batch>,
+    filled: Condvar,
 }
 
 impl Log {
@@ -36,7 +37,7 @@ impl Log {
     async fn append(&self, content: &[u8]) -> io::Result<()> {
         let (done, synced) = oneshot::channel();
         {
-            let mut batch = self.batch.borrow_mut();
+            let mut batch = self.batch.lock().expect("no thread panics while it holds the lock");
             batch.content.extend_from_slice(content);
             batch.waiting.push(done);
         }
@@ -45,12 +46,15 @@ impl Log {
     }
 
     /// Writes whatever waits, again and again.
-    async fn commit(&self, mut file: File) -> io::Result<()> {
+    fn commit(&self, mut file: File) -> io::Result<()> {
         loop {
-            self.filled.notified().await;
-            // Every session that has something to read comes first, so that one sync serves them all.
-            task::yield_now().await;
-            let batch = self.batch.take();
+            let batch = {
+                let batch = self.batch.lock().expect("no thread panics while it holds the lock");
+                let empty = |batch: &mut Batch| batch.waiting.is_empty();
+                let mut batch =
+                    self.filled.wait_while(batch, empty).expect("no thread panics while it holds the lock");
+                mem::take(&mut *batch)
+            };
             file.write_all(&batch.content)?;
             file.sync_data()?;
             for waiting in batch.waiting {
@@ -69,15 +73,15 @@ fn main() -> io::Result<()> {
     };
     let file = OpenOptions::new().create(true).append(true).open(path)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    task::LocalSet::new().block_on(&runtime, listen(address, file))
+    runtime.block_on(listen(address, file))
 }
 
 async fn listen(address: String, file: File) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
-    let log = Rc::new(Log::default());
-    let committer = Rc::clone(&log);
-    task::spawn_local(async move {
-        if let Err(error) = committer.commit(file).await {
+    let log = Arc::new(Log::default());
+    let committer = Arc::clone(&log);
+    thread::spawn(move || {
+        if let Err(error) = committer.commit(file) {
             eprintln!("floor: {error}");
             std::process::exit(1);
         }
@@ -85,8 +89,8 @@ async fn listen(address: String, file: File) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let log = Rc::clone(&log);
-        task::spawn_local(async move {
+        let log = Arc::clone(&log);
+        tokio::spawn(async move {
             if let Err(error) = session(stream, &log).await {
                 eprintln!("floor: session: {error}");
             }
