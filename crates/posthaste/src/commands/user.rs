@@ -72,8 +72,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
             Command::Ls => list(&mail, format).await,
             Command::Rm { addresses } => remove(&mail, addresses, format).await,
         };
-        mail.close().await?;
-        result
+        let closed = mail.close().await;
+        let exit = result?;
+        closed?;
+        Ok(exit)
     })
 }
 

@@ -9,7 +9,7 @@ mod watch;
 use super::block_on;
 use crate::exit::{Complaint, Exit};
 use crate::mail::Mail;
-use crate::output::{Format, FormatArgs};
+use crate::output::FormatArgs;
 use crate::paths::DataArgs;
 use clap::Subcommand;
 use serde::Serialize;
@@ -94,36 +94,32 @@ Examples:
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     let data = args.data.directory()?;
-    let format = args.format.format();
-    let named = args.account.as_deref();
     block_on(async {
         let mail = Mail::open(&data).await?;
-        let result = match &args.command {
-            Command::Watch => watch::run(&mail, named, format).await,
-            Command::Ls => match mail.account(named).await {
-                Ok(account) => ls::run(&mail, account.as_deref(), format).await,
-                Err(error) => Err(error),
-            },
-            command => match mail.account(named).await {
-                Ok(Some(account)) => one(&mail, &account, command, format).await,
-                Ok(None) => Err(Complaint::usage("there are no accounts, and so no messages").into()),
-                Err(error) => Err(error),
-            },
-        };
-        mail.close().await?;
-        result
+        let result = act(&mail, &args).await;
+        let closed = mail.close().await;
+        let exit = result?;
+        closed?;
+        Ok(exit)
     })
 }
 
-/// A command about messages of one account.
-async fn one(mail: &Mail, account: &str, command: &Command, format: Format) -> anyhow::Result<Exit> {
-    match command {
-        Command::Show { number } => show::run(mail, account, *number, format).await,
-        Command::Raw { number } => raw::run(mail, account, *number).await,
-        Command::Rm { numbers } => rm::run(mail, account, numbers, format).await,
-        Command::Ls => ls::run(mail, Some(account), format).await,
-        Command::Watch => watch::run(mail, Some(account), format).await,
+async fn act(mail: &Mail, args: &Args) -> anyhow::Result<Exit> {
+    let format = args.format.format();
+    let named = args.account.as_deref();
+    match &args.command {
+        Command::Watch => watch::run(mail, named, format).await,
+        Command::Ls => ls::run(mail, mail.account(named).await?.as_deref(), format).await,
+        Command::Show { number } => show::run(mail, &owner(mail, named).await?, *number, format).await,
+        Command::Raw { number } => raw::run(mail, &owner(mail, named).await?, *number).await,
+        Command::Rm { numbers } => rm::run(mail, &owner(mail, named).await?, numbers, format).await,
     }
+}
+
+/// Whose messages are meant.
+async fn owner(mail: &Mail, named: Option<&str>) -> anyhow::Result<String> {
+    let nobody = || Complaint::usage("there are no accounts, and so no messages");
+    Ok(mail.account(named).await?.ok_or_else(nobody)?)
 }
 
 /// A message for programs.

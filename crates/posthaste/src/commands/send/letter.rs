@@ -105,7 +105,7 @@ fn ready(args: &Args, file: &Path) -> anyhow::Result<Letter> {
 }
 
 fn composed(args: &Args) -> anyhow::Result<Letter> {
-    let author = args.from.as_ref().context("clap asks for --from")?;
+    let author = args.from.as_ref().expect("without --message clap asks for --from");
     let Some(from) = author.shown.clone() else {
         let text = "a message needs an author: --from '<>' goes with --message only";
         return Err(Complaint::usage(text).into());

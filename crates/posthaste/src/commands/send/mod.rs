@@ -65,7 +65,7 @@ pub(crate) struct Args {
     /// Speak LMTP
     #[arg(long)]
     lmtp: bool,
-    /// How long to wait for the server at each step, like 30s or 5m [default: what RFC 5321 asks for]
+    /// How long to wait for a connection and for each reply, like 30s or 5m [default: as RFC 5321 asks]
     #[arg(long, value_name = "TIME", value_parser = timeout)]
     timeout: Option<Duration>,
     /// Show what is said: C: by us, S: by the server
