@@ -396,3 +396,48 @@ fn mail_stays_through_a_kill_and_is_read_without_a_server() {
     let list = data.run(&["inbox", "ls", "--account", ANN, "--json"]).json();
     assert_eq!(list[1]["uid"], 3, "a number is never given again");
 }
+
+#[test]
+fn a_store_is_verified() {
+    let data = Data::new();
+    let server = Server::up(&data, &[]);
+    for text in ["needle in the log", "what comes after it"] {
+        assert_eq!(server.send(&["--from", "a@example.org", "--to", ANN, "--text", text]).status, 0);
+    }
+    let ran = data.run(&["store", "verify"]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.stderr.contains("in use"), "while the server runs: {}", ran.stderr);
+    assert_eq!(server.stop(), 0);
+
+    let ran = data.run(&["store", "verify"]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+    assert!(ran.stdout.contains("2 messages, 0 of them"), "{}", ran.stdout);
+    assert!(ran.stdout.ends_with("All is right.\n"), "{}", ran.stdout);
+    assert_eq!(data.run(&["store", "verify", "--json"]).json()["ok"], true);
+
+    damage(&data.path().join("log"), b"needle in the log");
+    let ran = data.run(&["store", "verify", "--json"]);
+    assert_eq!(ran.status, 1);
+    assert_eq!(ran.json()["ok"], false);
+    assert!(
+        ran.json()["findings"][0]["place"].as_str().is_some_and(|place| place.contains(".seg")),
+        "{}",
+        ran.stdout
+    );
+    let ran = data.run(&["store", "verify"]);
+    assert!(ran.stdout.contains("\nwrong: "), "{}", ran.stdout);
+}
+
+/// Turns over one bit where a file of this directory holds `content`.
+fn damage(directory: &std::path::Path, content: &[u8]) {
+    for file in std::fs::read_dir(directory).expect("a directory") {
+        let path = file.expect("a file").path();
+        let mut bytes = std::fs::read(&path).expect("the file can be read");
+        if let Some(place) = bytes.windows(content.len()).position(|window| window == content) {
+            bytes[place] ^= 1;
+            std::fs::write(&path, bytes).expect("the file can be written");
+            return;
+        }
+    }
+    panic!("no file in {} holds the content", directory.display());
+}

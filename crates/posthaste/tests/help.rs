@@ -6,7 +6,7 @@ use common::{assert_file, run};
 use std::path::Path;
 
 /// Every command that can be typed.
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 20] = [
     "",
     "up",
     "serve",
@@ -23,6 +23,8 @@ const COMMANDS: [&str; 18] = [
     "user add",
     "user ls",
     "user rm",
+    "store",
+    "store verify",
     "completions",
     "man",
 ];

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::SharedStore;
+pub use store_local::{Finding, Report};
 use store_local::{Local, Options, Recovery};
 
 /// An open store. The data directory is locked while it is.
@@ -87,6 +88,16 @@ fn report(recovery: &Recovery) {
             "the store was not closed in order; nothing that was acknowledged is lost"
         );
     }
+}
+
+/// Checks the store in `data`, which nobody may have open; changes nothing.
+pub async fn verify(data: &Path) -> Result<Report, OpenError> {
+    let directory = data.to_owned();
+    let options = Options::new(data);
+    let verified = tokio::task::spawn_blocking(move || store_local::verify(&options)).await;
+    verified
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        .map_err(|error| OpenError::Store { directory, error })
 }
 
 /// Whether there is a store in this directory.

@@ -6,6 +6,7 @@ pub(crate) mod inbox;
 pub(crate) mod man;
 pub(crate) mod send;
 pub(crate) mod serve;
+pub(crate) mod store;
 pub(crate) mod up;
 pub(crate) mod user;
 
@@ -21,6 +22,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Send(args) => send::run(*args),
         Command::Inbox(args) => inbox::run(args),
         Command::User(args) => user::run(args),
+        Command::Store(args) => store::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }
