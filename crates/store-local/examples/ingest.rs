@@ -5,6 +5,8 @@
 //! Each message goes into one of a thousand mailboxes and into the queue. Without `--directory` a temporary one is used; it should
 //! be on a disk, not in memory, or the syncs cost nothing.
 
+#![forbid(unsafe_code)]
+
 use bytes::Bytes;
 use posthaste_store_local::{Disk, File, Files, Local, Lock, Mode, Options};
 use std::io::{self, IoSlice};
