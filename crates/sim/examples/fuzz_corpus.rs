@@ -1,6 +1,7 @@
 //! Writes first inputs for the fuzz targets, made of the transcripts, into `fuzz/corpus`.
 //!
-//! `cargo run -p posthaste-sim --example fuzz_corpus` after transcripts were added. What is there already stays, if its name is another.
+//! `cargo run -p posthaste-sim --example fuzz_corpus` after transcripts were added. What is there already
+//! stays, if its name is another.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,5 @@
-//! Every transcript of `tests/chat`, held against the server endpoint: whole, octet by octet, in random pieces, and pipelined.
+//! Every transcript of `tests/chat`, held against the server endpoint: whole, octet by octet, in random
+//! pieces, and pipelined.
 
 #![forbid(unsafe_code)]
 

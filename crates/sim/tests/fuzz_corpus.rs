@@ -1,4 +1,5 @@
-//! Replays the inputs of `fuzz/corpus` through what the fuzz targets do: an input that once broke something stays mended.
+//! Replays the inputs of `fuzz/corpus` through what the fuzz targets do: an input that once broke something
+//! stays mended.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,5 @@
-//! The envelope of a message: who sends, who receives, and what was asked for the transport (RFC 5321 §2.3.1).
+//! The envelope of a message: who sends, who receives, and what was asked for the transport (RFC 5321
+//! §2.3.1).
 
 use crate::{ForwardPath, ReversePath, xtext};
 use std::fmt;
@@ -69,7 +70,8 @@ pub enum Notify {
     },
 }
 
-/// ENVID=: the sender's own mark for the transaction, decoded from xtext; printable ASCII, at most 100 characters.
+/// ENVID=: the sender's own mark for the transaction, decoded from xtext; printable ASCII, at most 100
+/// characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvelopeId(String);
 
@@ -102,7 +104,8 @@ impl Recipient {
 }
 
 impl EnvelopeId {
-    /// Takes an identifier; `None` when it is empty, not printable ASCII, or longer than 100 characters in xtext.
+    /// Takes an identifier; `None` when it is empty, not printable ASCII, or longer than 100 characters in
+    /// xtext.
     pub fn new(id: &str) -> Option<EnvelopeId> {
         let printable = !id.is_empty() && id.bytes().all(|b| matches!(b, b' '..=b'~'));
         (printable && xtext::encode(id).len() <= ENVELOPE_ID_MAX).then(|| EnvelopeId(id.to_owned()))
@@ -129,8 +132,9 @@ impl FromStr for EnvelopeId {
 }
 
 impl OriginalRecipient {
-    /// Takes an address and its type (`rfc822`, `utf-8`, …); `None` when the type is not an atom, the address is empty or has characters
-    /// that its type cannot carry (only `utf-8` goes beyond ASCII), or both are longer than 500 characters when written.
+    /// Takes an address and its type (`rfc822`, `utf-8`, …); `None` when the type is not an atom, the address
+    /// is empty or has characters that its type cannot carry (only `utf-8` goes beyond ASCII), or both are
+    /// longer than 500 characters when written.
     pub fn new(address_type: &str, address: &str) -> Option<OriginalRecipient> {
         let utf8 = address_type.eq_ignore_ascii_case(UTF8);
         if !utf8 && !address.is_ascii() {
@@ -139,8 +143,8 @@ impl OriginalRecipient {
         OriginalRecipient::received(address_type, address)
     }
 
-    /// The same as others send it: RFC 6533 §3 asks for the type `utf-8` beyond ASCII, but Postfix writes `rfc822` there too, and what it
-    /// means is clear.
+    /// The same as others send it: RFC 6533 §3 asks for the type `utf-8` beyond ASCII, but Postfix writes
+    /// `rfc822` there too, and what it means is clear.
     fn received(address_type: &str, address: &str) -> Option<OriginalRecipient> {
         let type_ok =
             !address_type.is_empty() && address_type.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');

@@ -48,7 +48,8 @@ pub struct Limits {
 pub struct Extensions(Vec<Extension>);
 
 impl Extension {
-    /// Reads one line of the reply, without code. Never fails: what is not known, or has a wrong parameter, is [`Extension::Other`].
+    /// Reads one line of the reply, without code. Never fails: what is not known, or has a wrong parameter,
+    /// is [`Extension::Other`].
     pub fn parse(line: &str) -> Extension {
         let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty());
         let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
@@ -161,7 +162,8 @@ impl Extensions {
         self.iter().any(|extension| matches!(extension, Extension::Size(_)))
     }
 
-    /// The largest content that SIZE says is taken, in octets; `None` when nothing is said or there is no fixed limit.
+    /// The largest content that SIZE says is taken, in octets; `None` when nothing is said or there is no
+    /// fixed limit.
     pub fn size_limit(&self) -> Option<u64> {
         self.iter().find_map(|extension| match extension {
             Extension::Size(limit) => limit.filter(|limit| *limit > 0),

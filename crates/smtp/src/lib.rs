@@ -1,7 +1,7 @@
 //! SMTP, ESMTP and LMTP: values and state machines.
 //!
-//! * values: [`Mailbox`], [`Domain`], [`ReversePath`], [`ForwardPath`], [`Envelope`], [`Reply`], [`Status`], built only by
-//!   parsing (or from parts that were), so that one that exists is valid;
+//! * values: [`Mailbox`], [`Domain`], [`ReversePath`], [`ForwardPath`], [`Envelope`], [`Reply`], [`Status`],
+//!   built only by parsing (or from parts that were), so that one that exists is valid;
 //! * [`Command`]: the grammar of RFC 5321 and of the extensions, read and written;
 //! * [`server::Server`] and [`client::Client`]: the two sides of a connection as [`wire::Endpoint`]s.
 //!

@@ -1,5 +1,6 @@
-//! Every reply that Posthaste gives by itself, in one place: code, enhanced status (RFC 3463, RFC 5248) and text, with the section that
-//! asks for it. The endpoint uses those about syntax, sequence and limits; the application those about its decisions.
+//! Every reply that Posthaste gives by itself, in one place: code, enhanced status (RFC 3463, RFC 5248) and
+//! text, with the section that asks for it. The endpoint uses those about syntax, sequence and limits; the
+//! application those about its decisions.
 
 use crate::{Fault, Reply, Status, Syntax, Verb};
 
@@ -37,7 +38,8 @@ pub const NESTED_MAIL: Reply = Reply::new(503, status(5, 1), "Error: nested MAIL
 pub const NEED_MAIL: Reply = Reply::new(503, status(5, 1), "Error: need MAIL command");
 /// DATA or BDAT without RCPT (RFC 5321 §4.1.1.4).
 pub const NEED_RCPT: Reply = Reply::new(503, status(5, 1), "Error: need RCPT command");
-/// DATA or BDAT when every RCPT was refused (RFC 5321 §3.3, RFC 2920 §3.1). LMTP asks for 503 (RFC 2033 §4.2): [`NEED_RCPT`].
+/// DATA or BDAT when every RCPT was refused (RFC 5321 §3.3, RFC 2920 §3.1). LMTP asks for 503 (RFC 2033
+/// §4.2): [`NEED_RCPT`].
 pub const NO_VALID_RECIPIENTS: Reply = Reply::new(554, status(5, 1), "Error: no valid recipients");
 /// RCPT or DATA after the first BDAT (RFC 3030 §2).
 pub const BDAT_STARTED: Reply =
@@ -50,7 +52,8 @@ pub const BINARY_NEEDS_BDAT: Reply =
 pub const THIS_IS_LMTP: Reply = Reply::new(500, status(5, 1), "Error: this is LMTP, send LHLO");
 /// LHLO to an SMTP server (RFC 5321 §4.2.4).
 pub const THIS_IS_SMTP: Reply = Reply::new(500, status(5, 1), "Error: this is SMTP, send EHLO or HELO");
-/// A BDAT that was not understood: nobody knows how many octets follow, so the connection closes (RFC 3030 §2).
+/// A BDAT that was not understood: nobody knows how many octets follow, so the connection closes (RFC 3030
+/// §2).
 pub const LOST_CHUNK: Reply = Reply::new(
     501,
     status(5, 4),
@@ -65,7 +68,8 @@ pub const LINE_TOO_LONG: Reply = Reply::new(500, status(5, 6), "Error: command l
 /// A non-ASCII address without SMTPUTF8 (RFC 6531 §3.7; X.6.7).
 pub const NEED_SMTPUTF8: Reply =
     Reply::new(553, status(6, 7), "Error: a non-ASCII address needs the SMTPUTF8 parameter");
-/// Content with a bare CR or LF (RFC 5321 §2.3.8, §4.1.1.4). Taking it would let one message smuggle in another.
+/// Content with a bare CR or LF (RFC 5321 §2.3.8, §4.1.1.4). Taking it would let one message smuggle in
+/// another.
 pub const BARE_LINE_ENDING_IN_CONTENT: Reply =
     Reply::new(550, status(6, 11), "Refused: lines must end in <CR><LF>; the content has a bare CR or LF");
 /// Content with a NUL (RFC 5321 §4.5.2 allows only the characters of RFC 5322).
@@ -95,14 +99,16 @@ pub const STORAGE_FULL: Reply =
 pub const STORAGE_FAILED: Reply =
     Reply::new(451, status(3, 0), "Local error, the message was not stored, try again later");
 
-/// In place of the next server's reply: it does not offer SMTPUTF8, and an address or the content needs it (RFC 6531 §3.2; X.6.7).
+/// In place of the next server's reply: it does not offer SMTPUTF8, and an address or the content needs it
+/// (RFC 6531 §3.2; X.6.7).
 pub const PEER_LACKS_SMTPUTF8: Reply =
     Reply::new(553, status(6, 7), "The receiving server does not offer SMTPUTF8");
-/// In place of the next server's reply: it does not offer 8BITMIME or BINARYMIME, and the content needs it (RFC 6152 §3; X.6.3 conversion required
-/// but not supported).
+/// In place of the next server's reply: it does not offer 8BITMIME or BINARYMIME, and the content needs it
+/// (RFC 6152 §3; X.6.3 conversion required but not supported).
 pub const PEER_LACKS_BODY: Reply =
     Reply::new(554, status(6, 3), "The receiving server does not take 8-bit or binary content");
-/// In place of the next server's reply: the connection was lost when the content was sent whole (RFC 1047; X.4.2 bad connection).
+/// In place of the next server's reply: the connection was lost when the content was sent whole (RFC 1047;
+/// X.4.2 bad connection).
 pub const CONNECTION_LOST: Reply =
     Reply::new(451, status(4, 2), "The connection was lost before the reply, the outcome is unknown");
 
@@ -154,7 +160,8 @@ pub fn syntax(error: &Syntax) -> Reply {
         Fault::Characters => {
             Reply::new(500, status(5, 2), "Error: a command holds no control characters and is valid UTF-8")
         }
-        // The names of hosts come before extensions are agreed, so their refusal has no enhanced status (RFC 2034 §4).
+        // The names of hosts come before extensions are agreed, so their refusal has no enhanced status (RFC
+        // 2034 §4).
         Fault::Form(reason) => match error.verb {
             Some(Verb::Helo | Verb::Ehlo | Verb::Lhlo) => {
                 Reply::new(501, None, "").with_text(with_reason(form, reason))

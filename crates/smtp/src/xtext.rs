@@ -1,4 +1,5 @@
-//! xtext (RFC 3461 §4) and its relative for UTF-8 addresses (RFC 6533 §3): how ENVID and ORCPT carry what a parameter cannot.
+//! xtext (RFC 3461 §4) and its relative for UTF-8 addresses (RFC 6533 §3): how ENVID and ORCPT carry what a
+//! parameter cannot.
 
 /// The text is not valid xtext, or what it says is not valid in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,8 +19,8 @@ pub(crate) fn encode(text: &str) -> String {
     out
 }
 
-/// Decodes xtext. Encoded octets may spell UTF-8: servers older than RFC 6533 send such addresses as type `rfc822`. What is allowed
-/// beyond that is the caller's matter.
+/// Decodes xtext. Encoded octets may spell UTF-8: servers older than RFC 6533 send such addresses as type
+/// `rfc822`. What is allowed beyond that is the caller's matter.
 pub(crate) fn decode(text: &str) -> Result<String, Malformed> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -50,7 +51,8 @@ pub(crate) fn encode_utf8(text: &str) -> String {
     out
 }
 
-/// Decodes `utf-8-addr-xtext` or `utf-8-addr-unitext`. `+` cannot stand for itself in either, so its xtext meaning is taken too.
+/// Decodes `utf-8-addr-xtext` or `utf-8-addr-unitext`. `+` cannot stand for itself in either, so its xtext
+/// meaning is taken too.
 pub(crate) fn decode_utf8(text: &str) -> Result<String, Malformed> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

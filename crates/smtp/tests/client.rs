@@ -1,4 +1,5 @@
-//! The client endpoint against servers that are written down: what it sends, and what it makes of the replies.
+//! The client endpoint against servers that are written down: what it sends, and what it makes of the
+//! replies.
 
 use bytes::Bytes;
 use smtp::client::{Chunking, Client, Config, Event, Failure, Stage};
@@ -387,6 +388,16 @@ fn a_lost_connection_leaves_the_outcome_unknown_only_after_the_dot() {
     let turn = peer.turn();
     assert_eq!(*failure(&turn), Failure::ClosedByPeer { stage: Stage::End });
     assert!(failure(&turn).leaves_outcome_unknown());
+}
+
+#[test]
+fn a_server_that_refuses_everybody_and_hangs_up_was_understood() {
+    let mut peer = Peer::ready(config(), FULL);
+    peer.deliver(envelope(&["c@d.example"]), &[b"x\r\n"]);
+    peer.client.receive(b"250 Ok\r\n550 5.1.1 No\r\n");
+    peer.client.receive_end();
+    let turn = peer.turn();
+    assert_eq!((outcome(&turn), turn.closed), (vec!["550 5.1.1 No".to_owned()], true));
 }
 
 #[test]

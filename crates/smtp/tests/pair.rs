@@ -1,7 +1,7 @@
 //! Our client against our server, in memory and virtual time, over a wire that cuts octets anywhere.
 //!
-//! Whatever the envelope, the content, the decisions and the cuts: the client reports for each recipient what the server's
-//! application decided, and what was accepted arrives as it was sent.
+//! Whatever the envelope, the content, the decisions and the cuts: the client reports for each recipient what
+//! the server's application decided, and what was accepted arrives as it was sent.
 
 use bytes::Bytes;
 use proptest::prelude::*;

@@ -1,4 +1,5 @@
-//! The server endpoint where a transcript cannot look: the order of steps, time, memory, and the application's own mistakes.
+//! The server endpoint where a transcript cannot look: the order of steps, time, memory, and the
+//! application's own mistakes.
 
 use bytes::Bytes;
 use smtp::server::{Abort, Closing, Config, Event, Server};

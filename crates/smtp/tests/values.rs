@@ -1,4 +1,5 @@
-//! Addresses, commands, parameters, extensions and replies: tables of what is right and wrong, and both directions by properties.
+//! Addresses, commands, parameters, extensions and replies: tables of what is right and wrong, and both
+//! directions by properties.
 
 use bytes::BytesMut;
 use proptest::prelude::*;

@@ -1,7 +1,8 @@
 //! What content must not hold, whatever carries it.
 //!
-//! RFC 5321 §2.3.8 allows CR and LF in content only as CRLF; §4.5.2 leaves no place for NUL. The finder reads content in pieces and says what
-//! it found first. [`crate::dot::Decoder`] does the same while it removes dots.
+//! RFC 5321 §2.3.8 allows CR and LF in content only as CRLF; §4.5.2 leaves no place for NUL. The finder reads
+//! content in pieces and says what it found first. [`crate::dot::Decoder`] does the same while it removes
+//! dots.
 
 /// An octet that mail content must not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,8 +1,8 @@
 //! Dot-stuffed content (RFC 5321 §4.5.2), as DATA carries it.
 //!
-//! The decoder finds the end of the content, removes the dots that the sender added, and looks for flaws, in one pass over
-//! pieces of any size. Only CRLF `.` CRLF ends content: everything that other programs may take for it (LF `.` LF, LF `.` CRLF, CR `.` CR, …) is
-//! content, and a flaw. The encoder is its mirror.
+//! The decoder finds the end of the content, removes the dots that the sender added, and looks for flaws, in
+//! one pass over pieces of any size. Only CRLF `.` CRLF ends content: everything that other programs may take
+//! for it (LF `.` LF, LF `.` CRLF, CR `.` CR, …) is content, and a flaw. The encoder is its mirror.
 
 use crate::Flaw;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -37,12 +37,14 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder at the start of content: what comes next follows the CRLF of the DATA command, so a dot may be the first octet.
+    /// A decoder at the start of content: what comes next follows the CRLF of the DATA command, so a dot may
+    /// be the first octet.
     pub fn new() -> Decoder {
         Decoder::default()
     }
 
-    /// The first flaw found so far. Once there is one the content is fit for nothing, but its end is still found.
+    /// The first flaw found so far. Once there is one the content is fit for nothing, but its end is still
+    /// found.
     pub fn flaw(&self) -> Option<Flaw> {
         self.flaw
     }
@@ -52,7 +54,8 @@ impl Decoder {
         self.size
     }
 
-    /// Takes what can be decided from the front of `input`; `None` when more input is needed. At most two octets stay in `input` then.
+    /// Takes what can be decided from the front of `input`; `None` when more input is needed. At most two
+    /// octets stay in `input` then.
     ///
     /// The content is not copied: it is a part of the buffer of `input`, closed up where dots were removed.
     pub fn decode(&mut self, input: &mut BytesMut) -> Option<Piece> {
@@ -70,8 +73,8 @@ impl Decoder {
         Some(Piece::Content(content.freeze()))
     }
 
-    /// Reads `buffer` and closes it up. Returns how many octets were read, how many of content are left of them at the
-    /// front, and whether the end follows.
+    /// Reads `buffer` and closes it up. Returns how many octets were read, how many of content are left of
+    /// them at the front, and whether the end follows.
     fn scan(&mut self, buffer: &mut [u8]) -> (usize, usize, bool) {
         let (mut read, mut written) = (0, 0);
         while read < buffer.len() {
@@ -138,40 +141,41 @@ impl Encoder {
     ///
     /// A flaw is an error, after which the encoder is of no more use.
     pub fn encode(&mut self, piece: Bytes) -> Result<Bytes, Flaw> {
+        let octets = &piece[..];
         // What is written lags behind what is read until a dot must be added.
         let mut out = BytesMut::new();
-        let mut copied = 0;
-        let mut read = 0;
-        while read < piece.len() {
-            match (self.at, piece[read]) {
-                (At::Start, b'.') => {
-                    out.reserve(piece.len() - copied + 16);
-                    out.put_slice(&piece[copied..read]);
-                    out.put_u8(b'.');
-                    copied = read;
+        let (mut read, mut written) = (0, 0);
+        while read < octets.len() {
+            match self.at {
+                At::Start => {
+                    if octets[read] == b'.' {
+                        out.reserve(octets.len() - written + 1);
+                        out.put_slice(&octets[written..read]);
+                        out.put_u8(b'.');
+                        written = read;
+                    }
                     self.at = At::Middle;
                 }
-                (At::Start, _) => self.at = At::Middle,
-                (At::AfterCr, b'\n') => {
+                At::AfterCr if octets[read] == b'\n' => {
                     read += 1;
                     self.at = At::Start;
                 }
-                (At::AfterCr, _) => return Err(Flaw::BareCr),
-                (At::Middle, _) => match memchr::memchr3(b'\r', b'\n', 0, &piece[read..]) {
-                    None => read = piece.len(),
-                    Some(hit) if piece[read + hit] == b'\n' => return Err(Flaw::BareLf),
-                    Some(hit) if piece[read + hit] == 0 => return Err(Flaw::Nul),
-                    Some(hit) => {
-                        read += hit + 1;
-                        self.at = At::AfterCr;
+                At::AfterCr => return Err(Flaw::BareCr),
+                At::Middle => {
+                    let Some(hit) = memchr::memchr3(b'\r', b'\n', 0, &octets[read..]) else { break };
+                    read += hit + 1;
+                    match octets[read - 1] {
+                        b'\r' => self.at = At::AfterCr,
+                        b'\n' => return Err(Flaw::BareLf),
+                        _ => return Err(Flaw::Nul),
                     }
-                },
+                }
             }
         }
-        if copied == 0 && out.is_empty() {
+        if out.is_empty() {
             return Ok(piece);
         }
-        out.put_slice(&piece[copied..]);
+        out.put_slice(&octets[written..]);
         Ok(out.freeze())
     }
 

@@ -1,8 +1,8 @@
 //! What every protocol of Posthaste shares: a connection as a state machine without a socket.
 //!
-//! An [`Endpoint`] is one side of one connection. It has no socket, no clock, no file and no randomness: bytes are
-//! handed in, [`Step`]s come out, and time is an argument. The server's driver, the command-line client, the tests,
-//! the fuzzers and the simulator all run the same endpoints through this trait.
+//! An [`Endpoint`] is one side of one connection. It has no socket, no clock, no file and no randomness:
+//! bytes are handed in, [`Step`]s come out, and time is an argument. The server's driver, the command-line
+//! client, the tests, the fuzzers and the simulator all run the same endpoints through this trait.
 //!
 //! The crate also holds the bounded framing that the endpoints build on: lines ([`LineBuffer`]), dot-stuffed
 //! content ([`dot`]) and the check of content for what it must not hold ([`FlawFinder`]).
@@ -23,11 +23,14 @@ use std::time::Instant;
 ///
 /// The contract between an endpoint and its driver:
 ///
-/// * The driver calls [`step`](Endpoint::step) until it returns [`Step::Wait`] or [`Step::Close`], and only then
-///   reads from the peer again. What an endpoint buffers is therefore bounded by its own limits plus one read.
-/// * A [`Step::Event`] that asks for a decision stops the endpoint: until the application has answered (by a method
-///   of the concrete endpoint) `step` returns no further event. So replies can never be reordered by pipelining.
-/// * After [`Step::Close`] nothing more is to be done but to close the connection; further calls return `Close` again.
+/// * The driver calls [`step`](Endpoint::step) until it returns [`Step::Wait`] or [`Step::Close`], and only
+///   then reads from the peer again. What an endpoint buffers is therefore bounded by its own limits plus one
+///   read.
+/// * A [`Step::Event`] that asks for a decision stops the endpoint: until the application has answered (by a
+///   method of the concrete endpoint) `step` returns no further event. So replies can never be reordered by
+///   pipelining.
+/// * After [`Step::Close`] nothing more is to be done but to close the connection; further calls return
+///   `Close` again.
 pub trait Endpoint {
     /// What the application must know or decide.
     type Event;
@@ -49,9 +52,11 @@ pub enum Step<E> {
     Send(Bytes),
     /// Tell the application.
     Event(E),
-    /// Everything sent so far is in clear text; start TLS now, discard whatever the peer sent in clear after this point.
+    /// Everything sent so far is in clear text; start TLS now, discard whatever the peer sent in clear after
+    /// this point.
     StartTls,
-    /// Read from the peer, but not past this moment: then call `step` again (it will act on the missed deadline).
+    /// Read from the peer, but not past this moment: then call `step` again (it will act on the missed
+    /// deadline).
     Wait(Instant),
     /// Close the connection.
     Close,

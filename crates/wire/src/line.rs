@@ -1,7 +1,8 @@
 //! Command lines out of a stream of bytes, in bounded memory.
 //!
-//! Only CRLF ends a line. A bare CR or LF never does, because a peer that disagrees about where lines end can be made to see
-//! commands that the other does not (SMTP smuggling). Used by the server endpoints; a client reads replies more leniently.
+//! Only CRLF ends a line. A bare CR or LF never does, because a peer that disagrees about where lines end can
+//! be made to see commands that the other does not (SMTP smuggling). Used by the server endpoints; a client
+//! reads replies more leniently.
 
 use bytes::{Bytes, BytesMut};
 
@@ -10,18 +11,18 @@ use bytes::{Bytes, BytesMut};
 pub enum Line {
     /// A whole line.
     Complete(Bytes),
-    /// The beginning of a line that is longer than the limit. It is reported as soon as that is known; the rest, up to and with its CRLF, is
-    /// skipped.
+    /// The beginning of a line that is longer than the limit. It is reported as soon as that is known; the
+    /// rest, up to and with its CRLF, is skipped.
     TooLong(Bytes),
-    /// A line up to a CR or LF that is not part of a CRLF. It is reported as soon as that is known; the rest, up to and with its CRLF, is
-    /// skipped.
+    /// A line up to a CR or LF that is not part of a CRLF. It is reported as soon as that is known; the rest,
+    /// up to and with its CRLF, is skipped.
     BareEnding(Bytes),
 }
 
 /// Input that is read by lines, or as it is.
 ///
-/// It holds no memory while it is empty, and what it holds is no more than the line limit plus what was received since it was
-/// last asked until it had nothing more to give.
+/// It holds no memory while it is empty, and what it holds is no more than the line limit plus what was
+/// received since it was last asked until it had nothing more to give.
 #[derive(Debug, Default)]
 pub struct LineBuffer {
     bytes: BytesMut,
@@ -83,7 +84,8 @@ impl LineBuffer {
         }
     }
 
-    /// The bytes that wait, to be taken as they are: content rather than lines. To be called between lines only; nothing is skipped then.
+    /// The bytes that wait, to be taken as they are: content rather than lines. To be called between lines
+    /// only; nothing is skipped then.
     pub fn raw(&mut self) -> &mut BytesMut {
         debug_assert!(!self.skipping, "the rest of a refused line is still to be skipped");
         self.scanned = 0;

@@ -1,4 +1,5 @@
-//! Framing does not depend on how the input is cut: each property compares pieces with the whole, or with a naive model.
+//! Framing does not depend on how the input is cut: each property compares pieces with the whole, or with a
+//! naive model.
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;

@@ -8,8 +8,9 @@ use wire::{Endpoint, Step};
 
 /// Feeds the client. The first octet chooses settings, the second cuts, the rest is what the server sends.
 ///
-/// Holds: no panic; each delivery has one reply for each recipient, or the connection fails, once; and what is sent has whole line ends. What
-/// happens may depend on the cuts: a reply that comes before its command is an error at one moment and an answer at the next.
+/// Holds: no panic; each delivery has one reply for each recipient, or the connection fails, once; and what
+/// is sent has whole line ends. What happens may depend on the cuts: a reply that comes before its command is
+/// an error at one moment and an answer at the next.
 pub fn smtp_client(input: &[u8]) {
     let [settings, seed, octets @ ..] = input else { return };
     observe(*settings, octets.chunks(wire::READ_MAX));

@@ -1,7 +1,7 @@
 //! What the fuzz targets do with an input.
 //!
-//! Each function takes any octets and panics if something does not hold. libFuzzer calls them with what it invents, an ordinary test with
-//! the inputs kept in `fuzz/corpus`.
+//! Each function takes any octets and panics if something does not hold. libFuzzer calls them with what it
+//! invents, an ordinary test with the inputs kept in `fuzz/corpus`.
 
 #![forbid(unsafe_code)]
 
@@ -13,8 +13,11 @@ pub use client::smtp_client;
 pub use server::smtp_server;
 pub use values::{address, command, dot, reply};
 
-/// The targets by name, as the folders of the corpus and the programs are named.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A target's name, as its folder in the corpus and its program have it, and what it does.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
     ("smtp_server", smtp_server),
     ("smtp_client", smtp_client),
     ("address", address),

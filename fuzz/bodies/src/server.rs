@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::{Endpoint, Step};
 
-/// Feeds the server. The first octet chooses settings, the second decisions and cuts, the rest is what the peer sends.
+/// Feeds the server. The first octet chooses settings, the second decisions and cuts, the rest is what the
+/// peer sends.
 ///
-/// Holds: no panic; what is buffered stays within a command line; every reply is one; content stays within the limit; the end is told once; and
-/// replies and events do not depend on how the input was cut.
+/// Holds: no panic; what is buffered stays within a command line; every reply is one; content stays within
+/// the limit; the end is told once; and replies and events do not depend on how the input was cut.
 pub fn smtp_server(input: &[u8]) {
     let [settings, seed, octets @ ..] = input else { return };
     let whole = observe(*settings, *seed, octets.chunks(wire::READ_MAX));

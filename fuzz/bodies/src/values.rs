@@ -81,7 +81,8 @@ fn replies<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Reply>, Option<Re
     (found, None)
 }
 
-/// Reads dot-stuffed content whole and in pieces; writes it and reads it again. The first octet chooses the cuts.
+/// Reads dot-stuffed content whole and in pieces; writes it and reads it again. The first octet chooses the
+/// cuts.
 pub fn dot(input: &[u8]) {
     let [seed, octets @ ..] = input else { return };
     let mut random = Random::new(u64::from(*seed));

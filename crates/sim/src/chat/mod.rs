@@ -1,4 +1,5 @@
-//! Transcripts: what a client says, what the server must answer, and what its application is told and decides.
+//! Transcripts: what a client says, what the server must answer, and what its application is told and
+//! decides.
 //!
 //! A chat is a text file, one thing a line:
 //!
@@ -19,9 +20,10 @@
 //! ! close                           the server has closed the connection
 //! ```
 //!
-//! In `C:` and `C>` lines, and in the content of events, `\r \n \t \0 \\ \xNN` are octets, and `{text*N}` repeats.
-//! Events that a chat does not name are accepted; those that it names must come, in order. `! content` is all content of a transaction.
-//! [`Chat::run`] holds the pure endpoint to it; [`Chat::turns`] is for those who speak over a socket.
+//! In `C:` and `C>` lines, and in the content of events, `\r \n \t \0 \\ \xNN` are octets, and `{text*N}`
+//! repeats. Events that a chat does not name are accepted; those that it names must come, in order. `!
+//! content` is all content of a transaction. [`Chat::run`] holds the pure endpoint to it; [`Chat::turns`] is
+//! for those who speak over a socket.
 
 mod run;
 mod text;
@@ -44,8 +46,9 @@ pub struct Chat {
     turns: Vec<Turn>,
 }
 
-/// The settings of the server that a chat speaks to, written `config: lmtp`, `config: host NAME`, `config: banner TEXT`,
-/// `config: max-size OCTETS`, `config: max-recipients N`, `config: max-errors N`, `config: refuse REPLY`.
+/// The settings of the server that a chat speaks to, written `config: lmtp`, `config: host NAME`, `config:
+/// banner TEXT`, `config: max-size OCTETS`, `config: max-recipients N`, `config: max-errors N`, `config:
+/// refuse REPLY`.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// The endpoint's own.
@@ -167,7 +170,8 @@ impl Chat {
         self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// Whether it holds only for the endpoint itself, and not over a socket to a server with its own settings.
+    /// Whether it holds only for the endpoint itself, and not over a socket to a server with its own
+    /// settings.
     pub fn needs_endpoint(&self) -> bool {
         self.needs_endpoint
     }
@@ -298,8 +302,7 @@ impl Turn {
         let mut expected = self.server.iter().peekable();
         let mut line_now = self.line;
         let mut rest_of_reply = false;
-        let mut lines = received.split_inclusive("\r\n");
-        for got in lines.by_ref() {
+        for got in received.split_inclusive("\r\n") {
             let Some(got) = got.strip_suffix("\r\n") else { return Comparison::Incomplete };
             if rest_of_reply {
                 rest_of_reply = got.as_bytes().get(3) == Some(&b'-');

@@ -1,4 +1,5 @@
-//! Holding the server endpoint to a chat: octets in some pace, virtual time, decisions as the chat gives them.
+//! Holding the server endpoint to a chat: octets in some pace, virtual time, decisions as the chat gives
+//! them.
 
 use super::text::{escape, matches, reply, status};
 use super::{Chat, Comparison, Expected, Failure, Incident, Turn};
@@ -301,7 +302,8 @@ fn pipelined(turns: &[Turn]) -> Vec<Turn> {
     joined
 }
 
-/// Whether the client may go on after this turn before it is answered: its last command is none of those that end a group.
+/// Whether the client may go on after this turn before it is answered: its last command is none of those that
+/// end a group.
 fn may_be_followed(turn: &Turn) -> bool {
     let last = turn.client.strip_suffix(b"\r\n").unwrap_or(&turn.client);
     let line = last.rsplit(|octet| *octet == b'\n').next().unwrap_or(last);

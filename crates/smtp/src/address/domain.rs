@@ -8,11 +8,11 @@ use std::str::FromStr;
 
 /// A domain name (RFC 5321 §4.1.2, RFC 6531 §3.3, RFC 5890).
 ///
-/// It is kept as written and also in the form in which it is looked up and compared: A-labels, lower case. `Bücher.example`,
-/// `bücher.example` and `xn--bcher-kva.example` are equal.
+/// It is kept as written and also in the form in which it is looked up and compared: A-labels, lower case.
+/// `Bücher.example`, `bücher.example` and `xn--bcher-kva.example` are equal.
 ///
-/// Two things that the RFCs leave to us: an underscore is allowed (names with one exist and receive mail), a trailing dot is not (it
-/// would be a second spelling of the same name, and the grammar has none).
+/// Two things that the RFCs leave to us: an underscore is allowed (names with one exist and receive mail), a
+/// trailing dot is not (it would be a second spelling of the same name, and the grammar has none).
 #[derive(Debug, Clone)]
 pub struct Domain {
     written: Box<str>,
@@ -45,7 +45,8 @@ impl Domain {
         &self.written
     }
 
-    /// The name as A-labels in lower case: what is compared, looked up, and sent where UTF-8 is not understood.
+    /// The name as A-labels in lower case: what is compared, looked up, and sent where UTF-8 is not
+    /// understood.
     pub fn ascii(&self) -> &str {
         self.ascii.as_deref().unwrap_or(&self.written)
     }

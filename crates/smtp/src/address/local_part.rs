@@ -6,8 +6,9 @@ use std::str::FromStr;
 
 /// A local part (RFC 5321 §4.1.2, RFC 6531 §3.3), kept without quotes.
 ///
-/// `"joe"@example.com` and `joe@example.com` name the same mailbox; quotes are written only where they are needed. Control characters
-/// are refused even in the UTF-8 range, where the grammar would let them pass: nobody uses them but to confuse.
+/// `"joe"@example.com` and `joe@example.com` name the same mailbox; quotes are written only where they are
+/// needed. Control characters are refused even in the UTF-8 range, where the grammar would let them pass:
+/// nobody uses them but to confuse.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LocalPart(Box<str>);
 

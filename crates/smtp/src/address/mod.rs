@@ -1,10 +1,12 @@
 //! Addresses (RFC 5321 §4.1.2 and §4.1.3, with the UTF-8 forms of RFC 6531 §3.3).
 //!
-//! Every type here is built only by parsing, or from parts that were, so one that exists is valid and what it displays can be
-//! parsed again. Whether UTF-8 is allowed in a transaction is not decided here: ask `is_ascii`.
+//! Every type here is built only by parsing, or from parts that were, so one that exists is valid and what it
+//! displays can be parsed again. Whether UTF-8 is allowed in a transaction is not decided here: ask
+//! `is_ascii`.
 //!
-//! Limits: a local part has at most 64 octets (§4.5.3.1.1), a domain at most 255 (§4.5.3.1.2) and each of its labels at most 63. A whole
-//! path is not limited further: every path of 256 octets (§4.5.3.1.3) is taken, and longer ones that keep the other limits are too.
+//! Limits: a local part has at most 64 octets (§4.5.3.1.1), a domain at most 255 (§4.5.3.1.2) and each of its
+//! labels at most 63. A whole path is not limited further: every path of 256 octets (§4.5.3.1.3) is taken,
+//! and longer ones that keep the other limits are too.
 
 mod domain;
 mod literal;
@@ -123,7 +125,8 @@ impl FromStr for Host {
 
 /// A mailbox: `local-part@domain` or `local-part@[literal]`.
 ///
-/// Two are equal when their local parts are the same after unquoting (case matters, RFC 5321 §2.4) and their hosts are equal.
+/// Two are equal when their local parts are the same after unquoting (case matters, RFC 5321 §2.4) and their
+/// hosts are equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Mailbox {
     local_part: LocalPart,
@@ -161,7 +164,8 @@ impl Mailbox {
         }
     }
 
-    /// The same mailbox in ASCII, its domain as A-labels; `None` when the local part is not ASCII, which nobody may convert (RFC 6531 §3.2).
+    /// The same mailbox in ASCII, its domain as A-labels; `None` when the local part is not ASCII, which
+    /// nobody may convert (RFC 6531 §3.2).
     pub fn to_ascii(&self) -> Option<Mailbox> {
         let host = match &self.host {
             Host::Domain(domain) => Host::Domain(domain.to_ascii()),

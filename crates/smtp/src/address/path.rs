@@ -23,7 +23,8 @@ pub enum ForwardPath {
 }
 
 impl ReversePath {
-    /// Reads `<>`, `<mailbox>`, or `<@relay,@relay:mailbox>` whose source route is dropped (RFC 5321 appendix C).
+    /// Reads `<>`, `<mailbox>`, or `<@relay,@relay:mailbox>` whose source route is dropped (RFC 5321 appendix
+    /// C).
     pub fn parse(text: &str) -> Result<ReversePath, AddressError> {
         match inner(text)? {
             "" => Ok(ReversePath::Null),
@@ -46,7 +47,8 @@ impl ReversePath {
 }
 
 impl ForwardPath {
-    /// Reads `<Postmaster>`, `<mailbox>`, or `<@relay,@relay:mailbox>` whose source route is dropped (RFC 5321 appendix C).
+    /// Reads `<Postmaster>`, `<mailbox>`, or `<@relay,@relay:mailbox>` whose source route is dropped (RFC
+    /// 5321 appendix C).
     pub fn parse(text: &str) -> Result<ForwardPath, AddressError> {
         let inner = inner(text)?;
         if inner.eq_ignore_ascii_case("postmaster") {

@@ -81,7 +81,7 @@ impl Delivery {
             delivery.settle_rest(&reply);
         }
         delivery.refuse_recipients(offered);
-        if delivery.outcome.iter().all(Option::is_some) {
+        if delivery.all_settled() {
             delivery.next = Next::Nothing;
         }
         delivery
@@ -164,7 +164,8 @@ impl Delivery {
 
     /// Takes note of the reply to a RCPT.
     pub(super) fn rcpt_answered(&mut self, index: usize, reply: Reply) {
-        // After a refused MAIL each recipient has that reply already, and this one says only that MAIL is missing.
+        // After a refused MAIL each recipient has that reply already, and this one says only that MAIL is
+        // missing.
         if self.outcome[index].is_some() {
             return;
         }
@@ -172,7 +173,8 @@ impl Delivery {
             self.accepted.push(index);
             return;
         }
-        // RFC 5321 §4.5.3.1.10: 552 may be the old code for too many recipients, which is no permanent failure.
+        // RFC 5321 §4.5.3.1.10: 552 may be the old code for too many recipients, which is no permanent
+        // failure.
         let too_many = reply.code().number() == 552 && !self.accepted.is_empty();
         let reply = if too_many { replies::TOO_MANY_RECIPIENTS.with_text(reply.text()) } else { reply };
         self.outcome[index] = Some(reply);
@@ -181,6 +183,11 @@ impl Delivery {
     /// Whether a recipient has its final reply.
     pub(super) fn is_settled(&self, index: usize) -> bool {
         self.outcome[index].is_some()
+    }
+
+    /// Whether every recipient has its final reply.
+    pub(super) fn all_settled(&self) -> bool {
+        self.outcome.iter().all(Option::is_some)
     }
 
     /// Gives one recipient its final reply.
@@ -202,7 +209,7 @@ impl Delivery {
 
     /// The final replies. Whoever has none by now was accepted, and the reply to the content never came.
     pub(super) fn into_outcome(mut self) -> Vec<Reply> {
-        debug_assert!(self.outcome.iter().all(Option::is_some), "a recipient without a reply");
+        debug_assert!(self.all_settled(), "a recipient without a reply");
         self.settle_rest(&replies::CONNECTION_LOST);
         self.outcome.into_iter().flatten().collect()
     }

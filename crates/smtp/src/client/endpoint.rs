@@ -88,8 +88,11 @@ impl Client {
         let stage = self.stage();
         match &mut self.delivery {
             _ if self.phase == Phase::Quit => self.close(),
-            // In LMTP some recipients have their replies already: those stand, and only for the others is nothing known.
-            Some(delivery) if self.phase == Phase::End && delivery.any_delivered() => {
+            // Everybody has a reply already, so what else the server would have said does not matter. In LMTP
+            // some may have theirs: those stand, and only for the others is nothing known.
+            Some(delivery)
+                if delivery.all_settled() || self.phase == Phase::End && delivery.any_delivered() =>
+            {
                 delivery.settle_rest(&replies::CONNECTION_LOST);
                 self.finish();
                 self.close();
@@ -131,7 +134,8 @@ impl Client {
             Phase::Envelope | Phase::Content(_) | Phase::End => match self.awaited.pop_front() {
                 _ if is_421(&reply) => self.give_up(&reply),
                 Some(awaited) => self.answered(awaited, reply, stage),
-                // The server refuses the content before it is whole: there is no way to tell it where the next command begins.
+                // The server refuses the content before it is whole: there is no way to tell it where the
+                // next command begins.
                 None if is_negative(&reply) => self.give_up(&reply),
                 None => self.protocol_error(stage, "a reply to nothing"),
             },
@@ -174,7 +178,8 @@ impl Client {
                 self.phase = Phase::Ready;
                 self.events.push_back(Event::Ready);
             }
-            // RFC 5321 §3.2: a server without extensions is greeted with HELO. Old ones use other codes than 500 and 502.
+            // RFC 5321 §3.2: a server without extensions is greeted with HELO. Old ones use other codes than
+            // 500 and 502.
             Severity::Permanent
                 if verb == Verb::Ehlo && [500, 502, 504, 550, 554].contains(&reply.code().number()) =>
             {
@@ -235,7 +240,8 @@ impl Client {
 
     /// Sends as much of the envelope as may be sent now; says whether anything was done.
     fn send_envelope(&mut self) -> bool {
-        // More unanswered commands could fill both directions, so that neither side can write (RFC 2920 §3.1).
+        // More unanswered commands could fill both directions, so that neither side can write (RFC 2920
+        // §3.1).
         let window = if self.extensions.pipelining() { WINDOW } else { 1 };
         let mut went_on = false;
         while self.awaited.len() < window && self.send_command() {
@@ -365,7 +371,8 @@ impl Client {
         Ok(())
     }
 
-    /// Sends the chunk that ends the message, once all others were taken. In LMTP the number of replies would be uncertain otherwise.
+    /// Sends the chunk that ends the message, once all others were taken. In LMTP the number of replies would
+    /// be uncertain otherwise.
     fn send_last_chunk(&mut self) {
         let Some(delivery) = &self.delivery else { return };
         let ending: &[u8] = match &delivery.content {

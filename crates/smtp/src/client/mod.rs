@@ -1,14 +1,14 @@
 //! The client's side of an SMTP or LMTP connection: the mirror of [`crate::server`].
 //!
-//! [`Client`] greets, then delivers any number of messages: it is given an envelope, asks for the content when the server wants
-//! it, and reports one reply for each recipient. It sends the whole envelope in one go where PIPELINING is offered, and refuses by
-//! itself what the server could not take.
+//! [`Client`] greets, then delivers any number of messages: it is given an envelope, asks for the content
+//! when the server wants it, and reports one reply for each recipient. It sends the whole envelope in one go
+//! where PIPELINING is offered, and refuses by itself what the server could not take.
 //!
-//! The caller normalises content: each line ends in CRLF. Content with a bare CR or LF, or a NUL, is never sent (but as
-//! BODY=BINARYMIME), because a receiver might see in it an end that is none.
+//! The caller normalises content: each line ends in CRLF. Content with a bare CR or LF, or a NUL, is never
+//! sent (but as BODY=BINARYMIME), because a receiver might see in it an end that is none.
 //!
-//! Timeouts are kept by [`wire::Step::Wait`]. While a [`wire::Step::Send`] is being written the endpoint has no say: whoever drives it
-//! bounds that by [`Timeouts::block`].
+//! Timeouts are kept by [`wire::Step::Wait`]. While a [`wire::Step::Send`] is being written the endpoint has
+//! no say: whoever drives it bounds that by [`Timeouts::block`].
 
 mod delivery;
 mod endpoint;
@@ -191,8 +191,8 @@ impl std::fmt::Display for Stage {
 }
 
 impl Failure {
-    /// Whether a message may have been delivered although no reply says so: the content was sent whole. To try again may deliver it twice, not to
-    /// try again may lose it (RFC 1047).
+    /// Whether a message may have been delivered although no reply says so: the content was sent whole. To
+    /// try again may deliver it twice, not to try again may lose it (RFC 1047).
     pub fn leaves_outcome_unknown(&self) -> bool {
         match self {
             Failure::ClosedByPeer { stage }
@@ -278,9 +278,11 @@ impl Client {
         }
     }
 
-    /// Begins a delivery; only after [`Event::Ready`] or [`Event::Done`], else nothing happens. `size` is the content's size in octets, if known.
+    /// Begins a delivery; only after [`Event::Ready`] or [`Event::Done`], else nothing happens. `size` is the
+    /// content's size in octets, if known.
     ///
-    /// More recipients than the server's LIMITS allow get a 452 of our own, to be delivered in another transaction.
+    /// More recipients than the server's LIMITS allow get a 452 of our own, to be delivered in another
+    /// transaction.
     pub fn deliver(&mut self, envelope: Envelope, size: Option<u64>) {
         debug_assert!(self.phase == Phase::Ready || self.phase == Phase::Closed, "one delivery at a time");
         if self.phase == Phase::Ready {

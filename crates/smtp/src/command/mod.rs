@@ -1,8 +1,9 @@
 //! Commands: the grammar of RFC 5321 §4.1.1 and of the extensions, read and written.
 //!
-//! A command is read from its line without the CRLF ([`Command::parse`]) and written the same way (`Display`). The grammar is strict,
-//! and what is refused says why ([`Syntax`]), so that a person who types commands by hand learns the right form.
-//! Whether a command fits the moment is the business of [`crate::server`].
+//! A command is read from its line without the CRLF ([`Command::parse`]) and written the same way
+//! (`Display`). The grammar is strict, and what is refused says why ([`Syntax`]), so that a person who types
+//! commands by hand learns the right form. Whether a command fits the moment is the business of
+//! [`crate::server`].
 
 mod parameters;
 mod parse;
@@ -15,7 +16,8 @@ use std::fmt;
 /// A command, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// `HELO name` (RFC 5321 §4.1.1.1). The name is any printable ASCII word of up to 255 octets: RFC 5321 §4.1.4 forbids refusing it for what it says.
+    /// `HELO name` (RFC 5321 §4.1.1.1). The name is any printable ASCII word of up to 255 octets: RFC 5321
+    /// §4.1.4 forbids refusing it for what it says.
     Helo(String),
     /// `EHLO name` (RFC 5321 §4.1.1.1).
     Ehlo(String),
@@ -111,7 +113,8 @@ pub enum Fault {
     },
     /// The line holds control characters or is not UTF-8.
     Characters,
-    /// The arguments have not the right form; the text says more, or is empty when the form alone says enough.
+    /// The arguments have not the right form; the text says more, or is empty when the form alone says
+    /// enough.
     Form(&'static str),
     /// The path is malformed.
     Path(AddressError),
@@ -131,7 +134,8 @@ pub enum Fault {
 }
 
 impl Command {
-    /// Reads a command from its line, given without the CRLF. Trailing white space is tolerated (RFC 5321 §4.1.1).
+    /// Reads a command from its line, given without the CRLF. Trailing white space is tolerated (RFC 5321
+    /// §4.1.1).
     pub fn parse(line: &[u8]) -> Result<Command, Syntax> {
         parse::command(line)
     }

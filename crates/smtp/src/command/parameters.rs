@@ -110,7 +110,8 @@ fn invalid(keyword: &'static str, expected: &'static str) -> Fault {
     Fault::Parameter { keyword, expected }
 }
 
-/// A number of up to 20 digits (RFC 1870 §6). What does not fit into 64 bits is more than anybody takes, so it becomes the largest number.
+/// A number of up to 20 digits (RFC 1870 §6). What does not fit into 64 bits is more than anybody takes, so
+/// it becomes the largest number.
 pub(super) fn decimal(text: Option<&str>) -> Option<u64> {
     let text = text?;
     let digits = (1..=20).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());

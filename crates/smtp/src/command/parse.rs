@@ -118,7 +118,8 @@ fn bdat(arguments: Option<&str>) -> Result<Command, Fault> {
     Ok(Command::Bdat { size, last })
 }
 
-/// The argument of VRFY and EXPN: an atom, a quoted string or a mailbox, with or without brackets; SMTPUTF8 may follow (RFC 6531 §3.7.4.2).
+/// The argument of VRFY and EXPN: an atom, a quoted string or a mailbox, with or without brackets; SMTPUTF8
+/// may follow (RFC 6531 §3.7.4.2).
 fn name(arguments: Option<&str>) -> Result<String, Fault> {
     let arguments = arguments.ok_or(Fault::Form(""))?;
     let (name, utf8) = match arguments.rsplit_once(' ') {

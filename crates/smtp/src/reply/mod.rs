@@ -59,6 +59,10 @@ impl Code {
         self.0
     }
 
+    fn digits(self) -> [u8; 3] {
+        [self.0 / 100, self.0 / 10 % 10, self.0 % 10].map(|digit| b'0' + digit as u8)
+    }
+
     /// What the first digit says.
     pub const fn severity(self) -> Severity {
         match self.0 / 100 {
@@ -104,29 +108,26 @@ impl Reply {
 
     /// Writes the reply as it is sent.
     ///
-    /// The enhanced status stands on each line (RFC 2034 §4). A line with all its parts has at most 512 octets (RFC 5321 §4.5.3.1.5): a longer
-    /// text goes on in a further line. Characters beyond ASCII are written as `\x{HEX}` (RFC 6533 §3), because a peer need not understand
-    /// UTF-8 in a reply.
+    /// The enhanced status stands on each line (RFC 2034 §4). A line with all its parts has at most 512
+    /// octets (RFC 5321 §4.5.3.1.5): a longer text goes on in a further line. Characters beyond ASCII are
+    /// written as `\x{HEX}` (RFC 6533 §3), because a peer need not understand UTF-8 in a reply.
     pub fn encode(&self, out: &mut BytesMut) {
         // RFC 2034 §4: only 2yz, 4yz and 5yz replies have one.
         let status = self.status.filter(|_| self.severity() != Severity::Intermediate);
         let status = status.map(|status| status.display(self.code)).unwrap_or_default();
         // Code, separator and CRLF take 6 octets.
         let room = LINE_MAX - 6 - status.len();
-        let mut lines = Vec::new();
-        for line in self.lines() {
-            wrap(line, room, &mut lines);
-        }
-        let last = lines.len() - 1;
-        for (n, line) in lines.iter().enumerate() {
-            let separator = match (n == last, status.is_empty() && line.is_empty()) {
-                (false, _) => "-",
-                (true, false) => " ",
+        let text = escaped(&self.text);
+        let mut lines = text.split('\n').flat_map(|line| wrapped(line, room)).peekable();
+        while let Some(line) = lines.next() {
+            let separator: &[u8] = match (lines.peek(), status.len() + line.len()) {
+                (Some(_), _) => b"-",
+                (None, 1..) => b" ",
                 // RFC 5321 §4.2: without a text there is no space either.
-                (true, true) => "",
+                (None, 0) => b"",
             };
-            out.put_slice(self.code.0.to_string().as_bytes());
-            out.put_slice(separator.as_bytes());
+            out.put_slice(&self.code.digits());
+            out.put_slice(separator);
             out.put_slice(status.as_bytes());
             out.put_slice(line.as_bytes());
             out.put_slice(b"\r\n");
@@ -151,25 +152,30 @@ impl Status {
     }
 }
 
-/// Cuts a text into lines of at most `room` octets, at spaces where there are any.
-fn wrap(text: &str, room: usize, lines: &mut Vec<String>) {
-    let text: Cow<'_, str> = if text.is_ascii() {
-        text.into()
-    } else {
-        let escape =
-            |c: char| if c.is_ascii() { c.to_string() } else { format!("\\x{{{:X}}}", u32::from(c)) };
-        text.chars().map(escape).collect::<String>().into()
-    };
-    let mut rest = &*text;
-    while rest.len() > room {
-        let at = match rest[..=room].rfind(' ') {
+/// Replaces what is not ASCII.
+fn escaped(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return text.into();
+    }
+    let escape = |c: char| if c.is_ascii() { c.to_string() } else { format!("\\x{{{:X}}}", u32::from(c)) };
+    text.chars().map(escape).collect::<String>().into()
+}
+
+/// Cuts a line of ASCII into lines of at most `room` octets, at spaces where there are any.
+fn wrapped(line: &str, room: usize) -> impl Iterator<Item = &str> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest.take()?;
+        if line.len() <= room {
+            return Some(line);
+        }
+        let at = match line[..=room].rfind(' ') {
             Some(space) if space > 0 => space,
             _ => room,
         };
-        lines.push(rest[..at].to_owned());
-        rest = rest[at..].strip_prefix(' ').unwrap_or(&rest[at..]);
-    }
-    lines.push(rest.to_owned());
+        rest = Some(line[at..].strip_prefix(' ').unwrap_or(&line[at..]));
+        Some(&line[..at])
+    })
 }
 
 impl fmt::Display for Reply {

@@ -17,9 +17,11 @@ pub enum ReplyError {
 
 /// Puts replies together from bytes in any chunks (RFC 5321 §4.2).
 ///
-/// * A line may end in LF alone, its text may be missing, and of a line of more than 2,048 octets the rest is dropped.
+/// * A line may end in LF alone, its text may be missing, and of a line of more than 2,048 octets the rest is
+///   dropped.
 /// * If the lines of a reply have different codes, the last one counts (§4.2.1 forbids it, it happens).
-/// * The enhanced status is taken from the text when its class agrees with the code (RFC 2034 §4); else it stays text.
+/// * The enhanced status is taken from the text when its class agrees with the code (RFC 2034 §4); else it
+///   stays text.
 /// * Octets that are not UTF-8, and control characters, are replaced.
 ///
 /// After an error there is no way to find the next reply: the error stays.

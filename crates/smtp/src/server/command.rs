@@ -44,7 +44,8 @@ impl Server {
         true
     }
 
-    /// A BDAT was not understood, so nobody knows how many octets of content follow. To read on would take content for commands.
+    /// A BDAT was not understood, so nobody knows how many octets of content follow. To read on would take
+    /// content for commands.
     fn lose_chunk(&mut self, line: Bytes) {
         self.refuse_line(line, replies::LOST_CHUNK);
         if !matches!(self.phase, Phase::Closed) {
@@ -66,7 +67,11 @@ impl Server {
                 self.say(&replies::START_CONTENT);
                 self.phase = Phase::Data(Box::new(Data::new(recipients)));
             }
-            Command::Bdat { size, last } => self.bdat(size, last, line),
+            Command::Bdat { size, last } => {
+                let mut chunk = Chunk::new(size);
+                chunk.last = last;
+                self.bdat(chunk, line);
+            }
             Command::Rset => {
                 self.abort(Abort::Reset);
                 self.say(&replies::OK);
@@ -152,15 +157,15 @@ impl Server {
         }
     }
 
-    /// Begins to read a chunk. Its octets follow whether it may come or not (RFC 3030 §2), so a refusal waits for their end.
-    fn bdat(&mut self, size: u64, last: bool, line: &Bytes) {
-        let mut chunk = Chunk::new(size, last);
+    /// Begins to read a chunk. Its octets follow whether it may come or not (RFC 3030 §2), so a refusal waits
+    /// for their end.
+    fn bdat(&mut self, mut chunk: Chunk, line: &Bytes) {
         match self.recipients_for_content(Verb::Bdat) {
             Err(reply) => chunk.refuse_command(reply, line.clone()),
             Ok(recipients) => {
                 chunk.recipients = recipients;
                 let received = self.transaction.as_ref().map_or(0, |transaction| transaction.received);
-                if self.exceeds_limit(received.saturating_add(size)) {
+                if self.exceeds_limit(received.saturating_add(chunk.size)) {
                     chunk.refuse_content(replies::MESSAGE_TOO_BIG);
                 }
             }
@@ -208,12 +213,14 @@ impl Server {
         }
     }
 
-    /// Lets the rest of a pipelined group be refused without counting it as errors: the client sent it before it could know.
+    /// Lets the rest of a pipelined group be refused without counting it as errors: the client sent it before
+    /// it could know.
     pub(super) fn excuse_group(&mut self) {
         self.excused = self.config.max_recipients + 2;
     }
 
-    /// Counts an error. Refusals for a limit are none, nor is what only follows from an earlier refusal in a pipelined group.
+    /// Counts an error. Refusals for a limit are none, nor is what only follows from an earlier refusal in a
+    /// pipelined group.
     fn is_one_too_many(&mut self, reply: &Reply) -> bool {
         match reply.code().number() {
             503 if self.excused > 0 => self.excused -= 1,

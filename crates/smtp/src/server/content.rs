@@ -19,9 +19,9 @@ pub(super) struct Data {
 /// A chunk that comes by BDAT.
 #[derive(Debug)]
 pub(super) struct Chunk {
-    size: u64,
+    pub(super) size: u64,
     left: u64,
-    last: bool,
+    pub(super) last: bool,
     pub(super) recipients: usize,
     refusal: Option<Refusal>,
 }
@@ -42,8 +42,9 @@ impl Data {
 }
 
 impl Chunk {
-    pub(super) fn new(size: u64, last: bool) -> Chunk {
-        Chunk { size, left: size, last, recipients: 0, refusal: None }
+    /// A chunk after which others follow.
+    pub(super) fn new(size: u64) -> Chunk {
+        Chunk { size, left: size, last: false, recipients: 0, refusal: None }
     }
 
     pub(super) fn refuse_command(&mut self, reply: Reply, line: Bytes) {

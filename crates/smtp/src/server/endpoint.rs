@@ -26,7 +26,8 @@ impl Endpoint for Server {
                 return Step::Event(event);
             }
             if self.output.len() >= OUTPUT_MAX || !self.advance(now) {
-                // Replies are sent when nothing more can be done without the peer (RFC 2920 §3.2), or when they are many.
+                // Replies are sent when nothing more can be done without the peer (RFC 2920 §3.2), or when
+                // they are many.
                 if !self.output.is_empty() {
                     return Step::Send(self.take_output());
                 }
@@ -112,6 +113,6 @@ impl Server {
     }
 }
 
-/// Replies are sent when they have become this long, in octets, even if more commands wait. One command adds at most its own
-/// replies to that: in LMTP one for each accepted recipient.
+/// Replies are sent when they have become this long, in octets, even if more commands wait. One command adds
+/// at most its own replies to that: in LMTP one for each accepted recipient.
 const OUTPUT_MAX: usize = 4096;

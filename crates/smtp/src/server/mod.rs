@@ -1,12 +1,13 @@
 //! The server's side of an SMTP or LMTP connection.
 //!
-//! [`Server`] owns syntax, sequence, limits, extensions, dot-unstuffing and the refusal of dangerous content; the
-//! application owns decisions. It is driven as every [`wire::Endpoint`]; events that ask are answered with
-//! [`Server::reply`]. DATA and BDAT look the same from outside.
+//! [`Server`] owns syntax, sequence, limits, extensions, dot-unstuffing and the refusal of dangerous content;
+//! the application owns decisions. It is driven as every [`wire::Endpoint`]; events that ask are answered
+//! with [`Server::reply`]. DATA and BDAT look the same from outside.
 //!
-//! Two clocks bound a connection. A command must come whole within [`Config::idle_timeout`] after the last reply, however its octets
-//! drip. Content has as long for a start, and each [`MIN_CONTENT_RATE`] octets give it one second more, but it never has more than
-//! the whole timeout before it: a stalled transfer ends as soon as an idle connection does, and a slow one in a time that its size bounds.
+//! Two clocks bound a connection. A command must come whole within [`Config::idle_timeout`] after the last
+//! reply, however its octets drip. Content has as long for a start, and each [`MIN_CONTENT_RATE`] octets give
+//! it one second more, but it never has more than the whole timeout before it: a stalled transfer ends as
+//! soon as an idle connection does, and a slow one in a time that its size bounds.
 
 mod command;
 mod content;
@@ -39,7 +40,7 @@ pub struct Config {
     pub max_errors: u32,
     /// How long to wait for a command; RFC 5321 §4.5.3.2.7 asks for 5 minutes.
     pub idle_timeout: Duration,
-    /// The longest command line, in octets with its CRLF.
+    /// The longest command line, in octets with its CRLF: 512 at least, and room for the parameters.
     pub command_line_max: usize,
 }
 
@@ -59,18 +60,20 @@ impl Config {
     }
 }
 
-/// The default of [`Config::command_line_max`]: 512 octets (RFC 5321 §4.5.3.1.4) and what the extensions add. The most is
-/// added to RCPT: 500 octets for ORCPT and 28 for NOTIFY (RFC 3461 §4), 10 for SMTPUTF8 (RFC 6531 §3.4), whose addresses are counted in
-/// octets. Rounded up for parameters yet to come.
+/// The default of [`Config::command_line_max`]: 512 octets (RFC 5321 §4.5.3.1.4) and what the extensions add.
+/// The longest command is a RCPT with ORCPT, which alone may have 500 characters (RFC 3461 §4.2), and with an
+/// address in UTF-8. Rounded up for parameters yet to come.
 pub const COMMAND_LINE_MAX: usize = 2048;
 
-/// How many octets of content give a transfer one more second. Postfix asks for as many (`smtpd_min_data_rate`).
+/// How many octets of content give a transfer one more second. Postfix asks for as many
+/// (`smtpd_min_data_rate`).
 pub const MIN_CONTENT_RATE: u64 = 500;
 
 /// What the application must know or decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Asks: the peer says who it is. A positive reply's text becomes the first line; the list of extensions is added.
+    /// Asks: the peer says who it is. A positive reply's text becomes the first line; the list of extensions
+    /// is added.
     Hello(Hello),
     /// Asks: may a transaction begin?
     Mail(Mail),
@@ -160,7 +163,8 @@ pub struct Server {
     /// What to say when the connection is to be closed at the next chance.
     shutting_down: Option<Box<Reply>>,
     errors: u32,
-    /// How many commands of a pipelined group may still be refused without being counted: their only fault is that the first was refused.
+    /// How many commands of a pipelined group may still be refused without being counted: their only fault is
+    /// that the first was refused.
     excused: usize,
     /// When the connection ends if nothing comes; `None`: to be reckoned anew from now.
     deadline: Option<Instant>,
@@ -235,8 +239,8 @@ impl Server {
         }
     }
 
-    /// Answers the event in hand: exactly one answer for each event that asks. In LMTP the answer to [`Event::End`] is said once for
-    /// each accepted recipient. A 421 closes the connection.
+    /// Answers the event in hand: exactly one answer for each event that asks. In LMTP the answer to
+    /// [`Event::End`] is said once for each accepted recipient. A 421 closes the connection.
     pub fn reply(&mut self, reply: Reply) {
         let copies = match self.phase {
             Phase::Asked(Question::End) => self.final_replies(),
@@ -247,8 +251,9 @@ impl Server {
 
     /// Answers [`Event::End`] in LMTP: one reply for each accepted recipient, in order (RFC 2033 §4.2).
     ///
-    /// In SMTP, and for any other event, one reply is all there can be. If the number is wrong that is a mistake of the application:
-    /// replies too many are not said, and the last one stands for those that lack.
+    /// In SMTP, and for any other event, one reply is all there can be. If the number is wrong that is a
+    /// mistake of the application: replies too many are not said, and the last one stands for those that
+    /// lack.
     pub fn reply_each(&mut self, mut replies: Vec<Reply>) {
         let expected = match self.phase {
             Phase::Asked(Question::End) => self.final_replies(),
@@ -260,8 +265,8 @@ impl Server {
         self.answer(replies);
     }
 
-    /// Stops gracefully: outside a transaction `reply`, a 421, is sent and the connection closes; a transaction in flight may
-    /// be finished and gets its final reply first (RFC 5321 §3.8).
+    /// Stops gracefully: outside a transaction `reply`, a 421, is sent and the connection closes; a
+    /// transaction in flight may be finished and gets its final reply first (RFC 5321 §3.8).
     pub fn shut_down(&mut self, reply: Reply) {
         self.shutting_down = Some(Box::new(reply));
     }
@@ -281,8 +286,8 @@ impl Server {
         self.peer.as_ref().is_some_and(|hello| hello.verb != Verb::Helo)
     }
 
-    /// How many octets are held: input that was not yet read, and replies that were not yet sent. At [`wire::Step::Wait`] less than a command
-    /// line.
+    /// How many octets are held: input that was not yet read, and replies that were not yet sent. At
+    /// [`wire::Step::Wait`] less than a command line.
     pub fn buffered(&self) -> usize {
         self.input.len() + self.output.len()
     }
@@ -297,11 +302,14 @@ impl Server {
 
     /// Says the answer to the event in hand and does what follows from it.
     fn answer(&mut self, replies: Vec<Reply>) {
-        if !matches!(self.phase, Phase::Asked(_)) {
-            debug_assert!(false, "an answer without a question");
-            return;
-        }
-        let Phase::Asked(question) = std::mem::replace(&mut self.phase, Phase::Command) else { return };
+        let question = match std::mem::replace(&mut self.phase, Phase::Command) {
+            Phase::Asked(question) => question,
+            other => {
+                debug_assert!(false, "an answer without a question");
+                self.phase = other;
+                return;
+            }
+        };
         let positive = replies.iter().any(|reply| reply.severity() == Severity::Positive);
         match question {
             Question::Hello(hello) => return self.hello_answered(hello, &replies[0]),
