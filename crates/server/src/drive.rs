@@ -74,18 +74,35 @@ where
             Step::Close => break,
         }
     }
-    let closed = stream.shutdown().await;
     match broken {
         Some(error) => Err(error),
-        // The peer may have gone first: that is no failure of ours.
-        None => closed.or_else(|error| match error.kind() {
+        None => close(stream).await,
+    }
+}
+
+/// Closes our side, and takes in for a moment what the peer still sends. Were that left unread, TCP would reset the connection, and
+/// the peer could lose our last reply: the one that says why.
+async fn close<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
+    let drained = async {
+        stream.shutdown().await?;
+        while std::future::poll_fn(|context| poll_discard(context, stream)).await? > 0 {}
+        Ok::<(), io::Error>(())
+    };
+    match tokio::time::timeout(LINGER, drained).await {
+        // A peer that does not close in time has had its chance.
+        Err(_) | Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => match error.kind() {
+            // It went first: that is no failure of ours.
             io::ErrorKind::NotConnected | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
                 Ok(())
             }
             _ => Err(error),
-        }),
+        },
     }
 }
+
+/// How long a closed connection waits for the peer to close as well.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// How long a peer may take to read what was sent before the connection counts as broken. RFC 5321 §4.5.3.2 gives a whole
 /// block of content three minutes, a reply five.
@@ -117,5 +134,14 @@ where
             bytes => endpoint.receive(bytes),
         }
         Poll::Ready(Ok(()))
+    })
+}
+
+/// Reads once and forgets what came; returns how much that was.
+fn poll_discard<S: AsyncRead + Unpin>(context: &mut Context<'_>, stream: &mut S) -> Poll<io::Result<usize>> {
+    READ_BUFFER.with_borrow_mut(|buffer| {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
     })
 }
