@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod mail;
 mod server;
 mod values;
 
 pub use client::smtp_client;
+pub use mail::message;
 pub use server::smtp_server;
 pub use values::{address, command, dot, reply};
 
@@ -24,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     ("command", command),
     ("reply", reply),
     ("dot", dot),
+    ("message", message),
 ];
 
 /// A sequence of numbers that only its seed determines (xorshift64).

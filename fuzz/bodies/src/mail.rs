@@ -1,0 +1,44 @@
+//! Messages: any bytes have a structure within bounds, can be shown, and a terminal is sent no commands.
+
+use message::{Content, Limits, Needs, Structure, Summary, View, normalise_line_endings, terminal};
+
+/// Takes the input as a message, as its first bytes, and as a file.
+pub fn message(input: &[u8]) {
+    let limits = Limits { depth: 6, parts: 20, fields: 50, header_bytes: 2000 };
+    for limits in [limits, Limits::default()] {
+        check(input, &Structure::of(input, &limits), &limits);
+    }
+    let view = View::of(input);
+    assert!(view.text.len() <= message::TEXT_BYTES);
+    assert!(terminal::lines(&view.text).chars().all(|c| !c.is_control() || c == '\n' || c == '\t'));
+    for (_, value) in &view.headers {
+        assert!(terminal::one_line(value).chars().all(|c| !c.is_control()));
+    }
+    let summary = Summary::of(&input[..input.len() / 2]);
+    assert!(summary.preview.chars().count() <= message::PREVIEW_CHARS);
+    let normal = normalise_line_endings(input);
+    assert_eq!(normalise_line_endings(&normal), normal, "to normalise twice is to normalise once");
+    assert!(!Needs::of(&normal).smtputf8 || !input.is_ascii());
+}
+
+fn check(input: &[u8], structure: &Structure, limits: &Limits) {
+    let parts = structure.parts();
+    assert!(!parts.is_empty() && parts.len() <= limits.parts);
+    assert!(parts.iter().map(|part| part.header.fields.len()).sum::<usize>() <= limits.fields);
+    assert_eq!(parts[0].body.end, input.len());
+    for (number, part) in parts.iter().enumerate() {
+        assert!(part.header.span.end <= part.body.start);
+        assert!(part.body.start <= part.body.end && part.body.end <= input.len());
+        for field in &part.header.fields {
+            assert!(part.header.span.start <= field.whole.start && field.whole.end <= part.header.span.end);
+            assert!(field.name.end <= field.value.start && field.value.end <= field.whole.end);
+        }
+        let Some(parent) = part.parent.map(|parent| &parts[parent]) else { continue };
+        assert!(parent.body.start <= part.header.span.start && part.body.end <= parent.body.end);
+        assert!(match &parent.content {
+            Content::Multipart(children) => children.contains(&number),
+            Content::Message(child) => *child == number,
+            Content::Leaf => false,
+        });
+    }
+}
