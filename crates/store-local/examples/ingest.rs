@@ -40,7 +40,14 @@ async fn measure(
     counting: Arc<Counting>,
 ) -> std::result::Result<(), Box<dyn std::error::Error>> {
     let options = Options { files: counting.clone(), ..Options::new(directory) };
-    let store: SharedStore = Arc::new(Local::open(options)?);
+    let opening = Instant::now();
+    let store = Local::open(options)?;
+    println!(
+        "{:>10.3} s to open; {} batches replayed",
+        opening.elapsed().as_secs_f64(),
+        store.recovery().replayed
+    );
+    let store: SharedStore = Arc::new(store);
     let content = Bytes::from(vec![b'x'; arguments.size]);
     let began = Instant::now();
     let end = began + Duration::from_secs(arguments.seconds);

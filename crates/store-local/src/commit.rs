@@ -28,7 +28,7 @@ pub(crate) struct Committer {
 
 /// A durable batch on its way to the index.
 #[derive(Debug)]
-pub(crate) struct Delivered {
+pub(crate) struct Durable {
     /// Counted from 1.
     pub(crate) sequence: u64,
     pub(crate) committed: Committed,
@@ -58,7 +58,7 @@ impl Committer {
     }
 
     /// Makes these jobs durable, in order, in as few batches as they fit, and answers them. Each durable batch goes to `deliver`.
-    pub(crate) fn commit(&mut self, jobs: impl Into<VecDeque<Job>>, deliver: &mut dyn FnMut(Delivered)) {
+    pub(crate) fn commit(&mut self, jobs: impl Into<VecDeque<Job>>, deliver: &mut dyn FnMut(Durable)) {
         let mut pending = self.begin();
         for job in jobs.into() {
             if let Err(error) = self.status.check_fence() {
@@ -213,7 +213,7 @@ impl Committer {
     }
 
     /// Writes and syncs the batch, answers everybody, hands it on.
-    fn flush(&mut self, pending: Pending, deliver: &mut dyn FnMut(Delivered)) {
+    fn flush(&mut self, pending: Pending, deliver: &mut dyn FnMut(Durable)) {
         let Pending { batch, waiting, counts } = pending;
         if batch.is_empty() {
             return;
@@ -224,11 +224,11 @@ impl Committer {
                 let sequence = self.status.advance();
                 self.roster.see(&committed.effects);
                 waiting.into_iter().for_each(Waiting::done);
-                deliver(Delivered { sequence, committed, counts });
+                deliver(Durable { sequence, committed, counts });
             }
             Err(error) => {
                 tracing::error!(%error, "the log can no longer be written: the store accepts nothing until it is opened anew");
-                self.status.fence(error.to_string());
+                self.status.fence(&error);
                 waiting.into_iter().for_each(|waiting| waiting.fail(&error));
                 counts.into_iter().for_each(|(_, answer)| send(answer, Err(error.clone())));
             }

@@ -116,9 +116,9 @@ impl Committed {
     /// Understands a batch that was read. The error says which record it could not.
     pub(crate) fn read(segment: u64, batch: &Batch) -> Result<Committed> {
         let mut effects = Vec::new();
-        let mut unclaimed = None;
+        let mut unaccepted = None;
         for record in &batch.records {
-            let read = effect(segment, record, &mut unclaimed);
+            let read = effect(segment, record, &mut unaccepted);
             let read = read.map_err(|error| {
                 Error::Damaged(format!("record at {} of segment {segment:08}: {error}", record.offset))
             })?;
@@ -129,14 +129,14 @@ impl Committed {
 }
 
 /// A content whose acceptance has not come yet.
-struct Unclaimed {
+struct Unaccepted {
     /// The message that it says it belongs to; unknown when it is damaged.
     spool: Option<u64>,
     content: Content,
 }
 
 /// What one record means; that of a content is part of the acceptance that follows it.
-fn effect(segment: u64, record: &Record, unclaimed: &mut Option<Unclaimed>) -> Result<Option<Effect>> {
+fn effect(segment: u64, record: &Record, unaccepted: &mut Option<Unaccepted>) -> Result<Option<Effect>> {
     let header = &record.header;
     let at = Locator { segment, offset: record.offset, length: header.length };
     if header.version != BODY_VERSION {
@@ -149,7 +149,7 @@ fn effect(segment: u64, record: &Record, unclaimed: &mut Option<Unclaimed>) -> R
         Some(body) => body,
         // Damaged content is found out when somebody reads it; where it is, is known.
         None if header.kind == Kind::Content => {
-            *unclaimed = Some(Unclaimed { spool: None, content: Content::Log(at) });
+            *unaccepted = Some(Unaccepted { spool: None, content: Content::Log(at) });
             return Ok(None);
         }
         None => return Err(Error::Damaged("its checksum does not match".to_owned())),
@@ -158,18 +158,18 @@ fn effect(segment: u64, record: &Record, unclaimed: &mut Option<Unclaimed>) -> R
         Kind::Content => {
             let spool = body.first_chunk().map(|id| u64::from_le_bytes(*id));
             spool.ok_or_else(|| Error::Damaged("a content without a spool id".to_owned()))?;
-            *unclaimed = Some(Unclaimed { spool, content: Content::Log(at) });
+            *unaccepted = Some(Unaccepted { spool, content: Content::Log(at) });
             None
         }
         Kind::Large => {
             let Large { spool, length, crc } = body::decode(body)?;
             let content = Content::Large { record: at, length, crc };
-            *unclaimed = Some(Unclaimed { spool: Some(spool), content });
+            *unaccepted = Some(Unaccepted { spool: Some(spool), content });
             None
         }
         Kind::Accepted => {
             let (accepted, placed) = Accepted::decode(body)?;
-            let own = unclaimed.take().filter(|own| own.spool.is_none_or(|spool| spool == accepted.spool));
+            let own = unaccepted.take().filter(|own| own.spool.is_none_or(|spool| spool == accepted.spool));
             let own = own.ok_or_else(|| Error::Damaged("a message without its content".to_owned()))?;
             Some(Effect::Accepted(Arrival::of(&accepted, &placed, at, own.content)))
         }
@@ -177,8 +177,10 @@ fn effect(segment: u64, record: &Record, unclaimed: &mut Option<Unclaimed>) -> R
         Kind::Mailbox => Some(Effect::Mailbox(body::decode(body)?)),
         Kind::Account => Some(Effect::Account(body::decode(body)?)),
         Kind::Settlement => Some(Effect::Settled(body::decode(body)?)),
-        Kind::Moved => {
-            return Err(Error::Damaged("a moved record, which this program does not know".to_owned()));
+        kind @ (Kind::Moved | Kind::Unknown(_)) => {
+            let what =
+                format!("{kind:?} is a kind of record that this program does not know; a later one wrote it");
+            return Err(Error::Damaged(what));
         }
     })
 }

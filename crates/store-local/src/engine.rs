@@ -57,7 +57,12 @@ impl Engine {
             return act();
         }
         let result = tokio::task::spawn_blocking(act).await;
-        result.unwrap_or_else(|error| Err(Error::Io { what: "working".to_owned(), cause: error.to_string() }))
+        // A panic, or the runtime is being shut down.
+        let failed = |error: tokio::task::JoinError| Error::Io {
+            what: "running a task of the store".to_owned(),
+            cause: error.to_string(),
+        };
+        result.unwrap_or_else(|error| Err(failed(error)))
     }
 
     /// Waits for the changes of others, then reads.

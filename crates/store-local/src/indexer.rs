@@ -1,8 +1,9 @@
 //! The index's way to run: batches come from the writer, are applied together as they come, and are made durable now and then.
 
-use crate::commit::Delivered;
+use crate::commit::Durable;
 use crate::status::Status;
 use crate::view::View;
+use crate::writer::OnPanic;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -26,7 +27,13 @@ impl Indexer {
     }
 
     /// Applies what comes until the writer stops, then makes everything durable.
-    pub(crate) fn run(mut self, delivered: Receiver<Delivered>) {
+    pub(crate) fn run(mut self, delivered: Receiver<Durable>) {
+        let (view, status) = (self.view.clone(), self.status.clone());
+        let _guard = OnPanic(move || {
+            let panicked = Error::Fenced("the indexer panicked".to_owned());
+            status.fence(&panicked);
+            view.stop(&panicked);
+        });
         let mut checkpoint_due = Instant::now();
         loop {
             if self.unsynced == 0 {
@@ -59,7 +66,7 @@ impl Indexer {
     }
 
     /// Applies batches in one transaction. Where a segment ends, everything is made durable.
-    pub(crate) fn apply(&mut self, batches: Vec<Delivered>) {
+    pub(crate) fn apply(&mut self, batches: Vec<Durable>) {
         let Some(segment) = batches.last().map(|batch| batch.committed.position.segment) else { return };
         self.unsynced += batches.len() as u64;
         if let Err(error) = self.view.apply(batches) {
@@ -87,7 +94,7 @@ impl Indexer {
     /// What is in the log is safe, but nobody could find it: better to say so than to go on accepting.
     fn stop(&self, error: &Error) {
         tracing::error!(%error, "the index can no longer be written: the store accepts nothing until it is opened anew");
-        self.status.fence(format!("the index can no longer be written: {error}"));
+        self.status.fence(error);
     }
 }
 

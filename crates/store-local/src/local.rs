@@ -30,9 +30,9 @@ pub struct Options {
     pub files: Arc<dyn Files>,
     /// The clock.
     pub clock: Clock,
-    /// Content longer than this many bytes gets a file of its own.
+    /// Content longer than this many bytes gets a file of its own; at most 64 MiB.
     pub large_from: usize,
-    /// How many bytes a segment of the log has. Only new segments follow it.
+    /// How many bytes a segment of the log has, 4 KiB to 16 GiB. Only new segments follow it.
     pub segment_size: u64,
     /// When the file system has less free space than this many bytes, [`store::Spool::health`] says so. It is what there is to drain the
     /// queue with, so it should hold a few segments.

@@ -45,7 +45,8 @@ pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
     }
     recovery.leftovers = sweep(&index, &large)?;
 
-    let preparer = Preparer::new(segments.clone(), options.segment_size, options.work);
+    let size = options.segment_size.clamp(SEGMENT_SIZE_MIN, SEGMENT_SIZE_MAX);
+    let preparer = Preparer::new(segments.clone(), size, options.work);
     let log = Log::open(segments.clone(), preparer, tail)?;
     let segment = log.segment();
     let state = state(&index)?;
@@ -74,7 +75,7 @@ pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
         writer,
         clock: options.clock,
         work: options.work,
-        large_from: options.large_from,
+        large_from: options.large_from.min(LARGE_FROM_MAX),
         ids: Mutex::new(ids),
         large_writes: Semaphore::new(LARGE_WRITES),
         lock: Mutex::new(Some(lock)),
@@ -84,7 +85,7 @@ pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
 
 /// Creates the store's directory and takes its lock.
 pub(crate) fn lock(files: &dyn Files, directory: &Path) -> Result<Box<dyn crate::file::Lock>> {
-    files.create_dir(directory).map_err(|error| io_error("creating", directory, error))?;
+    create_directory(files, directory)?;
     let path = directory.join("lock");
     let lock = files.lock(&path).map_err(|error| io_error("locking", &path, error))?;
     lock.ok_or_else(|| {
@@ -93,6 +94,22 @@ pub(crate) fn lock(files: &dyn Files, directory: &Path) -> Result<Box<dyn crate:
             "{directory} is in use by another process: is a server running on it? Stop that first"
         ))
     })
+}
+
+/// Creates a directory and those above it, durably.
+fn create_directory(files: &dyn Files, directory: &Path) -> Result<()> {
+    let missing: Vec<&Path> =
+        directory.ancestors().take_while(|path| files.list(here_if_empty(path)).is_err()).collect();
+    files.create_dir(directory).map_err(|error| io_error("creating", directory, error))?;
+    for parent in missing.iter().filter_map(|path| path.parent()).map(here_if_empty) {
+        files.sync_dir(parent).map_err(|error| io_error("syncing", parent, error))?;
+    }
+    Ok(())
+}
+
+/// The parent of a relative path of one name has no name itself.
+fn here_if_empty(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
 /// The index, brought up to the end of the log, and where that is.
@@ -262,6 +279,13 @@ fn sweep(index: &Index, large: &LargeFiles) -> Result<u64> {
 pub(crate) const LOG: &str = "log";
 pub(crate) const LARGE: &str = "large";
 pub(crate) const INDEX: &str = "index.redb";
+
+/// What is kept in the log is read in one piece.
+const LARGE_FROM_MAX: usize = 64 << 20;
+
+/// A record says where its batch begins in units of eight bytes, as a 32-bit number.
+const SEGMENT_SIZE_MAX: u64 = 16 << 30;
+const SEGMENT_SIZE_MIN: u64 = 4 << 10;
 
 /// About how many effects are applied in one transaction.
 const EFFECTS_MAX: usize = 32 * 1024;

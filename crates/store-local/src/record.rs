@@ -21,21 +21,23 @@ pub(crate) const BODY_VERSION: u8 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The first record of a segment: where the one before ended, and the highest numbers given so far.
-    Opening = 1,
+    Opening,
     /// The content of a message: its spool id, then its bytes.
-    Content = 2,
+    Content,
     /// That the content of a message is in a file of its own.
-    Large = 3,
+    Large,
     /// A message's acceptance: envelope, trace, deliveries, mailbox entries.
-    Accepted = 4,
+    Accepted,
     /// Flags of entries changed, or entries removed.
-    Mailbox = 5,
+    Mailbox,
     /// An account or a mailbox came, changed or went.
-    Account = 6,
+    Account,
     /// A queued delivery was settled.
-    Settlement = 7,
+    Settlement,
     /// A record carried over from an older segment. Kept for the reclamation of space; nothing writes it yet.
-    Moved = 8,
+    Moved,
+    /// A record that a later program has written. It is whole, and must not be taken for damage or a torn end.
+    Unknown(u8),
 }
 
 /// The header of a record.
@@ -56,11 +58,16 @@ pub(crate) struct Header {
 }
 
 impl Kind {
-    fn of(number: u8) -> Option<Kind> {
-        use Kind::*;
-        [Opening, Content, Large, Accepted, Mailbox, Account, Settlement, Moved]
-            .into_iter()
-            .find(|kind| *kind as u8 == number)
+    fn of(number: u8) -> Kind {
+        let known = KINDS.iter().find(|(_, known)| *known == number);
+        known.map_or(Kind::Unknown(number), |(kind, _)| *kind)
+    }
+
+    fn number(self) -> u8 {
+        match self {
+            Kind::Unknown(number) => number,
+            kind => KINDS.iter().find(|(known, _)| *known == kind).expect("every other kind is listed").1,
+        }
     }
 }
 
@@ -71,7 +78,7 @@ impl Header {
         let mut out = &mut bytes[..];
         out.put_slice(&RECORD_MAGIC);
         out.put_u8(RECORD_VERSION);
-        out.put_u8(self.kind as u8);
+        out.put_u8(self.kind.number());
         out.put_u8(u8::from(self.last));
         out.put_u8(self.version);
         out.put_slice(&[0; 2]);
@@ -95,9 +102,8 @@ impl Header {
         }
         let mut rest = &bytes[8..];
         let (batch, length, body_crc) = (rest.get_u32_le(), rest.get_u32_le(), rest.get_u32_le());
-        let kind = Kind::of(bytes[3])?;
         let (last, batch) = (bytes[4] & 1 == 1, u64::from(batch) * ALIGNMENT);
-        Some(Header { kind, version: bytes[5], last, batch, length, body_crc })
+        Some(Header { kind: Kind::of(bytes[3]), version: bytes[5], last, batch, length, body_crc })
     }
 
     /// How much of the segment the whole record takes: header, body, padding.
@@ -151,6 +157,18 @@ fn header_crc(segment: u64, offset: u64, header: &[u8; RECORD_HEADER as usize]) 
     place[8..].copy_from_slice(&offset.to_le_bytes());
     crc32c::crc32c_append(crc32c::crc32c(&place), &header[..HEADER_CRC_AT])
 }
+
+/// The number of each kind on disk.
+const KINDS: [(Kind, u8); 8] = [
+    (Kind::Opening, 1),
+    (Kind::Content, 2),
+    (Kind::Large, 3),
+    (Kind::Accepted, 4),
+    (Kind::Mailbox, 5),
+    (Kind::Account, 6),
+    (Kind::Settlement, 7),
+    (Kind::Moved, 8),
+];
 
 const SEGMENT_MAGIC: &[u8; 8] = b"PosthLog";
 const SEGMENT_VERSION: u32 = 1;

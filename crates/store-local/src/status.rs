@@ -78,8 +78,11 @@ impl Status {
     }
 
     /// A write or a sync has failed: nothing is written from now on. Only the first reason counts.
-    pub(crate) fn fence(&self, why: String) {
-        self.fence.get_or_init(|| why);
+    pub(crate) fn fence(&self, error: &Error) {
+        self.fence.get_or_init(|| match error {
+            Error::Fenced(why) => why.clone(),
+            error => error.to_string(),
+        });
     }
 
     /// The store is closing: nothing new is begun.

@@ -4,6 +4,7 @@
 //! by row, with one made anew from the log beside it.
 
 use crate::effect::{Committed, Content, Position};
+use crate::error::io_error;
 use crate::index::Index;
 use crate::large::LargeFiles;
 use crate::local::Options;
@@ -12,6 +13,7 @@ use crate::recover::{self, Damage, Visitor};
 use crate::scan::Batch;
 use crate::segments::Segments;
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use store::{Error, Result, SpoolId};
 
@@ -44,7 +46,10 @@ pub struct Finding {
 /// Checks the store in [`Options::directory`]. Fails with [`Error::InUse`] when it is open, with [`Error::Invalid`] when there is none.
 pub fn verify(options: &Options) -> Result<Report> {
     let directory = &options.directory;
-    let names = options.files.list(directory).unwrap_or_default();
+    let names = match options.files.list(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        names => names.map_err(|error| io_error("listing", directory, error))?,
+    };
     if !names.iter().any(|name| name == LOG) {
         return Err(Error::Invalid(format!("there is no store in {}", directory.display())));
     }
@@ -62,7 +67,7 @@ pub fn verify(options: &Options) -> Result<Report> {
     let rebuilt = Index::create(&*options.files, &scratch, options.index_cache)?;
     let result = check(options, &segments, (index, &rebuilt), &mut report);
     drop(rebuilt);
-    options.files.remove(&scratch).map_err(|error| crate::error::io_error("removing", &scratch, error))?;
+    options.files.remove(&scratch).map_err(|error| io_error("removing", &scratch, error))?;
     drop(lock);
     result.map(|()| report)
 }

@@ -1,6 +1,6 @@
 //! What readers see: the index and the queue, brought up to date batch by batch, and the news of it.
 
-use crate::commit::Delivered;
+use crate::commit::Durable;
 use crate::index::{Applied, Index, Snapshot};
 use crate::job::send;
 use crate::large::LargeFiles;
@@ -39,7 +39,7 @@ impl View {
 
     /// Applies durable batches, tells everybody who waits, and removes large content that nothing names any more. On an error nothing
     /// more can be applied or read: the index has to be opened, or made, anew.
-    pub(crate) fn apply(&self, batches: Vec<Delivered>) -> Result<()> {
+    pub(crate) fn apply(&self, batches: Vec<Durable>) -> Result<()> {
         let Some(sequence) = batches.last().map(|batch| batch.sequence) else { return Ok(()) };
         let result = self.with_index(|index| index.apply(batches.iter().map(|batch| &batch.committed)));
         let applied = match result {
@@ -115,8 +115,13 @@ impl View {
         act(self.index.read().expect("no holder of the index's lock panics").as_ref().ok_or(Error::Closed)?)
     }
 
-    fn fail(&self, error: &Error, batches: Vec<Delivered>) {
+    /// Nothing more will be applied, so nobody must wait for it.
+    pub(crate) fn stop(&self, error: &Error) {
         self.applied.send_modify(|applied| *applied = Err(error.clone()));
+    }
+
+    fn fail(&self, error: &Error, batches: Vec<Durable>) {
+        self.stop(error);
         let answers = batches.into_iter().flat_map(|batch| batch.counts);
         answers.for_each(|(_, answer)| send(answer, Err(error.clone())));
     }

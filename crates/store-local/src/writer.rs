@@ -3,7 +3,7 @@
 //! The thread takes all that waits, commits it, hands it to the indexer, and begins again: no timer, no added delay. While it
 //! syncs, the next batch gathers by itself.
 
-use crate::commit::{Committer, Delivered};
+use crate::commit::{Committer, Durable};
 use crate::indexer::Indexer;
 use crate::job::Job;
 use crate::status::Status;
@@ -39,9 +39,10 @@ impl Writer {
         let write = std::thread::Builder::new().name("store-log".to_owned());
         let stopped = status.clone();
         let writer = write.spawn(move || {
-            run(committer, &waiting, &mut |batch: Delivered| {
+            let _guard = OnPanic(|| stopped.fence(&Error::Fenced("the writer panicked".to_owned())));
+            run(committer, &waiting, &mut |batch: Durable| {
                 if deliver.send(batch).is_err() {
-                    stopped.fence("the index can no longer be written".to_owned());
+                    stopped.fence(&Error::Fenced("the index has stopped".to_owned()));
                 }
             });
         })?;
@@ -83,16 +84,26 @@ impl Writer {
             Some(Running::Caller { indexer, .. }) => indexer.close(),
             Some(Running::Threads { jobs, writer, indexer }) => {
                 drop(jobs);
-                let panicked = |_| Error::Fenced("a thread of the store panicked".to_owned());
-                writer.join().map_err(panicked)?;
-                indexer.join().map_err(panicked)
+                let (writer, indexer) = (writer.join(), indexer.join());
+                writer.and(indexer).map_err(|_| Error::Fenced("a thread of the store panicked".to_owned()))
             }
         }
     }
 }
 
+/// Runs what it holds when its thread panics: so that nobody waits for a thread that is gone.
+pub(crate) struct OnPanic<F: Fn()>(pub(crate) F);
+
+impl<F: Fn()> Drop for OnPanic<F> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            (self.0)();
+        }
+    }
+}
+
 /// Commits whatever comes until nobody can send any more.
-fn run(mut committer: Committer, waiting: &Receiver<Job>, deliver: &mut dyn FnMut(Delivered)) {
+fn run(mut committer: Committer, waiting: &Receiver<Job>, deliver: &mut dyn FnMut(Durable)) {
     while let Ok(first) = waiting.recv() {
         let mut space = first.space_max();
         let mut jobs = VecDeque::from([first]);

@@ -188,6 +188,21 @@ async fn the_machine_may_stop_at_any_moment() {
     assert!(cut > 10, "torn ends were met: {cut}");
 }
 
+#[tokio::test]
+async fn a_crash_costs_the_index_only_what_came_after_its_last_checkpoint() {
+    let ram = Ram::default();
+    let store = Local::open(on(&ram)).unwrap();
+    for number in 0..60 {
+        send(&store, &content(number, 6000)).await.unwrap();
+    }
+    // A checkpoint comes with each new segment; there was no other, and no close.
+    let after = Local::open(on(&ram.crash(Keep::Nothing))).unwrap();
+    let recovery = after.recovery();
+    assert_eq!(recovery.rebuilt, None);
+    assert!((1..=12).contains(&recovery.replayed), "{recovery:?}");
+    assert_eq!(inbox(&after).await.len(), 60);
+}
+
 /// The control: if syncs do nothing the test above must notice, or it proves nothing.
 #[tokio::test]
 async fn without_syncs_a_crash_loses_mail() {
