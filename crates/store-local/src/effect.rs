@@ -178,8 +178,9 @@ fn effect(segment: u64, record: &Record, unaccepted: &mut Option<Unaccepted>) ->
         Kind::Account => Some(Effect::Account(body::decode(body)?)),
         Kind::Settlement => Some(Effect::Settled(body::decode(body)?)),
         kind @ (Kind::Moved | Kind::Unknown(_)) => {
+            let number = kind.number();
             let what =
-                format!("{kind:?} is a kind of record that this program does not know; a later one wrote it");
+                format!("it is of kind {number}, which this program does not know: a later one wrote it");
             return Err(Error::Damaged(what));
         }
     })

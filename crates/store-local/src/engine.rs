@@ -102,8 +102,10 @@ impl Engine {
     /// Closes everything. What was handed in is finished first.
     pub(crate) fn close(&self) -> Result<()> {
         self.status.close();
+        // Whoever closes a second time waits here for the first: nobody may think that the files are free before they are.
+        let mut lock = self.lock.lock().expect("no holder of this lock panics");
         let closed = self.writer.close();
-        drop(self.lock.lock().expect("no holder of this lock panics").take());
+        *lock = None;
         closed
     }
 }

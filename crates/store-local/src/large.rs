@@ -118,6 +118,9 @@ impl LargeFiles {
     pub(crate) fn list(&self) -> Result<Vec<u64>> {
         let mut spools = Vec::new();
         for name in self.files.list(&self.directory).map_err(|e| io_error("listing", &self.directory, e))? {
+            if name.len() != 2 || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                continue;
+            }
             let directory = self.directory.join(&name);
             for name in self.files.list(&directory).map_err(|e| io_error("listing", &directory, e))? {
                 match name.parse::<SpoolId>() {

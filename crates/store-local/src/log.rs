@@ -75,7 +75,7 @@ impl Log {
     }
 
     /// Refuses when the log is fenced.
-    pub(crate) fn check(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         self.fence.clone().map_or(Ok(()), |why| Err(Error::Fenced(why)))
     }
 

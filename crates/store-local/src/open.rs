@@ -98,8 +98,10 @@ pub(crate) fn lock(files: &dyn Files, directory: &Path) -> Result<Box<dyn crate:
 
 /// Creates a directory and those above it, durably.
 fn create_directory(files: &dyn Files, directory: &Path) -> Result<()> {
-    let missing: Vec<&Path> =
-        directory.ancestors().take_while(|path| files.list(here_if_empty(path)).is_err()).collect();
+    let is_missing = |path: &&Path| {
+        files.list(here_if_empty(path)).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    };
+    let missing: Vec<&Path> = directory.ancestors().take_while(is_missing).collect();
     files.create_dir(directory).map_err(|error| io_error("creating", directory, error))?;
     for parent in missing.iter().filter_map(|path| path.parent()).map(here_if_empty) {
         files.sync_dir(parent).map_err(|error| io_error("syncing", parent, error))?;

@@ -63,7 +63,8 @@ impl Kind {
         known.map_or(Kind::Unknown(number), |(kind, _)| *kind)
     }
 
-    fn number(self) -> u8 {
+    /// Its number on disk.
+    pub(crate) fn number(self) -> u8 {
         match self {
             Kind::Unknown(number) => number,
             kind => KINDS.iter().find(|(known, _)| *known == kind).expect("every other kind is listed").1,

@@ -66,8 +66,10 @@ pub(crate) fn walk(
         let next_state = next.map_or(Ok(None), |next| state(segments, next, visitor))?;
         let mut walk = Walk { segments, scanner: &mut scanner, visitor };
         let (end, torn) = walk.segment(start, next_state.and_then(|next| next.begun))?;
-        // A segment with bytes but no beginning is what is left of its first batch, torn: the log ends in it.
-        if next_state.is_none_or(|next| next.empty) {
+        // A next segment with bytes but no beginning is what is left of its first batch, torn: the log ends in it. An empty one is only
+        // ever the last.
+        let next_is_last = index + 2 >= list.len();
+        if next_is_last && next_state.is_none_or(|next| next.empty) {
             return Ok(Some(Tail { segment, end, previous_end, torn, prepared: next_state.is_some() }));
         }
         previous_end = end;

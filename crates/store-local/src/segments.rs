@@ -31,6 +31,11 @@ impl Segments {
     /// Makes a segment of this many bytes, durably, so that nothing but its records is missing. Under its final name there is only
     /// ever a whole one.
     pub(crate) fn create(&self, segment: u64, size: u64) -> io::Result<Arc<dyn File>> {
+        match self.files.open(&self.path(segment), Mode::Read) {
+            Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
         let unfinished = self.directory.join(format!("{segment:08}.new"));
         match self.files.remove(&unfinished) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -30,6 +30,8 @@ pub struct Report {
     pub large: u64,
     /// What is wrong. Nothing is when this is empty.
     pub findings: Vec<Finding>,
+    /// How many more findings there were than are kept.
+    pub more: u64,
     /// What is as it may be after a crash and will be put right at the next opening.
     pub notes: Vec<String>,
 }
@@ -188,9 +190,16 @@ fn read_large(
 
 impl Report {
     fn finding(&mut self, place: PathBuf, what: String) {
+        if self.findings.len() >= FINDINGS_MAX {
+            self.more += 1;
+            return;
+        }
         self.findings.push(Finding { place: place.display().to_string(), what });
     }
 }
+
+/// How many findings are kept: enough to see what happened.
+const FINDINGS_MAX: usize = 1_000;
 
 /// The name of the index that is made for comparison, and removed.
 const SCRATCH: &str = "verify.redb";

@@ -185,7 +185,7 @@ async fn the_machine_may_stop_at_any_moment() {
             assert_eq!(report.notes, [""; 0], "{context}");
         }
     }
-    assert!(cut > 10, "torn ends were met: {cut}");
+    assert!(cut >= 5, "torn ends were met: {cut}");
 }
 
 #[tokio::test]

@@ -379,6 +379,57 @@ async fn a_missing_segment_is_damage() {
 }
 
 #[tokio::test]
+async fn an_emptied_segment_is_damage_and_nothing_is_written_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = small(directory.path());
+    let store = Local::open(options.clone()).unwrap();
+    for number in 0..60 {
+        send(&store, &content(number, 4000)).await.unwrap();
+    }
+    store.close().await.unwrap();
+    let segment = directory.path().join("log/00000002.seg");
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[32..].fill(0);
+    fs::write(&segment, bytes).unwrap();
+    let third = fs::read(directory.path().join("log/00000003.seg")).unwrap();
+    assert!(!verify(&options).unwrap().findings.is_empty());
+    fs::remove_file(directory.path().join("index.redb")).unwrap();
+    assert!(matches!(Local::open(options.clone()).map(drop), Err(Error::Damaged(_))));
+
+    let store = Local::open(Options { on_damage: OnDamage::Skip, ..options }).unwrap();
+    let before = inbox(&store).await.len();
+    assert!((30..60).contains(&before), "{before}");
+    for number in 0..30 {
+        send(&store, &content(number, 4000)).await.unwrap();
+    }
+    assert_eq!(inbox(&store).await.len(), before + 30);
+    assert!(fs::read(directory.path().join("log/00000003.seg")).unwrap() == third);
+}
+
+#[tokio::test]
+async fn what_a_later_program_wrote_is_not_cut_off() {
+    let fixture = Fixture::new().await;
+    // A whole record of kind 200, alone in its batch, as docs/store-format.md describes it.
+    fixture.change_log(|log| {
+        let (at, body) = (fixture.after as usize, b"from the future");
+        let mut header = vec![b'P', b'r', 1, 200, 1, 1, 0, 0];
+        header.extend((at as u32 / 8).to_le_bytes());
+        header.extend((body.len() as u32).to_le_bytes());
+        header.extend(crc32c::crc32c(body).to_le_bytes());
+        let place = [&1u64.to_le_bytes()[..], &(at as u64).to_le_bytes(), &header].concat();
+        header.extend(crc32c::crc32c(&place).to_le_bytes());
+        log[at..at + 24].copy_from_slice(&header);
+        log[at + 24..at + 24 + body.len()].copy_from_slice(body);
+    });
+    let log = fs::read(fixture.segment()).unwrap();
+    let Err(Error::Damaged(error)) = fixture.open().map(drop) else {
+        panic!("it opens what it does not know")
+    };
+    assert!(error.contains("kind 200") && error.contains("a later one wrote it"), "{error}");
+    assert!(fs::read(fixture.segment()).unwrap() == log, "nothing was touched");
+}
+
+#[tokio::test]
 async fn one_process_at_a_time() {
     let directory = tempfile::tempdir().unwrap();
     let store = Local::open(small(directory.path())).unwrap();
