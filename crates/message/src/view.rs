@@ -114,7 +114,7 @@ struct Body {
 }
 
 impl Body {
-    /// Takes about `max` bytes of text: at most one more than that per part.
+    /// Takes text until there are more than `max` bytes of it.
     fn of(message: &[u8], structure: &Structure, max: usize) -> Body {
         let mut body = Body { text: String::new(), attachments: Vec::new() };
         // parts still to be looked at, the next one last: no recursion over what a peer nested

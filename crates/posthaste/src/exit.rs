@@ -56,6 +56,7 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
         // `posthaste inbox ls | head`: the reader has what it wanted.
         return Exit::Done;
     }
-    anstream::eprintln!("posthaste: {error:#}");
+    // it may quote what others wrote
+    anstream::eprintln!("posthaste: {}", message::terminal::lines(&format!("{error:#}")));
     if error.is::<Complaint>() { Exit::Usage } else { Exit::Refused }
 }

@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use server::admin::AccountView;
 use smtp::Mailbox;
+use std::borrow::Cow;
 use store::Origin;
 
 /// Add, list and remove accounts
@@ -84,7 +85,7 @@ async fn add(mail: &Mail, addresses: &[Mailbox], format: Format) -> anyhow::Resu
     for address in addresses {
         let account = mail.add_account(&address.to_string()).await?;
         if format == Format::Text {
-            output::text(&format!("Added {}.", account.account.name))?;
+            output::text(&format!("Added {}.", shown(&account)))?;
         }
         added.push(account);
     }
@@ -125,7 +126,7 @@ async fn remove(mail: &Mail, addresses: &[Mailbox], format: Format) -> anyhow::R
         mail.remove_account(account.account.name.as_str()).await?;
         if format == Format::Text {
             let mail = units::counted(account.messages, "message");
-            output::text(&format!("Removed {} and its mail ({mail}).", account.account.name))?;
+            output::text(&format!("Removed {} and its mail ({mail}).", shown(account)))?;
         }
     }
     if format == Format::Json {
@@ -134,11 +135,16 @@ async fn remove(mail: &Mail, addresses: &[Mailbox], format: Format) -> anyhow::R
     Ok(Exit::Done)
 }
 
+/// The account's name, safe for a terminal: whoever sends mail to a catcher chooses it.
+fn shown(account: &AccountView) -> Cow<'_, str> {
+    message::terminal::one_line(account.account.name.as_str())
+}
+
 fn table(accounts: &[AccountView], zone: &TimeZone) -> Table {
     let column = |title, align, fit| Column { title, align, fit };
     let row = |view: &AccountView| Row {
         cells: vec![
-            view.account.name.to_string(),
+            shown(view).into_owned(),
             view.messages.to_string(),
             view.unseen.to_string(),
             units::size(view.bytes),

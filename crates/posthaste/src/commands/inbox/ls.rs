@@ -19,6 +19,7 @@ pub(super) async fn run(mail: &Mail, account: Option<&str>, format: Format) -> a
         (Format::Json, _) => output::json_list(messages.iter().map(Listed::new))?,
         (Format::Text, None) => output::text("There is no mail yet.")?,
         (Format::Text, Some(account)) if messages.is_empty() => {
+            let account = message::terminal::one_line(account);
             output::text(&format!("There are no messages for {account}."))?;
         }
         (Format::Text, Some(_)) => {
