@@ -69,9 +69,12 @@ fn text(report: &Report) -> String {
             .iter()
             .map(|finding| format!("{bad}wrong{bad:#}: {}: {}", finding.place, finding.what)),
     );
-    lines.push(match report.findings.len() {
+    if report.more > 0 {
+        lines.push(format!("… and {} more", report.more));
+    }
+    lines.push(match report.findings.len() as u64 + report.more {
         0 => format!("{good}All is right.{good:#}"),
-        count => format!("{bad}Found {}.{bad:#}", counted(count as u64, "fault")),
+        count => format!("{bad}Found {}.{bad:#}", counted(count, "fault")),
     });
     lines.join("\n")
 }
@@ -85,6 +88,7 @@ struct Checked<'a> {
     messages: u64,
     large: u64,
     findings: Vec<CheckedFinding<'a>>,
+    more_findings: u64,
     notes: &'a [String],
 }
 
@@ -96,7 +100,7 @@ struct CheckedFinding<'a> {
 
 impl Checked<'_> {
     fn new(report: &Report) -> Checked<'_> {
-        let Report { segments, batches, messages, large, findings, notes } = report;
+        let Report { segments, batches, messages, large, findings, more, notes } = report;
         let findings: Vec<_> =
             findings.iter().map(|f| CheckedFinding { place: &f.place, what: &f.what }).collect();
         Checked {
@@ -106,6 +110,7 @@ impl Checked<'_> {
             messages: *messages,
             large: *large,
             findings,
+            more_findings: *more,
             notes,
         }
     }
