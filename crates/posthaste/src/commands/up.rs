@@ -55,9 +55,19 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     let catcher = Catcher { listen: args.listen, data: data.clone(), users: users.clone() };
     let settings = Settings::catcher(catcher, server::host::name());
     serving::run(settings, args.format.format(), |endpoints| {
-        let option = args.data.as_option();
-        Some(Announcement { endpoints, data: &data, data_option: &option, users: users.as_deref() }.text())
+        let (program, data_option) = (program(), args.data.as_option());
+        let (program, data_option, users) = (&program, &data_option, users.as_deref());
+        Some(Announcement { program, endpoints, data: &data, data_option, users }.text())
     })
+}
+
+/// How this program is called in a shell: by its path when it was started by one, as `cargo run` does, so that what is printed can
+/// be pasted.
+fn program() -> String {
+    match std::env::args().next() {
+        Some(path) if path.contains('/') => shell_quoted(&path),
+        _ => "posthaste".to_owned(),
+    }
 }
 
 /// `ADDRESS:PORT`, or a port on the loopback address.
@@ -72,6 +82,8 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
 
 /// What a person reads who has started the server.
 struct Announcement<'a> {
+    /// How the program is called in a shell.
+    program: &'a str,
     endpoints: &'a [Endpoints],
     data: &'a Path,
     data_option: &'a str,
@@ -113,6 +125,7 @@ impl Announcement<'_> {
             .and_then(|users| users.first())
             .map_or("you@example.org".to_owned(), Mailbox::to_string);
         let to = shell_quoted(&to);
+        let program = self.program;
         let server = match self.endpoints.first() {
             Some(endpoint) if endpoint.address != SocketAddr::from(([127, 0, 0, 1], 2525)) => {
                 format!(" --server {}", reachable(endpoint.address))
@@ -120,9 +133,9 @@ impl Announcement<'_> {
             _ => String::new(),
         };
         let send = format!(
-            "posthaste send{server} --from me@example.org --to {to} \\\n      --subject Hello --text 'It works'"
+            "{program} send{server} --from me@example.org --to {to} \\\n      --subject Hello --text 'It works'"
         );
-        (send, format!("posthaste inbox ls --account {to}{}", self.data_option))
+        (send, format!("{program} inbox ls --account {to}{}", self.data_option))
     }
 }
 
@@ -159,7 +172,8 @@ mod tests {
         let endpoints =
             [Endpoints { address: address.parse().expect("an address"), protocol: Protocol::Smtp }];
         let data = Path::new("/home/ann/.local/share/posthaste");
-        let text = Announcement { endpoints: &endpoints, data, data_option, users }.text();
+        let text =
+            Announcement { program: "posthaste", endpoints: &endpoints, data, data_option, users }.text();
         anstream::adapter::strip_str(&text).to_string()
     }
 
