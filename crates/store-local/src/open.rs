@@ -122,10 +122,11 @@ fn recovered_index(
 ) -> Result<(Index, Option<Tail>)> {
     let path = options.directory.join(INDEX);
     let files = &*options.files;
+    let mut ahead = None;
     let why = match Index::open(files, &path, options.index_cache)? {
         Ok(index) => {
             let position = index.read().and_then(|snapshot| snapshot.position());
-            match usable(position, segments)? {
+            match usable(position, segments, options.on_damage, &mut ahead)? {
                 Ok(from) => match replay(options, segments, (&index, from), recovery) {
                     Ok(tail) => return Ok((index, tail)),
                     Err(Failure::Log(error)) => return Err(error),
@@ -137,7 +138,8 @@ fn recovered_index(
         Err(why) => why,
     };
     let begun = !segments.list()?.is_empty();
-    *recovery = Recovery { rebuilt: begun.then(|| why.clone()), ..Recovery::default() };
+    let damage = ahead.into_iter().collect();
+    *recovery = Recovery { rebuilt: begun.then(|| why.clone()), damage, ..Recovery::default() };
     if begun {
         tracing::warn!(%why, "the index cannot be used and is made anew from the log");
     }
@@ -150,23 +152,38 @@ fn recovered_index(
 }
 
 /// Where to go on from an index's position; the inner error says why that is not possible.
+///
+/// A batch reaches the index only when it is durable. So where the log does not have what the index has seen, something acknowledged
+/// is damaged, however much it looks like a torn end.
 fn usable(
     position: Result<Option<Position>>,
     segments: &Segments,
+    on_damage: OnDamage,
+    ahead: &mut Option<String>,
 ) -> Result<std::result::Result<Option<Position>, String>> {
     Ok(match position {
         Err(error) => Err(error.to_string()),
         Ok(None) => Ok(None),
         Ok(Some(position)) if recover::has(segments, position)? => Ok(Some(position)),
-        Ok(Some(Position { segment, end, .. })) => {
-            tracing::error!(
-                segment,
-                end,
-                "the index knows more than the log has: acknowledged messages may be missing"
+        Ok(Some(Position { segment, start, end })) => {
+            let text = format!(
+                "segment {segment:08} at {start}: acknowledged records from here to {end} are missing or damaged; the index has seen them"
             );
+            if on_damage == OnDamage::Refuse {
+                return Err(refusal(&text));
+            }
+            tracing::error!(damage = %text, "acknowledged data are damaged");
+            *ahead = Some(text);
             Err(format!("it is ahead of the log: it knows segment {segment:08} up to {end}"))
         }
     })
+}
+
+/// What is said when a store is not opened because of damage.
+fn refusal(damage: &str) -> Error {
+    Error::Damaged(format!(
+        "{damage}. Nothing was changed. Put back this file from a copy, or open the store without what is damaged"
+    ))
 }
 
 /// Why the log could not be applied to the index.
@@ -234,9 +251,7 @@ impl Visitor for Replay<'_> {
             self.recovery.damage.push(text);
             return Ok(());
         }
-        Err(Error::Damaged(format!(
-            "{text}. Nothing was changed. Put back this file from a copy, or open the store without what is damaged"
-        )))
+        Err(refusal(&text))
     }
 }
 

@@ -204,14 +204,33 @@ async fn an_index_that_cannot_be_used_is_made_anew() {
 }
 
 #[tokio::test]
-async fn an_index_that_is_ahead_is_made_anew_and_the_loss_is_told() {
-    let fixture = Fixture::new().await;
-    fixture.change_log(|log| log[fixture.before as usize..].fill(0));
-    let report = verify(&fixture.options()).unwrap();
-    assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
-    assert!(report.findings[0].what.contains("more than the log has"), "{:?}", report.findings);
-    let recovery = fixture.works(9).await;
-    assert!(recovery.rebuilt.unwrap().contains("ahead of the log"));
+async fn acknowledged_records_damaged_at_the_end_are_not_cut_off() {
+    let cases: [(&str, Tear); 3] = [
+        ("wiped out", |log, before, _| log[before..].fill(0)),
+        ("a flipped bit", |log, _, after| log[after - 20] ^= 4),
+        ("a file cut short", |log, before, _| log.truncate(before + 700)),
+    ];
+    for (case, tear) in cases {
+        let fixture = Fixture::new().await;
+        fixture.change_log(|log| tear(log, fixture.before as usize, fixture.after as usize));
+        let report = verify(&fixture.options()).unwrap();
+        assert_eq!(report.findings.len(), 1, "{case}: {:?}", report.findings);
+        assert!(report.findings[0].what.contains("more than the log has"), "{:?}", report.findings);
+        let log = fs::read(fixture.segment()).unwrap();
+        for _ in 0..2 {
+            let Err(Error::Damaged(error)) = fixture.open().map(drop) else { panic!("{case}: it opens") };
+            let place = format!("segment 00000001 at {}", fixture.before);
+            assert!(error.contains(&place) && error.contains("acknowledged"), "{case}: {error}");
+            assert!(fs::read(fixture.segment()).unwrap() == log, "{case}: nothing was touched");
+        }
+
+        // Somebody who accepts the loss gets the rest, and is told what is missing.
+        let store = Local::open(Options { on_damage: OnDamage::Skip, ..fixture.options() }).unwrap();
+        assert_eq!(store.recovery().damage.len(), 1, "{case}");
+        store.close().await.unwrap();
+        drop(store);
+        assert!(fixture.works(9).await.rebuilt.is_none(), "{case}");
+    }
 }
 
 #[tokio::test]
