@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 /// A running server and the store behind it.
 pub(crate) struct Running {
     pub(crate) server: Server,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) store: SharedStore,
     pub(crate) address: SocketAddr,
     pub(crate) data: tempfile::TempDir,
@@ -30,11 +31,12 @@ pub(crate) async fn start(change: impl FnOnce(&mut Settings)) -> Running {
     };
     let mut settings = Settings::catcher(catcher, smtp::Domain::parse("mx.example").expect("a domain"));
     change(&mut settings);
-    let store: SharedStore = Arc::new(Memory::new(|| NOW));
+    let memory = Arc::new(Memory::new(|| NOW));
+    let store: SharedStore = memory.clone();
     let server =
         Server::start(&settings, Arc::clone(&store), Arc::new(|| NOW)).await.expect("the server starts");
     let address = server.endpoints()[0].address;
-    Running { server, store, address, data }
+    Running { server, memory, store, address, data }
 }
 
 /// A client.

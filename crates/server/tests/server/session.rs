@@ -154,3 +154,37 @@ async fn lmtp_answers_for_each_recipient() {
     let text = only_message(&running.store, "two@b.example").await;
     assert!(text.contains(" with LMTP\r\n\tid "), "{text}");
 }
+
+#[tokio::test]
+async fn a_store_that_cannot_take_mail_puts_it_off_and_says_why() {
+    let running = start(|_| {}).await;
+    let mut talk = Talk::hello(running.address).await;
+    for (trouble, reply) in [
+        (store::Error::Full("1 MiB left".to_owned()), "452 4.3.1 "),
+        (store::Error::Fenced("a sync failed".to_owned()), "451 4.3.0 "),
+    ] {
+        running.memory.set_health(Err(trouble));
+        let said = talk.say("MAIL FROM:<alice@a.example>").await;
+        assert!(said.starts_with(reply), "{said}");
+        assert!(
+            talk.say("RCPT TO:<bob@b.example>").await.starts_with("503 5.5.1 "),
+            "there is no transaction"
+        );
+    }
+    running.memory.set_health(Ok(()));
+    assert_eq!(talk.say("MAIL FROM:<alice@a.example>").await, "250 2.1.0 Ok");
+}
+
+#[tokio::test]
+async fn a_message_that_the_store_refuses_at_its_end_is_put_off_and_not_kept() {
+    let running = start(|_| {}).await;
+    let mut talk = Talk::hello(running.address).await;
+    talk.say("MAIL FROM:<alice@a.example>").await;
+    talk.say("RCPT TO:<bob@b.example>").await;
+    assert!(talk.say("DATA").await.starts_with("354 "));
+    running.memory.set_health(Err(store::Error::Fenced("a sync failed".to_owned())));
+    talk.send(b"x\r\n.\r\n").await;
+    let said = talk.reply().await;
+    assert!(said.starts_with("451 4.3.0 "), "{said}");
+    assert!(running.store.accounts().await.expect("accounts").is_empty());
+}
