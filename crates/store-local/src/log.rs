@@ -5,7 +5,7 @@
 //! so the log is fenced for good.
 
 use crate::error::io_error;
-use crate::file::{File, write_all_at};
+use crate::file::{File, read_exact_at, write_all_at};
 use crate::prepare::Preparer;
 use crate::record::SEGMENT_HEADER;
 use crate::recover::{FIRST_SEGMENT, Tail};
@@ -107,6 +107,18 @@ impl Log {
         (self.file, self.segment, self.end, self.size) = (file, next, SEGMENT_HEADER, size);
         Ok(())
     }
+}
+
+/// Writes the last batch of a log anew, durably. It may have been read from memory only: a process that was killed had not synced it,
+/// or its sync had failed, after which Linux takes the pages for clean and no later sync writes them. This comes before anything
+/// is built upon it, the index included.
+pub(crate) fn settle(segments: &Segments, tail: &Tail) -> Result<()> {
+    let file = segments.open_to_write(tail.segment)?;
+    let mut bytes = vec![0; (tail.end - tail.last) as usize];
+    read_exact_at(&*file, &mut bytes, tail.last)
+        .and_then(|()| write_all_at(&*file, &mut [IoSlice::new(&bytes)], tail.last))
+        .and_then(|()| file.sync_data())
+        .map_err(|error| segment_error(segments, tail.segment, error))
 }
 
 /// Overwrites a range with zeros, durably, so that nothing in it can ever be taken for a record.

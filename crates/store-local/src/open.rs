@@ -9,7 +9,7 @@ use crate::index::Index;
 use crate::indexer::Indexer;
 use crate::large::LargeFiles;
 use crate::local::{OnDamage, Options, Recovery, Work};
-use crate::log::Log;
+use crate::log::{self, Log};
 use crate::prepare::Preparer;
 use crate::recover::{self, Damage, Tail, Visitor};
 use crate::roster::Roster;
@@ -211,6 +211,9 @@ fn replay(
     let flushed = walked.and_then(|tail| replay.flush().map(|()| tail));
     let failed = replay.failed.take();
     let tail = flushed.map_err(|error| failed.map_or(Failure::Log(error), Failure::Index))?;
+    if let Some(tail) = &tail {
+        log::settle(segments, tail).map_err(Failure::Log)?;
+    }
     if recovery.replayed > 0 {
         index.checkpoint().map_err(Failure::Index)?;
     }

@@ -34,6 +34,8 @@ pub(crate) struct Damage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tail {
     pub(crate) segment: u64,
+    /// Where its last whole batch begins; `end` when it has none.
+    pub(crate) last: u64,
     /// Where its last whole batch ends.
     pub(crate) end: u64,
     /// Where the segment before ends; 0 when there is none or when the walk began behind it.
@@ -64,13 +66,15 @@ pub(crate) fn walk(
         let start = at.take().unwrap_or(SEGMENT_HEADER);
         let Some(mut scanner) = open(segments, segment, visitor)? else { continue };
         let next_state = next.map_or(Ok(None), |next| state(segments, next, visitor))?;
-        let mut walk = Walk { segments, scanner: &mut scanner, visitor };
+        let last = from.filter(|from| from.segment == segment).map_or(start, |from| from.start);
+        let mut walk = Walk { segments, scanner: &mut scanner, visitor, last };
         let (end, torn) = walk.segment(start, next_state.and_then(|next| next.begun))?;
         // A next segment with bytes but no beginning is what is left of its first batch, torn: the log ends in it. An empty one is only
         // ever the last.
         let next_is_last = index + 2 >= list.len();
         if next_is_last && next_state.is_none_or(|next| next.empty) {
-            return Ok(Some(Tail { segment, end, previous_end, torn, prepared: next_state.is_some() }));
+            let (last, prepared) = (walk.last, next_state.is_some());
+            return Ok(Some(Tail { segment, last, end, previous_end, torn, prepared }));
         }
         previous_end = end;
     }
@@ -93,6 +97,8 @@ struct Walk<'a> {
     segments: &'a Segments,
     scanner: &'a mut Scanner,
     visitor: &'a mut dyn Visitor,
+    /// Where the last whole batch begins.
+    last: u64,
 }
 
 /// What is known of the segment behind the one that is walked.
@@ -136,6 +142,7 @@ impl Walk<'_> {
             if batch.is_readable() {
                 self.visitor.batch(self.scanner.segment, &batch)?;
             }
+            self.last = batch.start;
             at = batch.end;
         }
     }

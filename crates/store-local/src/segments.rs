@@ -25,6 +25,8 @@ impl Segments {
         files.create_dir(&directory).map_err(|error| io_error("creating", &directory, error))?;
         let store = directory.parent().unwrap_or(&directory);
         files.sync_dir(store).map_err(|error| io_error("syncing", store, error))?;
+        // A process may have ended between the naming of a segment and its sync.
+        files.sync_dir(&directory).map_err(|error| io_error("syncing", &directory, error))?;
         Ok(Segments { files, directory, open: Mutex::new(HashMap::new()) })
     }
 

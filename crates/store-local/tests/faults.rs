@@ -3,11 +3,11 @@
 mod support;
 
 use posthaste_store_local::{Local, Options, verify};
+use sim::disk::{Disk as Ram, Fault, Keep};
 use std::sync::Arc;
 use store::{
     DeliveryId, Directory, Error, Flags, MailboxName, Mailboxes, Outcome, Result, Spool, Timestamp, Uid,
 };
-use support::files::{Fault, Keep, Ram};
 use support::{alice, content, inbox, read, send, small};
 
 fn on(ram: &Ram) -> Options {

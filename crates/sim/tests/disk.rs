@@ -1,0 +1,223 @@
+//! Every single thing that can go wrong with a disk, at every operation of a history: then the store is opened anew, and what it had
+//! acknowledged must be there.
+
+#![forbid(unsafe_code)]
+
+use bytes::Bytes;
+use sim::disk::{Disk, Injected, Keep, Wrong};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use store::{
+    Accepted, AccountName, Destination, Error, IfMissing, MailboxName, Mailboxes, NewDelivery, Result, Spool,
+    Timestamp, Uid,
+};
+use store_local::{Local, Options, Work, verify};
+
+fn options(disk: &Disk) -> Options {
+    Options {
+        files: Arc::new(disk.clone()),
+        segment_size: 32 << 10,
+        large_from: 8 << 10,
+        reserve: 0,
+        index_cache: 1 << 20,
+        work: Work::Caller,
+        clock: Arc::new(|| Timestamp(1_700_000_000_000)),
+        ..Options::new("/store")
+    }
+}
+
+fn account(name: &str) -> AccountName {
+    AccountName::parse(name).expect("a valid name")
+}
+
+const MESSAGES: usize = 10;
+const ACCOUNTS: [&str; 2] = ["alice@example.org", "bob@example.org"];
+const TRACE: &[u8] = b"Delivered-To: somebody\r\n";
+
+/// A content that is different for each number, and says which it is.
+fn content(number: usize) -> Vec<u8> {
+    let size = [40, 3_000, 7_000, 20_000][number % 4];
+    format!("{number:06} ").into_bytes().into_iter().cycle().take(size).collect()
+}
+
+async fn send(store: &Local, number: usize) -> Result<()> {
+    let mut stage = store.stage()?;
+    for chunk in content(number).chunks(3_000) {
+        stage.append(Bytes::copy_from_slice(chunk)).await?;
+    }
+    let destination = |name: &&str| Destination::Mailbox {
+        account: account(name),
+        mailbox: MailboxName::inbox(),
+        if_missing: IfMissing::Create,
+        trace: Bytes::from_static(TRACE),
+    };
+    let recipients =
+        ACCOUNTS.iter().map(|name| smtp::Recipient::new(format!("<{name}>").parse().expect("a path")));
+    let delivery = |(number, name)| NewDelivery { recipient: number as u32, destination: destination(name) };
+    let accepted = Accepted {
+        received: Timestamp(1_700_000_000_000),
+        envelope: smtp::Envelope::new(smtp::ReversePath::Null, recipients.collect()),
+        trace: Bytes::new(),
+        deliveries: ACCOUNTS.iter().enumerate().map(delivery).collect(),
+    };
+    stage.commit(accepted).await.map(drop)
+}
+
+/// What the outside world knows of a store.
+#[derive(Debug, Default)]
+struct Known {
+    /// Message and account.
+    acknowledged: Vec<(usize, usize)>,
+    expunged: Vec<(usize, Uid)>,
+    /// Which message was seen under which UID of which account.
+    seen: BTreeMap<(usize, u32), usize>,
+}
+
+/// Does the same things every time; returns how many messages were acknowledged. What fails is not asked for again; the rest goes on.
+async fn history(store: &Local, known: &mut Known, from: usize) -> usize {
+    let mut acknowledged = 0;
+    for number in from..from + MESSAGES {
+        if send(store, number).await.is_ok() {
+            acknowledged += 1;
+            known.acknowledged.extend([(number, 0), (number, 1)]);
+        }
+        if number % 4 == 2 && store.health().is_ok() {
+            expunge(store, known, number / 4 % 2).await;
+        }
+    }
+    acknowledged
+}
+
+/// Expunges the first entry of an account.
+async fn expunge(store: &Local, known: &mut Known, of: usize) {
+    let Ok(inbox) = store.mailbox(&account(ACCOUNTS[of]), &MailboxName::inbox()).await else { return };
+    let entries = store.entries(inbox.id, Uid(0), 1).await.expect("entries can be read");
+    let Some(first) = entries.first() else { return };
+    let (_, reader) = store.fetch(inbox.id, first.uid).await.expect("an entry can be read");
+    let number = number_of(&reader.read_all(1 << 20).await.expect("a text can be read"));
+    // Whether that is answered or not, the entry may be gone from here on.
+    known.acknowledged.retain(|acknowledged| *acknowledged != (number, of));
+    if store.expunge(inbox.id, &[first.uid]).await.is_ok() {
+        known.expunged.push((of, first.uid));
+    }
+}
+
+/// Which message this text is, after a check that it is whole.
+fn number_of(text: &[u8]) -> usize {
+    let body = text.strip_prefix(TRACE).expect("the trace comes first");
+    let number = std::str::from_utf8(&body[..6]).expect("digits").parse().expect("a number");
+    assert!(body == content(number), "message {number} is torn");
+    number
+}
+
+async fn check(store: &Local, known: &mut Known, context: &str) {
+    for (of, name) in ACCOUNTS.iter().enumerate() {
+        let mut found = Vec::new();
+        let entries = match store.mailbox(&account(name), &MailboxName::inbox()).await {
+            Ok(inbox) => store.entries(inbox.id, Uid(0), usize::MAX).await.expect("entries can be read"),
+            Err(Error::NoSuchAccount(_)) => Vec::new(),
+            Err(error) => panic!("{context}: {error}"),
+        };
+        assert!(entries.windows(2).all(|pair| pair[0].uid < pair[1].uid), "{context}: UIDs ascend");
+        for entry in entries {
+            let id = store.mailbox(&account(name), &MailboxName::inbox()).await.expect("it is there").id;
+            let (_, reader) = store.fetch(id, entry.uid).await.expect("an entry can be read");
+            let number = number_of(&reader.read_all(1 << 20).await.expect("a text can be read"));
+            assert!(!found.contains(&number), "{context}: message {number} is there twice");
+            assert!(!known.expunged.contains(&(of, entry.uid)), "{context}: {} came back", entry.uid);
+            let before = known.seen.insert((of, entry.uid.0), number);
+            assert!(before.is_none_or(|before| before == number), "{context}: {} was given twice", entry.uid);
+            found.push(number);
+        }
+        for (number, _) in known.acknowledged.iter().filter(|(_, to)| *to == of) {
+            assert!(found.contains(number), "{context}: message {number} for {name} is lost");
+        }
+    }
+}
+
+/// One thing goes wrong at one operation; then the machine stops, and the store goes on from what is left.
+async fn survives(wrong: Wrong, operation: u64, keep: Keep, injected: &mut Injected) {
+    let context = format!("{wrong:?} at {operation}, kept {keep:?}");
+    let disk = Disk::default();
+    disk.plan(operation, wrong);
+    let mut known = Known::default();
+    // Opening may meet the fault; then it is tried once more, as an operator would.
+    for from in [0, 100] {
+        let Ok(store) = Local::open(options(&disk)) else { continue };
+        history(&store, &mut known, from).await;
+        if store.health().is_ok() {
+            check(&store, &mut known, &context).await;
+        }
+        break;
+    }
+    // First the process ends and another one goes on, on what may not be durable; then the power fails.
+    let disk = if disk.has_stopped() { disk } else { after_a_kill(&disk, &mut known, &context).await };
+    let after = disk.crash(keep);
+    let store = Local::open(options(&after)).unwrap_or_else(|error| panic!("{context}: {error}"));
+    check(&store, &mut known, &context).await;
+    assert_eq!(history(&store, &mut known, 200).await, MESSAGES, "{context}: it goes on");
+    check(&store, &mut known, &context).await;
+    store.close().await.expect("a store on a good disk closes");
+    let report = verify(&options(&after)).expect("it can be verified");
+    assert_eq!(report.findings, [], "{context}");
+    *injected += after.injected();
+}
+
+async fn after_a_kill(disk: &Disk, known: &mut Known, context: &str) -> Disk {
+    let disk = disk.kill();
+    let store = Local::open(options(&disk)).unwrap_or_else(|error| panic!("{context}, killed: {error}"));
+    check(&store, known, context).await;
+    history(&store, known, 150).await;
+    check(&store, known, context).await;
+    // Not closed: what the index has not written is lost as well.
+    let after = disk.kill();
+    drop(store);
+    after
+}
+
+async fn survives_everywhere(wrong: Wrong) -> Injected {
+    let disk = Disk::default();
+    let store = Local::open(options(&disk)).expect("a store");
+    history(&store, &mut Known::default(), 0).await;
+    drop(store);
+    let operations = disk.operations();
+    assert!(operations > 80, "{operations} operations");
+    let mut injected = Injected::default();
+    for operation in 0..operations {
+        let keep =
+            [Keep::Some(operation), Keep::Nothing, Keep::Some(operation + 10_000)][operation as usize % 3];
+        survives(wrong, operation, keep, &mut injected).await;
+    }
+    println!("{wrong:?} at each of {operations} operations: {injected}");
+    injected
+}
+
+#[tokio::test]
+async fn the_machine_stops() {
+    let injected = survives_everywhere(Wrong::Stop).await;
+    assert!(injected.stops > 50 && injected.files_torn > 10 && injected.names_lost > 10, "{injected}");
+}
+
+#[tokio::test]
+async fn a_write_fails() {
+    let injected = survives_everywhere(Wrong::Write).await;
+    assert!(injected.write_errors > 50, "{injected}");
+}
+
+#[tokio::test]
+async fn a_sync_fails() {
+    let injected = survives_everywhere(Wrong::Sync).await;
+    assert!(injected.sync_errors > 50 && injected.files_torn > 3, "{injected}");
+}
+
+#[tokio::test]
+async fn the_disk_is_full_for_a_moment() {
+    let injected = survives_everywhere(Wrong::Full).await;
+    assert!(injected.full > 50, "{injected}");
+}
+
+#[tokio::test]
+async fn a_write_takes_only_a_part() {
+    let injected = survives_everywhere(Wrong::Short).await;
+    assert!(injected.short_writes > 50, "{injected}");
+}
