@@ -1,0 +1,145 @@
+//! The rounds: start, send, kill or cut, read back.
+
+use super::{Image, Program, client, ledger};
+use crate::ledger::{Ledger, Scope};
+use crate::random::Random;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use store::Spool;
+use store_local::{Local, Options};
+
+/// What a campaign did.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Figures {
+    /// Rounds.
+    pub rounds: u64,
+    /// Messages acknowledged.
+    pub acknowledged: u64,
+    /// Mailbox entries read back, each of them once whole.
+    pub entries: usize,
+    /// Openings that found the end of the log torn.
+    pub torn: u64,
+    /// Openings that had batches to replay.
+    pub replayed: u64,
+}
+
+/// Clients that send at the same time.
+const CLIENTS: u64 = 24;
+
+struct Campaign {
+    program: Program,
+    random: Random,
+    ledger: Mutex<Ledger>,
+    figures: Figures,
+}
+
+/// Kills the server in each round. The next one finds what it left; every second time that is the reader.
+pub fn crash(program: Program, data: &Path, rounds: u64, seed: u64) -> Result<Figures, String> {
+    let mut campaign = Campaign::new(program, seed);
+    for round in 1..=rounds {
+        let running = campaign.start(data)?;
+        campaign.send(running.address, || running.kill()).map_err(failed)?;
+        if round % 2 == 0 || round == rounds {
+            campaign.read_back(data, if round == rounds { Scope::Everything } else { Scope::New })?;
+        }
+        campaign.progress(round, rounds);
+    }
+    let report = store_local::verify(&Options::new(data)).map_err(failed)?;
+    if !report.findings.is_empty() {
+        return Err(format!("verification finds {:?}", report.findings));
+    }
+    Ok(campaign.figures(rounds))
+}
+
+/// Cuts the power of the server's disk in each round.
+pub fn power_cut(program: Program, mut image: Image, rounds: u64, seed: u64) -> Result<Figures, String> {
+    let mut campaign = Campaign::new(program, seed);
+    for round in 1..=rounds {
+        let data = image.path().join("data");
+        let running = campaign.start(&data)?;
+        let address = running.address;
+        let cut = || {
+            let cut = image.cut();
+            running.kill().and(cut)
+        };
+        campaign.send(address, cut).map_err(failed)?;
+        image = image.restart().map_err(failed)?;
+        if round % 2 == 0 || round == rounds {
+            campaign.read_back(&data, if round == rounds { Scope::Everything } else { Scope::New })?;
+        }
+        campaign.progress(round, rounds);
+    }
+    Ok(campaign.figures(rounds))
+}
+
+impl Campaign {
+    fn new(program: Program, seed: u64) -> Campaign {
+        Campaign {
+            program,
+            random: Random::new(seed),
+            ledger: Mutex::new(ledger()),
+            figures: Figures::default(),
+        }
+    }
+
+    fn start(&self, data: &Path) -> Result<super::Running, String> {
+        self.program.start(data).map_err(failed)
+    }
+
+    /// Lets the clients send for a moment, then ends the server with `end`; returns when all of them have noticed.
+    fn send(&mut self, address: SocketAddr, end: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let (number, wait) = (self.random.next() >> 16 << 16, 20 + self.random.below(700));
+        std::thread::scope(|scope| {
+            for client in 0..CLIENTS {
+                let random = self.random.part(number + client);
+                let (ledger, tokens) = (&self.ledger, number ^ client << 40..);
+                scope.spawn(move || client::send(address, random, tokens, ledger));
+            }
+            std::thread::sleep(Duration::from_millis(wait));
+            end()
+        })
+    }
+
+    fn read_back(&mut self, data: &Path, scope: Scope) -> Result<(), String> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        runtime.map_err(failed)?.block_on(async {
+            let options = Options { reserve: 0, ..Options::new(data) };
+            let store = Local::open(options).map_err(|error| format!("the store does not open: {error}"))?;
+            self.figures.torn += u64::from(store.recovery().torn > 0);
+            self.figures.replayed += u64::from(store.recovery().replayed > 0);
+            let ledger = self.ledger.get_mut().unwrap_or_else(PoisonError::into_inner);
+            ledger.check(&store, scope).await?;
+            store.close().await.map_err(failed)
+        })
+    }
+
+    fn progress(&mut self, round: u64, rounds: u64) {
+        if round.is_multiple_of(10) || round == rounds {
+            let ledger = self.ledger.get_mut().unwrap_or_else(PoisonError::into_inner);
+            eprintln!("round {round} of {rounds}: {} acknowledged", ledger.acknowledged());
+        }
+    }
+
+    fn figures(self, rounds: u64) -> Figures {
+        let ledger = self.ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Figures { rounds, acknowledged: ledger.acknowledged(), entries: ledger.entries(), ..self.figures }
+    }
+}
+
+impl std::fmt::Display for Figures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Figures { rounds, acknowledged, entries, torn, replayed } = self;
+        write!(
+            f,
+            "{rounds} rounds, {acknowledged} messages acknowledged, {entries} mailbox entries read back; openings \
+             with a torn end {torn}, with batches to replay {replayed}; lost 0, torn 0, duplicated 0"
+        )
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

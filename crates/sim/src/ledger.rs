@@ -1,0 +1,162 @@
+//! What was promised, held against what a store has.
+//!
+//! Clients write down each `250`; [`Ledger::check`] reads the mailboxes and says what is wrong: something acknowledged that is missing
+//! or there twice, something visible that is not whole or was never sent whole, a UID that does not ascend or stands for another
+//! message than before, something that was there once and is gone. Remote deliveries and reports will be counted here as well.
+
+use crate::mail::Mail;
+use std::collections::{BTreeMap, BTreeSet};
+use store::{AccountName, Error, MailboxName, Store, Uid};
+
+/// What a campaign knows.
+#[derive(Debug)]
+pub struct Ledger {
+    accounts: Vec<AccountName>,
+    /// Acknowledged and not found yet.
+    owed: BTreeSet<(u64, usize)>,
+    acknowledged: u64,
+    /// Never sent to the end: must not be seen at all.
+    unfinished: BTreeSet<u64>,
+    /// For each account, what was found under which UID.
+    found: Vec<BTreeMap<u32, u64>>,
+    /// The same by message, to see what is there twice.
+    placed: BTreeSet<(u64, usize)>,
+    /// Removed, or asked to be.
+    expunged: BTreeSet<(usize, u32)>,
+    doubtful: BTreeSet<(usize, u32)>,
+}
+
+/// How much is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The text of entries that were not there the last time.
+    New,
+    /// Every text.
+    Everything,
+}
+
+impl Ledger {
+    /// An empty one for these accounts.
+    pub fn new(accounts: Vec<AccountName>) -> Ledger {
+        let found = vec![BTreeMap::new(); accounts.len()];
+        Ledger {
+            accounts,
+            owed: BTreeSet::new(),
+            acknowledged: 0,
+            unfinished: BTreeSet::new(),
+            found,
+            placed: BTreeSet::new(),
+            expunged: BTreeSet::new(),
+            doubtful: BTreeSet::new(),
+        }
+    }
+
+    /// A message was acknowledged for these accounts.
+    pub fn acknowledge(&mut self, token: u64, accounts: &[usize]) {
+        self.acknowledged += 1;
+        self.owed.extend(
+            accounts.iter().map(|account| (token, *account)).filter(|key| !self.placed.contains(key)),
+        );
+    }
+
+    /// A message will not be sent to its end.
+    pub fn never_finished(&mut self, token: u64) {
+        self.unfinished.insert(token);
+    }
+
+    /// An entry is about to be removed; until [`Ledger::is_expunged`] it may be there or not.
+    pub fn expunging(&mut self, account: usize, uid: u32) {
+        self.doubtful.insert((account, uid));
+    }
+
+    /// The removal of an entry was answered.
+    pub fn is_expunged(&mut self, account: usize, uid: u32) {
+        self.expunged.insert((account, uid));
+    }
+
+    /// How many messages were acknowledged.
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    /// How many entries were found, in all mailboxes.
+    pub fn entries(&self) -> usize {
+        self.placed.len()
+    }
+
+    /// Reads what the store has. The error says what is wrong.
+    pub async fn check(&mut self, store: &dyn Store, scope: Scope) -> Result<(), String> {
+        for account in 0..self.accounts.len() {
+            self.check_account(store, account, scope).await?;
+        }
+        if let Some((token, account)) = self.owed.first() {
+            let (count, name) = (self.owed.len(), &self.accounts[*account]);
+            return Err(format!(
+                "lost: {count} acknowledged deliveries, first message {token:016x} for {name}"
+            ));
+        }
+        Ok(())
+    }
+
+    async fn check_account(&mut self, store: &dyn Store, account: usize, scope: Scope) -> Result<(), String> {
+        let name = self.accounts[account].clone();
+        let (id, entries) = match store.mailbox(&name, &MailboxName::inbox()).await {
+            Ok(inbox) => {
+                let entries = store.entries(inbox.id, Uid(0), usize::MAX).await;
+                (inbox.id, entries.map_err(|error| format!("{name} cannot be listed: {error}"))?)
+            }
+            Err(Error::NoSuchAccount(_)) if self.found[account].is_empty() => return Ok(()),
+            Err(error) => return Err(format!("{name} cannot be read: {error}")),
+        };
+        if let Some(pair) = entries.windows(2).find(|pair| pair[0].uid >= pair[1].uid) {
+            return Err(format!("{name}: UID {} is not below {}", pair[0].uid, pair[1].uid));
+        }
+        let there: BTreeSet<u32> = entries.iter().map(|entry| entry.uid.0).collect();
+        for (uid, token) in &self.found[account] {
+            let may_be_gone = self.doubtful.contains(&(account, *uid));
+            if !there.contains(uid) && !may_be_gone {
+                return Err(format!("{name}: UID {uid}, message {token:016x}, was there and is gone"));
+            }
+        }
+        let highest = self.found[account].last_key_value().map_or(0, |(uid, _)| *uid);
+        for entry in entries {
+            let uid = entry.uid.0;
+            if self.expunged.contains(&(account, uid)) {
+                return Err(format!("{name}: UID {uid} was expunged and came back"));
+            }
+            let known = self.found[account].get(&uid).copied();
+            if known.is_none() && uid <= highest {
+                return Err(format!("{name}: UID {uid} is new, but not above {highest}"));
+            }
+            if known.is_some() && scope == Scope::New {
+                continue;
+            }
+            let read =
+                store.fetch(id, entry.uid).await.map_err(|error| format!("{name}: UID {uid}: {error}"))?;
+            let text =
+                read.1.read_all(1 << 30).await.map_err(|error| format!("{name}: UID {uid}: {error}"))?;
+            self.place(account, uid, &text).map_err(|what| format!("{name}: UID {uid}: {what}"))?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of what is under a UID.
+    fn place(&mut self, account: usize, uid: u32, text: &[u8]) -> Result<(), String> {
+        let Mail { token, .. } = Mail::of(text)?;
+        if self.unfinished.contains(&token) {
+            return Err(format!("message {token:016x} was never sent whole"));
+        }
+        match self.found[account].insert(uid, token) {
+            Some(before) if before != token => {
+                return Err(format!("message {token:016x}, and before it was {before:016x}"));
+            }
+            Some(_) => {}
+            None if !self.placed.insert((token, account)) => {
+                return Err(format!("message {token:016x} is there a second time"));
+            }
+            None => {}
+        }
+        self.owed.remove(&(token, account));
+        Ok(())
+    }
+}
