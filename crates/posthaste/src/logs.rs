@@ -50,7 +50,11 @@ impl LogArgs {
             LogLevel::Info => LevelFilter::INFO,
             LogLevel::Debug => LevelFilter::DEBUG,
         };
-        let logs = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+        // When nobody reads the log any more, the server goes on: by default a failed write would panic.
+        let logs = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(io::stderr)
+            .log_internal_errors(false);
         match self.log_format {
             LogFormat::Json => {
                 logs.json().flatten_event(true).with_target(false).with_timer(Stamp::Utc).init()

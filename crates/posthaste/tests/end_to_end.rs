@@ -56,6 +56,20 @@ fn the_port_that_was_free_is_printed() {
 }
 
 #[test]
+fn blind_copies_stay_blind() {
+    let data = Data::new();
+    let server = Server::up(&data, &[]);
+    let message = "From: a@example.org\nTo: ann@example.org\nBcc: bob@example.org,\n eve@example.org\nSubject: x\n\nx\n";
+    let file = data.file("ready.eml", message.as_bytes());
+    let sent = server.send(&["--message", &file]);
+    assert_eq!((sent.status, sent.stdout.lines().count()), (0, 3), "{}{}", sent.stdout, sent.stderr);
+    for account in [ANN, "bob@example.org", "eve@example.org"] {
+        let raw = data.run(&["inbox", "raw", "1", "--account", account]).stdout;
+        assert!(raw.ends_with("To: ann@example.org\r\nSubject: x\r\n\r\nx\r\n"), "{raw}");
+    }
+}
+
+#[test]
 fn what_programs_get() {
     let data = Data::new();
     let server = Server::up(&data, &[]);

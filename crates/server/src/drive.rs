@@ -26,6 +26,26 @@ pub trait Application<E: Endpoint>: Send {
 
     /// Tells the endpoint of the interruption.
     fn interrupted(&mut self, _endpoint: &mut E) {}
+
+    /// How long the peer may take to read what was sent before the connection counts as broken. RFC 5321 §4.5.3.2 gives a reply five
+    /// minutes, a block of content three.
+    fn send_timeout(&self) -> Duration {
+        Duration::from_secs(300)
+    }
+
+    /// What to do when the peer no longer reads.
+    fn when_unheard(&self) -> WhenUnheard {
+        WhenUnheard::Stop
+    }
+}
+
+/// What to do when a peer no longer reads what is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenUnheard {
+    /// End: what it said before would be acted on without its knowing. For servers.
+    Stop,
+    /// Listen for a moment: it may have said why, as a server does that refuses content in the middle. For clients.
+    Listen,
 }
 
 /// Runs `endpoint` on `stream` until it closes.
@@ -40,22 +60,35 @@ where
     A: Application<E>,
 {
     let mut broken = None;
+    // Until when to listen to a peer that no longer reads.
+    let mut last_words: Option<Instant> = None;
     // One timer for the whole connection, moved only when it would come too late. An endpoint that is woken early says how
     // long it still waits; that costs less than a new timer for each read.
     let mut timer = pin!(tokio::time::sleep_until(Instant::now()));
     loop {
         match endpoint.step(Instant::now().into_std()) {
+            // Nobody reads any more.
+            Step::Send(_) if broken.is_some() => {}
             Step::Send(bytes) => {
-                if let Err(error) = send(stream, &bytes).await {
-                    broken.get_or_insert(error);
-                    endpoint.receive_end();
+                if let Err(error) = send(stream, &bytes, application.send_timeout()).await {
+                    broken = Some(error);
+                    match application.when_unheard() {
+                        WhenUnheard::Stop => endpoint.receive_end(),
+                        WhenUnheard::Listen => last_words = Some(Instant::now() + LINGER),
+                    }
                 }
             }
             Step::Event(event) => application.event(endpoint, event).await,
-            // No endpoint offers STARTTLS yet: one that asks for it cannot go on.
+            // No endpoint offers STARTTLS yet, so none gets here; one that did could not go on in clear.
             Step::StartTls => endpoint.receive_end(),
             Step::Wait(until) => {
+                if last_words.is_some_and(|until| until <= Instant::now()) {
+                    last_words = None;
+                    endpoint.receive_end();
+                    continue;
+                }
                 let until = Instant::from_std(until);
+                let until = last_words.map_or(until, |last| last.min(until));
                 if timer.is_elapsed() || timer.deadline() > until {
                     timer.as_mut().reset(until);
                 }
@@ -104,12 +137,8 @@ async fn close<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<
 /// How long a closed connection waits for the peer to close as well.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How long a peer may take to read what was sent before the connection counts as broken. RFC 5321 §4.5.3.2 gives a whole
-/// block of content three minutes, a reply five.
-const SEND_TIMEOUT: Duration = Duration::from_secs(300);
-
-async fn send<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> io::Result<()> {
-    match tokio::time::timeout(SEND_TIMEOUT, stream.write_all(bytes)).await {
+async fn send<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8], limit: Duration) -> io::Result<()> {
+    match tokio::time::timeout(limit, stream.write_all(bytes)).await {
         Ok(sent) => sent,
         Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")),
     }

@@ -59,6 +59,8 @@ pub struct Inbound {
     peer: Peer,
     id: SessionId,
     transaction: Option<Box<Received>>,
+    /// Whether the endpoint knows that the server stops.
+    told: bool,
 }
 
 impl Context {
@@ -109,7 +111,7 @@ impl Inbound {
     pub fn new(context: Arc<Context>, peer: Peer) -> Inbound {
         let id = context.sessions.next();
         info!(session = %id, peer = %peer.address.ip(), port = peer.local.port(), "client connected");
-        Inbound { stopping: context.stop.subscribe(), context, peer, id, transaction: None }
+        Inbound { stopping: context.stop.subscribe(), context, peer, id, transaction: None, told: false }
     }
 
     /// The endpoint to drive for it.
@@ -134,7 +136,11 @@ impl Inbound {
     }
 
     fn mail(&mut self, mail: Mail) -> Reply {
-        let path = mail.reverse_path.clone();
+        let path = shown(&mail.reverse_path);
+        if *self.stopping.borrow() {
+            info!(session = %self.id, "MAIL FROM:{path} put off: the server stops");
+            return replies::SHUTTING_DOWN;
+        }
         if let Err(error) = self.context.store.health() {
             let reply = storage_reply(&error);
             warn!(session = %self.id, %error, "MAIL FROM:{path} put off: {reply}");
@@ -146,7 +152,7 @@ impl Inbound {
     }
 
     async fn rcpt(&mut self, wanted: Recipient) -> Reply {
-        let path = wanted.forward_path.clone();
+        let path = shown(&wanted.forward_path);
         let verdict = match evaluate(&self.context, self.peer.local.ip(), &wanted).await {
             Ok(verdict) => verdict,
             Err(error) => {
@@ -238,13 +244,14 @@ impl Application<Server> for Inbound {
     }
 
     async fn interruption(&mut self) {
-        // Once the endpoint knows, there is nothing more to interrupt it for.
-        if *self.stopping.borrow_and_update() || self.stopping.changed().await.is_err() {
+        // The stop may have come while the session was busy, or before it began: what counts is whether it was told.
+        if self.told || self.stopping.wait_for(|stop| *stop).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
     fn interrupted(&mut self, endpoint: &mut Server) {
+        self.told = true;
         endpoint.shut_down(replies::SHUTTING_DOWN);
     }
 }
@@ -279,6 +286,11 @@ async fn evaluate(
 
 async fn origin(store: &SharedStore, name: &AccountName) -> store::Result<Option<Origin>> {
     Ok(store.account(name).await?.map(|account| account.origin))
+}
+
+/// A path as a log may show it: an address beyond ASCII can hold characters that change how a terminal shows the line.
+fn shown(path: &impl std::fmt::Display) -> String {
+    message::terminal::one_line(&path.to_string()).into_owned()
 }
 
 /// What a peer is told when the store says no: always "later", because nothing of it is the message's fault.

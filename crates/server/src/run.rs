@@ -118,15 +118,30 @@ impl Server {
     }
 }
 
+/// Creates the accounts of the settings, many at a time: they share their syncs.
 async fn declare(settings: &Settings, store: &SharedStore) -> Result<(), StartError> {
-    for account in &settings.accounts {
-        match store.create_account(account, Origin::Declared).await {
-            Ok(_) | Err(store::Error::Exists(_)) => {}
-            Err(error) => return Err(StartError::Account { account: account.clone(), error }),
+    for some in settings.accounts.chunks(DECLARED_AT_ONCE) {
+        let mut creations = JoinSet::new();
+        for account in some.iter().cloned() {
+            let store = Arc::clone(store);
+            creations.spawn(async move {
+                let created = store.create_account(&account, Origin::Declared).await;
+                (account, created)
+            });
+        }
+        while let Some(created) = creations.join_next().await {
+            let (account, created) =
+                created.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+            match created {
+                Ok(_) | Err(store::Error::Exists(_)) => {}
+                Err(error) => return Err(StartError::Account { account, error }),
+            }
         }
     }
     Ok(())
 }
+
+const DECLARED_AT_ONCE: usize = 256;
 
 fn status_source(context: &Arc<Context>, endpoints: &[Endpoints]) -> admin::StatusSource {
     let started = (context.clock)();

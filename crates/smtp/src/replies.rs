@@ -79,6 +79,8 @@ pub const MESSAGE_TOO_BIG: Reply =
     Reply::new(552, status(3, 4), "Message size exceeds the fixed maximum message size");
 /// RCPT over the limit; those accepted before stay (RFC 5321 §4.5.3.1.10; X.5.3 too many recipients).
 pub const TOO_MANY_RECIPIENTS: Reply = Reply::new(452, status(5, 3), "Error: too many recipients");
+/// A command that leads to no message, after many of them (RFC 5321 §7.8; X.5.0 other protocol status).
+pub const NO_PURPOSE: Reply = Reply::new(503, status(5, 0), "Error: too many commands without a message");
 /// The peer made too many errors; the connection closes (X.7.0 other security status).
 pub const TOO_MANY_ERRORS: Reply = Reply::new(421, status(7, 0), "Error: too many errors, closing");
 /// Nothing came for too long; the connection closes (RFC 5321 §4.5.3.2.7; X.4.2 bad connection).

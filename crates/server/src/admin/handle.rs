@@ -12,6 +12,8 @@ pub(super) struct Gone;
 enum Stop {
     Gone,
     Failed(String),
+    /// The mailbox was removed meanwhile.
+    Vanished,
 }
 
 /// Carries out a request and sends the answer. [`Request::Status`] is the server's own and not answered here.
@@ -19,6 +21,7 @@ pub(super) async fn answer(store: &SharedStore, request: Request, to: &Sender<Fr
     let last = match carry_out(store, request, to).await {
         Ok(()) => Item::End,
         Err(Stop::Failed(message)) => Item::Failed { message },
+        Err(Stop::Vanished) => Item::Failed { message: "the mailbox was removed meanwhile".to_owned() },
         Err(Stop::Gone) => return Err(Gone),
     };
     to.send(Frame::Item(last)).await.map_err(|_| Gone)
@@ -29,7 +32,11 @@ async fn carry_out(store: &SharedStore, request: Request, to: &Sender<Frame>) ->
         Request::Status => Err(Stop::Failed("no server is running on this data directory".to_owned())),
         Request::Accounts => {
             for account in store.accounts().await? {
-                send(to, Item::Account(view(store, account).await?)).await?;
+                match view(store, account).await {
+                    // It was removed meanwhile.
+                    Err(Error::NoSuchAccount(_) | Error::NoSuchMailbox(_)) => {}
+                    view => send(to, Item::Account(view?)).await?,
+                }
             }
             Ok(())
         }
@@ -58,13 +65,10 @@ async fn send(to: &Sender<Frame>, item: Item) -> Result<(), Stop> {
 }
 
 fn name(address: &str) -> Result<AccountName, Stop> {
-    let mailbox = address.parse().map_err(|error: smtp::AddressError| {
-        Stop::Failed(format!("{address:?} is not an address: {error}"))
-    })?;
-    Ok(AccountName::of(&mailbox))
+    Ok(AccountName::parse(address)?)
 }
 
-async fn view(store: &SharedStore, account: Account) -> Result<AccountView, Stop> {
+async fn view(store: &SharedStore, account: Account) -> store::Result<AccountView> {
     let inbox = store.mailbox(&account.name, &MailboxName::inbox()).await?;
     Ok(AccountView { account, messages: inbox.messages, unseen: inbox.unseen, bytes: inbox.bytes })
 }
@@ -86,12 +90,20 @@ async fn list_after(
     to: &Sender<Frame>,
 ) -> Result<Uid, Stop> {
     loop {
-        let page = store.entries(inbox.id, after, PAGE).await?;
+        let page = match store.entries(inbox.id, after, PAGE).await {
+            Err(Error::NoSuchMailbox(_)) => return Err(Stop::Vanished),
+            page => page?,
+        };
         for entry in &page {
             match summarise(store, account, inbox, entry).await {
                 Ok(message) => send(to, Item::Message(message)).await?,
                 // It was removed while the list was being made.
                 Err(Error::NoSuchMessage(_)) => {}
+                // One message that cannot be read must not hide the others.
+                Err(error @ Error::Damaged(_)) => {
+                    let summary = Summary { subject: format!("({error})"), ..Summary::default() };
+                    send(to, Item::Message(message_view(account, entry, summary))).await?;
+                }
                 Err(error) => return Err(error.into()),
             }
             after = entry.uid;
@@ -181,7 +193,11 @@ async fn watch(store: &SharedStore, account: Option<AccountName>, to: &Sender<Fr
         for (name, inbox) in inboxes(store, account.as_ref()).await? {
             let after = seen.entry(inbox.id).or_insert(Uid(0));
             if after.0 + 1 < inbox.uid_next.0 {
-                *after = list_after(store, &name, &inbox, *after, to).await?;
+                match list_after(store, &name, &inbox, *after, to).await {
+                    Ok(last) => *after = last,
+                    Err(Stop::Vanished) if account.is_none() => {}
+                    Err(stop) => return Err(stop),
+                }
             }
         }
     }

@@ -28,6 +28,9 @@ const CLIENTS_MAX: usize = 64;
 /// A client that connects must ask within this time.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A client that does not read its answer for so long is left alone: others wait for its place.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
 impl Admin {
     /// Opens the socket. The caller holds the data directory's lock, so a socket that is there already is a dead server's.
     pub(crate) fn bind(path: &Path) -> io::Result<Admin> {
@@ -108,7 +111,7 @@ async fn client(mut stream: UnixStream, store: SharedStore, status: StatusSource
             biased;
             _ = &mut leaving => return Ok(()),
             frame = frames.recv() => match frame {
-                Some(frame) => write_answer(&mut to, &frame).await?,
+                Some(frame) => tokio::time::timeout(WRITE_TIMEOUT, write_answer(&mut to, &frame)).await??,
                 None => return Ok(()),
             },
             _ = &mut answering, if !answered => answered = true,

@@ -8,7 +8,8 @@ use message::trace::{self, Dialect, With};
 use smtp::server::Mail;
 use smtp::{Envelope, Protocol, Recipient};
 use store::{
-    Accepted, Destination, Error, MailboxName, NewDelivery, Result, SharedStore, SpoolId, Stage, Timestamp,
+    Accepted, AccountName, Destination, Error, MailboxName, NewDelivery, Result, SharedStore, SpoolId, Stage,
+    Timestamp,
 };
 
 /// What came so far: the envelope with a route for each recipient, and content on its way into the store.
@@ -97,7 +98,8 @@ impl Received {
         let mut seen = std::collections::HashSet::new();
         for (recipient, route) in self.recipients {
             // The same address given twice gets the message once.
-            if seen.insert(recipient.forward_path.to_string().to_lowercase()) {
+            let name = recipient.forward_path.as_mailbox().map(AccountName::of);
+            if seen.insert(name) {
                 recipients.push(recipient);
                 routes.push(route);
             }

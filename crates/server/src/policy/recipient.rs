@@ -24,7 +24,7 @@ pub struct Names {
     pub untagged: Option<AccountName>,
     /// Whether the domain is one that this server has accounts in.
     pub place: Place,
-    /// Whether it is the postmaster (RFC 5321 §4.5.1), in any case of letters.
+    /// Whether it is the postmaster of a domain of ours (RFC 5321 §4.5.1), in any case of letters.
     pub postmaster: Postmaster,
 }
 
@@ -84,8 +84,8 @@ pub fn names(rules: &Rules, path: &ForwardPath, local: IpAddr) -> Names {
         _ => Place::Here,
     };
     let postmaster = match mailbox.local_part().as_str().eq_ignore_ascii_case("postmaster") {
-        true => Postmaster::Yes,
-        false => Postmaster::No,
+        true if has_postmaster(rules, &mailbox) => Postmaster::Yes,
+        _ => Postmaster::No,
     };
     Names { exact: AccountName::of(&mailbox), untagged: untagged(&mailbox), place, postmaster }
 }
@@ -102,7 +102,9 @@ pub fn recipient(rules: &Rules, names: &Names, known: Known) -> Verdict<Route> {
         .into_iter()
         .find_map(|(name, origin)| name.filter(|name| is_open(&rules.acceptance, name, origin)));
     match (&rules.acceptance, ours) {
-        (_, Some(account)) => route(account, IfMissing::Create),
+        (Acceptance::Everyone, Some(account)) => route(account, IfMissing::Create),
+        // One that is removed before the content has come stays removed.
+        (_, Some(account)) => route(account, IfMissing::Fail),
         (Acceptance::Everyone, None) => {
             route(names.untagged.as_ref().unwrap_or(&names.exact), IfMissing::Create)
         }
@@ -122,6 +124,19 @@ fn is_open(acceptance: &Acceptance, name: &AccountName, origin: Option<Origin>) 
         // An account that was caught or declared in an earlier run does not widen the list of this one.
         Acceptance::Named(names) => names.contains(name) || origin == Some(Origin::Added),
         Acceptance::Everyone | Acceptance::Domains { .. } => origin.is_some(),
+    }
+}
+
+/// Whether the address's domain is one that must have a postmaster here (RFC 5321 §4.5.1): with a list of addresses, our own name and the
+/// domains of the list.
+fn has_postmaster(rules: &Rules, mailbox: &Mailbox) -> bool {
+    let Some(domain) = mailbox.domain() else { return false };
+    match &rules.acceptance {
+        Acceptance::Everyone | Acceptance::Domains { .. } => true,
+        Acceptance::Named(names) => {
+            *domain == rules.host_name
+                || names.iter().any(|name| name.as_str().rsplit('@').next() == Some(domain.ascii()))
+        }
     }
 }
 

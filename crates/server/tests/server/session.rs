@@ -188,3 +188,49 @@ async fn a_message_that_the_store_refuses_at_its_end_is_put_off_and_not_kept() {
     assert!(said.starts_with("451 4.3.0 "), "{said}");
     assert!(running.store.accounts().await.expect("accounts").is_empty());
 }
+
+#[tokio::test]
+async fn a_stop_is_heard_by_a_session_that_never_rests() {
+    let Running { address, server, .. } = start(|_| {}).await;
+    // So much is said at once that the session always has something to read.
+    let mut talk = Talk::hello(address).await;
+    let message = b"MAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\nDATA\r\nx\r\n.\r\n";
+    let stopping = tokio::spawn(server.stop());
+    let mut replies = Vec::new();
+    loop {
+        talk.send(message).await;
+        let reply = talk.reply().await;
+        if reply.starts_with("421 ") {
+            break;
+        }
+        replies.push(reply);
+        for _ in 0..3 {
+            replies.push(talk.reply().await);
+        }
+        assert!(replies.len() < 4000, "the session goes on as if nothing had happened");
+    }
+    assert_eq!(stopping.await.expect("no panic"), Stopped::Clean);
+    assert!(replies.chunks(4).all(|reply| reply[3].starts_with("250 ")), "what was begun was finished");
+}
+
+#[tokio::test]
+async fn an_account_that_is_removed_before_the_content_comes_stays_removed() {
+    let bob = store::AccountName::of(&"bob@b.example".parse().expect("an address"));
+    let running = start(|settings| {
+        settings.acceptance = Acceptance::Domains {
+            domains: vec![smtp::Domain::parse("b.example").expect("a domain")],
+            postmaster: None,
+        };
+        settings.accounts = vec![bob.clone()];
+    })
+    .await;
+    let mut talk = Talk::hello(running.address).await;
+    talk.say("MAIL FROM:<alice@a.example>").await;
+    assert!(talk.say("RCPT TO:<bob@b.example>").await.starts_with("250 "));
+    running.store.remove_account(&bob).await.expect("he was there");
+    talk.say("DATA").await;
+    talk.send(b"x\r\n.\r\n").await;
+    let reply = talk.reply().await;
+    assert!(reply.starts_with("451 "), "{reply}");
+    assert_eq!(running.store.account(&bob).await.expect("an answer"), None);
+}

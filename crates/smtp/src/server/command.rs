@@ -56,6 +56,7 @@ impl Server {
 
     /// Does what the command says, or says why not.
     fn obey(&mut self, command: Command, line: &Bytes) -> Result<(), Reply> {
+        self.check_purpose(&command)?;
         match command {
             Command::Helo(name) => self.hello(Verb::Helo, name)?,
             Command::Ehlo(name) => self.hello(Verb::Ehlo, name)?,
@@ -92,6 +93,21 @@ impl Server {
             Command::Auth { .. } => return Err(replies::NO_AUTH),
         }
         Ok(())
+    }
+
+    /// Refuses commands that lead to no message once there were many of them: nobody needs them, and they would keep a session open for
+    /// ever.
+    fn check_purpose(&mut self, command: &Command) -> Result<(), Reply> {
+        match command {
+            Command::Mail(..) | Command::Rcpt(..) | Command::Data | Command::Bdat { .. } | Command::Quit => {
+                Ok(())
+            }
+            _ if self.idle_commands < IDLE_COMMANDS_MAX => {
+                self.idle_commands += 1;
+                Ok(())
+            }
+            _ => Err(replies::NO_PURPOSE),
+        }
     }
 
     fn hello(&mut self, verb: Verb, name: String) -> Result<(), Reply> {
@@ -173,6 +189,9 @@ impl Server {
         match chunk.refusal() {
             Some(reply) => {
                 let reply = reply.clone();
+                if self.is_too_much_to_discard(chunk.size) {
+                    return self.refuse_to_read_on(&reply);
+                }
                 self.abort(Abort::Refused(reply));
             }
             None => {
@@ -204,13 +223,12 @@ impl Server {
     /// Refuses a command, and the peer itself when it makes too many errors.
     pub(super) fn refuse_line(&mut self, line: Bytes, reply: Reply) {
         let line = line.slice(..line.len().min(LOGGED_MAX));
-        let reply = if self.is_one_too_many(&reply) { replies::TOO_MANY_ERRORS } else { reply };
-        self.say(&reply);
-        self.events.push_back(Event::Refused { line, reply: reply.clone() });
-        if reply == replies::TOO_MANY_ERRORS {
-            self.abort(Abort::Refused(reply));
-            self.close(Closing::TooManyErrors);
+        if self.is_one_too_many(&reply) {
+            self.events.push_back(Event::Refused { line, reply: replies::TOO_MANY_ERRORS });
+            return self.too_many_errors();
         }
+        self.say(&reply);
+        self.events.push_back(Event::Refused { line, reply });
     }
 
     /// Lets the rest of a pipelined group be refused without counting it as errors: the client sent it before
@@ -233,3 +251,7 @@ impl Server {
 
 /// How much of a refused line the log is told, in octets.
 const LOGGED_MAX: usize = 512;
+
+/// How many commands a session may give that lead to no message, before one is accepted. Postfix allows as many
+/// (`smtpd_junk_command_limit`).
+const IDLE_COMMANDS_MAX: u32 = 100;

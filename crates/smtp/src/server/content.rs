@@ -1,6 +1,6 @@
 //! Content: by DATA or in chunks, and what is refused in it.
 
-use super::{Abort, Event, MIN_CONTENT_RATE, Phase, Question, Server};
+use super::{Abort, Closing, Event, MIN_CONTENT_RATE, Phase, Question, Server};
 use crate::{Body, Protocol, Reply, replies};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
@@ -78,6 +78,12 @@ impl Server {
                     }
                 };
                 let taken = data.refusal.is_none() && refusal.is_none();
+                let (size, refused) = (data.decoder.size(), data.refusal.clone());
+                if let Some(reply) = refused.filter(|_| self.is_too_much_to_discard(size)) {
+                    self.refuse_to_read_on(&reply);
+                    return true;
+                }
+                let Phase::Data(data) = &mut self.phase else { return false };
                 if let Some(reply) = refusal {
                     data.refusal = Some(reply.clone());
                     self.abort(Abort::Refused(reply));
@@ -132,6 +138,22 @@ impl Server {
         true
     }
 
+    /// Whether so many octets are more than are read only to be thrown away.
+    pub(super) fn is_too_much_to_discard(&self, octets: u64) -> bool {
+        let most = match self.config.max_message_size {
+            0 => DISCARD_WITHOUT_LIMIT,
+            limit => limit.saturating_mul(2).saturating_add(DISCARD_MORE),
+        };
+        octets > most
+    }
+
+    /// Says why content is refused without waiting for its end, and closes: a client that sends this much will not stop for a reply.
+    pub(super) fn refuse_to_read_on(&mut self, reply: &Reply) {
+        self.say(reply);
+        self.abort(Abort::Refused(reply.clone()));
+        self.close(Closing::Refused);
+    }
+
     /// A chunk was read whole.
     fn chunk_read(&mut self) {
         let Phase::Chunk(chunk) = std::mem::replace(&mut self.phase, Phase::Command) else { return };
@@ -180,6 +202,12 @@ impl Server {
         self.deadline = Some(self.deadline.map_or(latest, |deadline| (deadline + earned).min(latest)));
     }
 }
+
+/// Refused content is read to its end, so that the client hears why, but no further than twice the limit for a message and this.
+const DISCARD_MORE: u64 = 1 << 20;
+
+/// The same where messages have no limit.
+const DISCARD_WITHOUT_LIMIT: u64 = 1 << 30;
 
 fn refusal_of(flaw: Flaw) -> Reply {
     match flaw {

@@ -36,7 +36,7 @@ pub struct Config {
     pub max_message_size: u64,
     /// Recipients in one transaction; RFC 5321 §4.5.3.1.8 asks for 100 at least.
     pub max_recipients: usize,
-    /// How many errors get their reply; the next one closes the connection.
+    /// How many errors get their reply; the next one closes the connection. A sender or recipient refused for good counts as one.
     pub max_errors: u32,
     /// How long to wait for a command; RFC 5321 §4.5.3.2.7 asks for 5 minutes.
     pub idle_timeout: Duration,
@@ -163,6 +163,8 @@ pub struct Server {
     /// What to say when the connection is to be closed at the next chance.
     shutting_down: Option<Box<Reply>>,
     errors: u32,
+    /// Commands that lead to no message, since the last one that was accepted.
+    idle_commands: u32,
     /// How many commands of a pipelined group may still be refused without being counted: their only fault is
     /// that the first was refused.
     excused: usize,
@@ -233,6 +235,7 @@ impl Server {
             transaction: None,
             shutting_down: None,
             errors: 0,
+            idle_commands: 0,
             excused: 0,
             deadline: None,
             peer_gone: false,
@@ -311,6 +314,15 @@ impl Server {
             }
         };
         let positive = replies.iter().any(|reply| reply.severity() == Severity::Positive);
+        if matches!(question, Question::Mail(_) | Question::Rcpt)
+            && replies.iter().any(|reply| reply.severity() == Severity::Permanent)
+        {
+            // Addresses that do not exist may be guesses: a list of them must not be tried in one session.
+            self.errors += 1;
+            if self.errors > self.config.max_errors {
+                return self.too_many_errors();
+            }
+        }
         match question {
             Question::Hello(hello) => return self.hello_answered(hello, &replies[0]),
             Question::Mail(transaction) if positive => self.transaction = Some(transaction),
@@ -326,6 +338,7 @@ impl Server {
                 self.transaction = None;
                 if positive {
                     self.errors = 0;
+                    self.idle_commands = 0;
                 }
             }
         }
@@ -390,6 +403,13 @@ impl Server {
             }
             self.events.push_back(Event::Abort(abort));
         }
+    }
+
+    /// Sends the peer away.
+    fn too_many_errors(&mut self) {
+        self.say(&crate::replies::TOO_MANY_ERRORS);
+        self.abort(Abort::Refused(crate::replies::TOO_MANY_ERRORS));
+        self.close(Closing::TooManyErrors);
     }
 
     fn close(&mut self, closing: Closing) {

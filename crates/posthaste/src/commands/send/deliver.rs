@@ -3,7 +3,7 @@
 use super::letter::Letter;
 use super::transcript::{Shown, Transcript};
 use bytes::Bytes;
-use server::drive::{Application, drive};
+use server::drive::{Application, WhenUnheard, drive};
 use smtp::client::{Client, Config, Event, Failure, Timeouts};
 use smtp::{Envelope, Protocol, Reply, Status};
 use std::io;
@@ -41,11 +41,12 @@ pub(super) enum DeliveryFailure {
 
 /// Delivers a letter.
 pub(super) async fn deliver(route: &Route, letter: Letter, transcript: Option<Transcript>) -> Ending {
-    let mut courier = Courier::new(letter, transcript.clone());
+    let config = config(route);
+    let mut courier = Courier::new(letter, transcript.clone(), config.timeouts.block);
     let failure = match connect(route).await {
         Err(failure) => Some(failure),
         Ok(stream) => {
-            let mut client = Client::new(config(route));
+            let mut client = Client::new(config);
             let mut stream = Shown::new(stream, transcript);
             let result = drive(&mut client, &mut stream, &mut courier).await;
             courier.failure.take().map(DeliveryFailure::Client).or(match result {
@@ -97,12 +98,15 @@ struct Courier {
     current: Vec<usize>,
     replies: Vec<Option<Reply>>,
     failure: Option<Failure>,
+    /// How long the server may take to read a piece of content.
+    send_timeout: Duration,
 }
 
 impl Courier {
-    fn new(letter: Letter, transcript: Option<Transcript>) -> Courier {
+    fn new(letter: Letter, transcript: Option<Transcript>, send_timeout: Duration) -> Courier {
         let count = letter.envelope.recipients.len();
         Courier {
+            send_timeout,
             rest: Bytes::new(),
             content: letter.content,
             current: (0..count).collect(),
@@ -144,6 +148,14 @@ impl Courier {
 }
 
 impl Application<Client> for Courier {
+    fn send_timeout(&self) -> Duration {
+        self.send_timeout
+    }
+
+    fn when_unheard(&self) -> WhenUnheard {
+        WhenUnheard::Listen
+    }
+
     async fn event(&mut self, client: &mut Client, event: Event) {
         match event {
             Event::Ready => self.begin(client),

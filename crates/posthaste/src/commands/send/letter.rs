@@ -5,7 +5,7 @@ use crate::exit::Complaint;
 use crate::serving;
 use anyhow::Context;
 use bytes::Bytes;
-use message::{Address, BodyType, Date, Draft, DraftAttachment, Needs, Summary};
+use message::{Address, BodyType, Date, Draft, DraftAttachment, Limits, Needs, Structure, Summary};
 use smtp::{Body, Envelope, ForwardPath, Recipient, ReversePath};
 use std::collections::HashSet;
 use std::fs::File;
@@ -80,7 +80,9 @@ pub(super) fn write(args: &Args) -> anyhow::Result<Letter> {
 
 /// A ready message: its content goes as it is, but for line endings.
 fn ready(args: &Args, file: &Path) -> anyhow::Result<Letter> {
-    let content = Bytes::from(message::normalise_line_endings(&read(file)?).into_owned());
+    let content = message::normalise_line_endings(&read(file)?).into_owned();
+    let (content, bcc) = without_bcc(content);
+    let content = Bytes::from(content);
     let summary = Summary::of(&content[..content.len().min(HEADER_MAX)]);
     let in_field = |field: &str, address: &Address, error: smtp::AddressError, option: &str| {
         let address = &address.address;
@@ -96,12 +98,26 @@ fn ready(args: &Args, file: &Path) -> anyhow::Result<Letter> {
     };
     let mut paths: Vec<ForwardPath> = all_recipients(args).map(|party| party.path.clone()).collect();
     if paths.is_empty() {
-        for to in summary.to.iter().chain(&summary.cc) {
+        for to in summary.to.iter().chain(&summary.cc).chain(&bcc) {
             let path = ForwardPath::parse(&format!("<{}>", to.address));
-            paths.push(path.map_err(|error| in_field("To or Cc", to, error, "--to"))?);
+            paths.push(path.map_err(|error| in_field("To, Cc or Bcc", to, error, "--to"))?);
         }
     }
     letter(reverse_path, paths, content)
+}
+
+/// The message without its Bcc fields, and whom they name: those get it without the others learning of them (RFC 5322 §3.6.3).
+fn without_bcc(mut content: Vec<u8>) -> (Vec<u8>, Vec<Address>) {
+    let structure = Structure::of(&content, &Limits::default());
+    let fields: Vec<_> = structure.root().header.named(&content, "Bcc").copied().collect();
+    let addresses = fields
+        .iter()
+        .flat_map(|field| Address::parse_list(&message::unfold(field.value.of(&content))))
+        .collect();
+    for field in fields.iter().rev() {
+        content.drain(field.whole.start..field.whole.end);
+    }
+    (content, addresses)
 }
 
 fn composed(args: &Args) -> anyhow::Result<Letter> {

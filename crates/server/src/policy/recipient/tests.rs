@@ -71,6 +71,8 @@ fn verdicts() {
         ("named bob@foo.example", &[("eve@foo.example", DECLARED)], "eve@foo.example", "550 5.1.1"),
         ("named bob@foo.example", none, "bob@bar.example", "550 5.1.1"),
         ("named bob@foo.example", none, "postmaster@foo.example", "postmaster@foo.example"),
+        ("named bob@foo.example", none, "postmaster@elsewhere.example", "550 5.1.1"),
+        ("named bob@foo.example", none, "Postmaster", "postmaster@mx.example"),
         // A server with domains of its own never relays.
         ("domains a.example b.example", alice, "alice@a.example", "alice@a.example"),
         ("domains a.example b.example", alice, "alice@A.EXAMPLE", "alice@a.example"),
