@@ -1,9 +1,11 @@
 //! How fast the engine takes messages: producers that each wait for the durable answer before they send the next message.
 //!
-//! `cargo run --release -p posthaste-store-local --example ingest -- [--producers 64] [--size 4096] [--seconds 5] [--directory DIR]`
+//! `cargo run --release -p posthaste-store-local --example ingest -- [--producers 64] [--size 4096] [--seconds 5] [--directory DIR]
+//! [--settle] [--reclaim-rate BYTES]`
 //!
 //! Each message goes into one of a thousand mailboxes and into the queue. Without `--directory` a temporary one is used; it should
-//! be on a disk, not in memory, or the syncs cost nothing.
+//! be on a disk, not in memory, or the syncs cost nothing. With `--settle` messages go into the queue only, and all but every tenth are
+//! settled at once, as a relay does it; so most of the log is dead soon. `--reclaim-rate 0` lets it be.
 
 #![forbid(unsafe_code)]
 
@@ -15,7 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use store::{
-    Accepted, AccountName, Destination, IfMissing, MailboxName, NewDelivery, Result, SharedStore, Timestamp,
+    Accepted, AccountName, DeliveryId, Destination, IfMissing, MailboxName, NewDelivery, Outcome, Result,
+    SharedStore, Timestamp,
 };
 
 struct Arguments {
@@ -23,6 +26,8 @@ struct Arguments {
     size: usize,
     seconds: u64,
     directory: Option<PathBuf>,
+    settle: bool,
+    reclaim_rate: Option<u64>,
 }
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
@@ -39,7 +44,9 @@ async fn measure(
     directory: PathBuf,
     counting: Arc<Counting>,
 ) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let options = Options { files: counting.clone(), ..Options::new(directory) };
+    let usual = Options::new(&directory);
+    let reclaim_rate = arguments.reclaim_rate.unwrap_or(usual.reclaim_rate);
+    let options = Options { files: counting.clone(), reclaim_rate, ..usual };
     let opening = Instant::now();
     let store = Local::open(options)?;
     println!(
@@ -53,7 +60,9 @@ async fn measure(
     let end = began + Duration::from_secs(arguments.seconds);
     let syncs_before = counting.syncs.load(Ordering::Relaxed);
     let producers: Vec<_> = (0..arguments.producers)
-        .map(|producer| tokio::spawn(produce(store.clone(), content.clone(), producer, end)))
+        .map(|producer| {
+            tokio::spawn(produce(store.clone(), content.clone(), (producer, arguments.settle), end))
+        })
         .collect();
     let mut latencies = Vec::new();
     for producer in producers {
@@ -68,6 +77,10 @@ async fn measure(
     println!("{:>10.0} messages/s", count as f64 / elapsed.as_secs_f64());
     println!("{:>10.2} ms p50   {:.2} ms p99   {:.2} ms p99.9", at(0.5), at(0.99), at(0.999));
     println!("{:>10.4} syncs per message", syncs as f64 / count as f64);
+    let log = directory.join("log");
+    let lengths: Vec<u64> =
+        std::fs::read_dir(log)?.map(|file| Ok(file?.metadata()?.len())).collect::<io::Result<_>>()?;
+    println!("{:>10} segments, {} MiB", lengths.len(), lengths.iter().sum::<u64>() >> 20);
     let closing = Instant::now();
     store.close().await?;
     println!("{:>10.2} s to close", closing.elapsed().as_secs_f64());
@@ -75,11 +88,19 @@ async fn measure(
 }
 
 /// Sends messages one after the other; returns how long each took.
-async fn produce(store: SharedStore, content: Bytes, producer: usize, end: Instant) -> Result<Vec<Duration>> {
+async fn produce(
+    store: SharedStore,
+    content: Bytes,
+    (producer, settle): (usize, bool),
+    end: Instant,
+) -> Result<Vec<Duration>> {
     let mut latencies = Vec::new();
     while Instant::now() < end {
         let number = producer * 7919 + latencies.len() * 31;
-        let accepted = accepted(number % 1000);
+        let mut accepted = accepted(number % 1000);
+        if settle {
+            accepted.deliveries.remove(0);
+        }
         let began = Instant::now();
         let mut stage = store.stage()?;
         for piece in 0..content.len().div_ceil(PIECE) {
@@ -87,8 +108,11 @@ async fn produce(store: SharedStore, content: Bytes, producer: usize, end: Insta
             // A copy, because a connection's reads are memory of their own too.
             stage.append(Bytes::copy_from_slice(&content[from..content.len().min(from + PIECE)])).await?;
         }
-        stage.commit(accepted).await?;
+        let spool = stage.commit(accepted).await?;
         latencies.push(began.elapsed());
+        if settle && latencies.len() % 10 != 0 {
+            store.settle(DeliveryId { spool, recipient: 0 }, Outcome::Done).await?;
+        }
     }
     Ok(latencies)
 }
@@ -118,14 +142,26 @@ fn accepted(user: usize) -> Accepted {
 }
 
 fn arguments() -> std::result::Result<Arguments, Box<dyn std::error::Error>> {
-    let mut arguments = Arguments { producers: 64, size: 4096, seconds: 5, directory: None };
+    let mut arguments = Arguments {
+        producers: 64,
+        size: 4096,
+        seconds: 5,
+        directory: None,
+        settle: false,
+        reclaim_rate: None,
+    };
     let mut words = std::env::args().skip(1);
     while let Some(name) = words.next() {
+        if name == "--settle" {
+            arguments.settle = true;
+            continue;
+        }
         let value = words.next().ok_or_else(|| format!("{name} needs a value"))?;
         match name.as_str() {
             "--producers" => arguments.producers = value.parse()?,
             "--size" => arguments.size = value.parse()?,
             "--seconds" => arguments.seconds = value.parse()?,
+            "--reclaim-rate" => arguments.reclaim_rate = Some(value.parse()?),
             "--directory" => arguments.directory = Some(PathBuf::from(value)),
             _ => return Err(format!("{name} is not known").into()),
         }

@@ -163,6 +163,10 @@ pub(crate) enum Settlement {
     },
 }
 
+/// Of each mailbox, the last UID and ModSeq of messages whose records were dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Remains(pub(crate) Vec<Place>);
+
 /// The bytes of a body.
 pub(crate) fn encode<T: Serialize>(body: &T) -> Vec<u8> {
     postcard::to_stdvec(body)

@@ -197,6 +197,7 @@ impl Committer {
             Effect::Account(change) => body::encode(change),
             Effect::Settled(settlement) => body::encode(settlement),
             Effect::Opening(opening) => body::encode(opening),
+            Effect::Remains(remains) => body::encode(remains),
             Effect::Accepted(_) => unreachable!("a message has two records; push_message writes them"),
         };
         pending.batch.push(kind, &body);

@@ -3,6 +3,8 @@
 use crate::body::Accepted;
 use crate::effect;
 use crate::engine::Engine;
+use crate::file::File;
+use crate::index::MessageRow;
 use crate::large::LargeReader;
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
@@ -19,7 +21,7 @@ struct Text {
 
 /// What is to be read later.
 enum Rest {
-    Log(effect::Locator, SpoolId),
+    Log { at: effect::Locator, spool: SpoolId, file: Arc<dyn File> },
     Large(LargeReader),
 }
 
@@ -35,8 +37,11 @@ pub(crate) enum For {
 impl Engine {
     /// The text of a message. Reads its acceptance now, and a small content with it; may block.
     pub(crate) fn text(self: &Arc<Self>, spool: SpoolId, reader: For) -> Result<Reader> {
-        let message =
-            self.view.read()?.message(spool)?.ok_or_else(|| Error::NoSuchMessage(spool.to_string()))?;
+        let text = self.with_message(spool, |message| self.text_of(spool, message, reader))?;
+        text.ok_or_else(|| Error::NoSuchMessage(spool.to_string()))
+    }
+
+    fn text_of(self: &Arc<Self>, spool: SpoolId, message: MessageRow, reader: For) -> Result<Reader> {
         let (accepted, _) = Accepted::decode(&self.segments.read(message.record)?)?;
         let own = match reader {
             For::Relay => None,
@@ -50,29 +55,33 @@ impl Engine {
         let trace: u64 = ready.iter().map(|chunk| chunk.len() as u64).sum();
         let (length, rest) = match message.content {
             effect::Content::Log(at) if at.length <= AT_ONCE => {
-                ready.extend(self.content_record(at, spool)?);
+                let body = self.segments.read(at)?;
+                ready.extend(content_chunks(body, spool)?);
                 (accepted.length, None)
             }
-            effect::Content::Log(at) => (accepted.length, Some(Rest::Log(at, spool))),
+            effect::Content::Log(at) => {
+                // Opened now, because the segment may be rewritten before anybody asks for more.
+                let file = self.segments.open_to_read(at.segment)?;
+                (accepted.length, Some(Rest::Log { at, spool, file }))
+            }
             effect::Content::Large { length, .. } => {
                 (length, Some(Rest::Large(self.large.read(spool, length)?)))
             }
         };
         Ok(Reader { len: trace + length, content: Box::new(Text { engine: self.clone(), ready, rest }) })
     }
+}
 
-    /// The content in a record of the log, in chunks.
-    fn content_record(&self, at: effect::Locator, spool: SpoolId) -> Result<Vec<Bytes>> {
-        let mut body = self.segments.read(at)?;
-        if body.len() < 8 || body.get_u64_le() != spool.0 {
-            return Err(Error::Damaged(format!("the content of {spool} is that of another message")));
-        }
-        let mut chunks = Vec::new();
-        while !body.is_empty() {
-            chunks.push(body.split_to(body.len().min(CHUNK)));
-        }
-        Ok(chunks)
+/// The content in the body of a content record, in chunks.
+fn content_chunks(mut body: Bytes, spool: SpoolId) -> Result<Vec<Bytes>> {
+    if body.len() < 8 || body.get_u64_le() != spool.0 {
+        return Err(Error::Damaged(format!("the content of {spool} is that of another message")));
     }
+    let mut chunks = Vec::new();
+    while !body.is_empty() {
+        chunks.push(body.split_to(body.len().min(CHUNK)));
+    }
+    Ok(chunks)
 }
 
 #[async_trait]
@@ -87,8 +96,9 @@ impl Content for Text {
             let engine = self.engine.clone();
             match self.rest.take() {
                 None => return Ok(None),
-                Some(Rest::Log(at, spool)) => {
-                    let chunks = self.engine.off_thread(move || engine.content_record(at, spool)).await?;
+                Some(Rest::Log { at, spool, file }) => {
+                    let read = move || content_chunks(engine.segments.read_from(&*file, at)?, spool);
+                    let chunks = self.engine.off_thread(read).await?;
                     self.ready.extend(chunks);
                 }
                 Some(Rest::Large(mut file)) => {

@@ -4,10 +4,11 @@
 //! [`crate::queue`] apply both in the same way, so that a rebuilt index equals the old one.
 
 use crate::body::{
-    self, Accepted, AccountChange, Destination, Large, MailboxChange, Opening, Placed, Settlement,
+    self, Accepted, AccountChange, Destination, Large, MailboxChange, Opening, Placed, Remains, Settlement,
 };
 use crate::record::{BODY_VERSION, Kind};
 use crate::scan::{Batch, Record};
+use crate::segment;
 use serde::{Deserialize, Serialize};
 use store::{Error, MailboxId, ModSeq, Result, Timestamp, Uid};
 
@@ -44,6 +45,7 @@ pub(crate) enum Effect {
     Mailbox(MailboxChange),
     Account(AccountChange),
     Settled(Settlement),
+    Remains(Remains),
 }
 
 /// A message that came.
@@ -120,7 +122,11 @@ impl Committed {
         for record in &batch.records {
             let read = effect(segment, record, &mut unaccepted);
             let read = read.map_err(|error| {
-                Error::Damaged(format!("record at {} of segment {segment:08}: {error}", record.offset))
+                Error::Damaged(format!(
+                    "record at {} of segment {}: {error}",
+                    record.offset,
+                    segment::name(segment)
+                ))
             })?;
             effects.extend(read);
         }
@@ -177,7 +183,8 @@ fn effect(segment: u64, record: &Record, unaccepted: &mut Option<Unaccepted>) ->
         Kind::Mailbox => Some(Effect::Mailbox(body::decode(body)?)),
         Kind::Account => Some(Effect::Account(body::decode(body)?)),
         Kind::Settlement => Some(Effect::Settled(body::decode(body)?)),
-        kind @ (Kind::Moved | Kind::Unknown(_)) => {
+        Kind::Remains => Some(Effect::Remains(body::decode(body)?)),
+        kind @ Kind::Unknown(_) => {
             let number = kind.number();
             let what =
                 format!("it is of kind {number}, which this program does not know: a later one wrote it");

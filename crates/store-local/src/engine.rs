@@ -3,9 +3,11 @@
 use crate::Clock;
 use crate::Work;
 use crate::file::Lock;
+use crate::index::MessageRow;
 use crate::large::{LargeFiles, Unfinished};
 use crate::roster::Roster;
 use crate::segments::Segments;
+use crate::space::Space;
 use crate::status::Status;
 use crate::view::View;
 use crate::writer::Writer;
@@ -21,6 +23,7 @@ pub(crate) struct Engine {
     pub(crate) roster: Arc<Roster>,
     pub(crate) status: Arc<Status>,
     pub(crate) writer: Writer,
+    pub(crate) space: Arc<Space>,
     pub(crate) clock: Clock,
     pub(crate) work: Work,
     /// Content longer than this gets a file of its own.
@@ -40,6 +43,27 @@ impl Engine {
     /// The next message's id.
     pub(crate) fn next_id(&self) -> SpoolId {
         self.ids.lock().expect("no holder of this lock panics").next(self.now())
+    }
+
+    /// Reads from the records of a message. When they were moved meanwhile, once more from where they are now.
+    pub(crate) fn with_message<T>(
+        &self,
+        spool: SpoolId,
+        mut read: impl FnMut(MessageRow) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let mut at = self.view.read()?.message(spool)?;
+        while let Some(message) = at {
+            match read(message) {
+                Ok(text) => return Ok(Some(text)),
+                Err(error) => {
+                    at = self.view.read()?.message(spool)?;
+                    if at.is_some_and(|now| now.record == message.record) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Waits until everything that was acknowledged before can be read.
@@ -104,6 +128,7 @@ impl Engine {
         self.status.close();
         // Whoever closes a second time waits here for the first: nobody may think that the files are free before they are.
         let mut lock = self.lock.lock().expect("no holder of this lock panics");
+        self.space.stop();
         let closed = self.writer.close();
         *lock = None;
         closed

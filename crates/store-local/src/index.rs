@@ -3,6 +3,7 @@
 //! Batches are applied in the order of the log, many in one transaction that is not synced; a checkpoint syncs now and then. Each
 //! transaction also writes the log position that it reaches, so that after a crash the log is applied from there on.
 
+mod adopt;
 mod apply;
 mod backend;
 mod compare;
@@ -10,8 +11,10 @@ mod overlay;
 mod read;
 mod rows;
 
+pub(crate) use adopt::{Relocated, Rewritten};
 pub(crate) use apply::Applied;
 pub(crate) use read::Snapshot;
+pub(crate) use rows::{MessageRow, SegmentRow};
 
 use crate::body::{self, Counters};
 use crate::error::{index_error, io_error};
@@ -121,4 +124,4 @@ fn put_meta<T: serde::Serialize>(transaction: &WriteTransaction, name: &str, val
 }
 
 /// The version of the index's format. Another one is thrown away and made anew.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;

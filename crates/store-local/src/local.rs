@@ -4,6 +4,7 @@ use crate::disk::Disk;
 use crate::engine::Engine;
 use crate::file::Files;
 use crate::open;
+use crate::space::Reclaimed;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -41,6 +42,9 @@ pub struct Options {
     pub index_cache: usize,
     /// The number of this machine in the ids that it gives; 0 to 1023.
     pub node: u16,
+    /// How many bytes of the log's segments are read in a second, about, by the thread that gives back the space of what was removed; 0
+    /// for no such thread. With [`Work::Caller`] there is none anyway: see [`Local::reclaim`].
+    pub reclaim_rate: u64,
     /// Who does the work.
     pub work: Work,
     /// What to do when acknowledged data turn out to be damaged at opening.
@@ -92,6 +96,7 @@ impl Options {
             reserve: 256 << 20,
             index_cache: 64 << 20,
             node: 0,
+            reclaim_rate: 16 << 20,
             work: Work::Threads,
             on_damage: OnDamage::Refuse,
         }
@@ -107,6 +112,13 @@ impl Local {
     pub fn open(options: Options) -> Result<Local> {
         let (engine, recovery) = open::open(options)?;
         Ok(Local { engine: Arc::new(engine), recovery })
+    }
+
+    /// Gives back the space of one sealed segment of which more than half is dead, now and without pauses; `None` when there is no such
+    /// segment. Mail is accepted and read meanwhile.
+    pub async fn reclaim(&self) -> Result<Option<Reclaimed>> {
+        let space = self.engine.space.clone();
+        self.engine.read(move || space.reclaim()).await
     }
 
     /// What opening it found and did.

@@ -14,7 +14,9 @@ use crate::prepare::Preparer;
 use crate::recover::{self, Damage, Tail, Visitor};
 use crate::roster::Roster;
 use crate::scan::Batch;
+use crate::segment;
 use crate::segments::Segments;
+use crate::space::{self, Choice, Space};
 use crate::state::State;
 use crate::status::Status;
 use crate::view::View;
@@ -61,11 +63,18 @@ pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
     ));
     let committer = Committer::new(log, state, roster.clone(), status.clone());
     let indexer = Indexer::new(view.clone(), status.clone(), segment);
+    let space = Space::new(segments.clone(), view.clone(), status.clone(), size);
+    let space = Arc::new(space);
     let writer = match options.work {
         Work::Caller => Writer::caller(committer, indexer, status.clone()),
         Work::Threads => Writer::threads(committer, indexer, status.clone())
             .map_err(|error| io_error("starting the threads of", &options.directory, error))?,
     };
+    if options.work == Work::Threads && options.reclaim_rate > 0 {
+        space
+            .start(options.reclaim_rate)
+            .map_err(|error| io_error("starting the threads of", &options.directory, error))?;
+    }
     let engine = Engine {
         segments,
         large,
@@ -73,6 +82,7 @@ pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
         roster,
         status,
         writer,
+        space,
         clock: options.clock,
         work: options.work,
         large_from: options.large_from.min(LARGE_FROM_MAX),
@@ -127,10 +137,13 @@ fn recovered_index(
         Ok(index) => {
             let position = index.read().and_then(|snapshot| snapshot.position());
             match usable(position, segments, options.on_damage, &mut ahead)? {
-                Ok(from) => match replay(options, segments, (&index, from), recovery) {
-                    Ok(tail) => return Ok((index, tail)),
-                    Err(Failure::Log(error)) => return Err(error),
-                    Err(Failure::Index(error)) => error.to_string(),
+                Ok(from) => match chosen(&index, segments, options.on_damage, &mut ahead)? {
+                    Err(why) => why,
+                    Ok(()) => match replay(options, segments, (&index, from), recovery) {
+                        Ok(tail) => return Ok((index, tail)),
+                        Err(Failure::Log(error)) => return Err(error),
+                        Err(Failure::Index(error)) => error.to_string(),
+                    },
                 },
                 Err(why) => why,
             }
@@ -143,6 +156,7 @@ fn recovered_index(
     if begun {
         tracing::warn!(%why, "the index cannot be used and is made anew from the log");
     }
+    remove(segments, space::left_over(segments)?)?;
     let index = Index::create(files, &path, options.index_cache)?;
     files.sync_dir(&options.directory).map_err(|error| io_error("syncing", &options.directory, error))?;
     let tail = replay(options, segments, (&index, None), recovery).map_err(|failure| match failure {
@@ -177,6 +191,44 @@ fn usable(
             Err(format!("it is ahead of the log: it knows segment {segment:08} up to {end}"))
         }
     })
+}
+
+/// Removes segments that a reclamation of space has left over; the inner error says why the index does not go with the segments.
+fn chosen(
+    index: &Index,
+    segments: &Segments,
+    on_damage: OnDamage,
+    ahead: &mut Option<String>,
+) -> Result<std::result::Result<(), String>> {
+    let known = match index.read().and_then(|snapshot| snapshot.segments()) {
+        Ok(known) => known,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let known: Vec<u64> = known.into_iter().map(|(segment, _)| segment).collect();
+    match space::choose(&segments.all()?, &known) {
+        Choice::Fits(left_over) => {
+            remove(segments, left_over)?;
+            Ok(Ok(()))
+        }
+        Choice::Stale => Ok(Err("it is older than the segments of the log".to_owned())),
+        Choice::Missing(segment) => {
+            let text = format!("segment {} is missing", segment::name(segment));
+            if on_damage == OnDamage::Refuse {
+                return Err(refusal(&text));
+            }
+            *ahead = Some(text.clone());
+            Ok(Err(text))
+        }
+    }
+}
+
+/// Removes segments, durably: a file that came back later could not be told from one that counts.
+fn remove(segments: &Segments, left_over: Vec<u64>) -> Result<()> {
+    if left_over.is_empty() {
+        return Ok(());
+    }
+    left_over.into_iter().try_for_each(|segment| segments.remove(segment))?;
+    segments.sync()
 }
 
 /// What is said when a store is not opened because of damage.
@@ -247,7 +299,7 @@ impl Visitor for Replay<'_> {
 
     fn damage(&mut self, damage: Damage) -> Result<()> {
         let Damage { segment, offset, what, content_only } = damage;
-        let text = format!("segment {segment:08} at {offset}: {what}");
+        let text = format!("segment {} at {offset}: {what}", segment::name(segment));
         // The message is there and says that its content is damaged when it is read. Not opening would help nobody.
         if content_only || self.on_damage == OnDamage::Skip {
             tracing::error!(damage = %text, "acknowledged data are damaged");

@@ -53,7 +53,7 @@ impl Queue {
                     self.add(id, due, attempts);
                 }
             }
-            Effect::Opening(_) | Effect::Mailbox(_) | Effect::Account(_) => {}
+            Effect::Opening(_) | Effect::Mailbox(_) | Effect::Account(_) | Effect::Remains(_) => {}
         }
     }
 

@@ -3,6 +3,7 @@
 //! What is in a record's body is [`crate::body`]'s affair; `docs/store-format.md` describes both byte by byte. All numbers are
 //! little-endian.
 
+use crate::segment;
 use bytes::{Buf, BufMut};
 
 /// The length of a segment's header: its first record begins here.
@@ -34,8 +35,8 @@ pub(crate) enum Kind {
     Account,
     /// A queued delivery was settled.
     Settlement,
-    /// A record carried over from an older segment. Kept for the reclamation of space; nothing writes it yet.
-    Moved,
+    /// What a reclamation keeps of messages that nothing names any more: the last UIDs and ModSeqs that they had.
+    Remains,
     /// A record that a later program has written. It is whole, and must not be taken for damage or a torn end.
     Unknown(u8),
 }
@@ -118,13 +119,22 @@ pub(crate) fn space(length: u32) -> u64 {
     (RECORD_HEADER + u64::from(length)).next_multiple_of(ALIGNMENT)
 }
 
-/// A segment's header.
+/// The header of a segment as the log writes it.
 pub(crate) fn segment_header(segment: u64) -> [u8; SEGMENT_HEADER as usize] {
+    header_of(SEGMENT_VERSION, 0, segment)
+}
+
+/// The header of a rewritten segment. It says where the last of the segments that it replaces ended.
+pub(crate) fn rewritten_header(segment: u64, replaced_end: u64) -> [u8; SEGMENT_HEADER as usize] {
+    header_of(REWRITTEN_VERSION, (replaced_end / ALIGNMENT) as u32, segment)
+}
+
+fn header_of(version: u32, end: u32, segment: u64) -> [u8; SEGMENT_HEADER as usize] {
     let mut bytes = [0; SEGMENT_HEADER as usize];
     let mut out = &mut bytes[..];
     out.put_slice(SEGMENT_MAGIC);
-    out.put_u32_le(SEGMENT_VERSION);
-    out.put_u32_le(0);
+    out.put_u32_le(version);
+    out.put_u32_le(end);
     out.put_u64_le(segment);
     out.put_u32_le(0);
     let crc = crc32c::crc32c(&bytes[..SEGMENT_CRC_AT]);
@@ -132,23 +142,32 @@ pub(crate) fn segment_header(segment: u64) -> [u8; SEGMENT_HEADER as usize] {
     bytes
 }
 
-/// Checks a segment's header; says what is wrong with it.
+/// Checks a segment's header; says what is wrong with it. For a rewritten one, returns where the last that it replaces ended.
 pub(crate) fn check_segment_header(
     bytes: &[u8; SEGMENT_HEADER as usize],
     segment: u64,
-) -> Result<(), String> {
-    let mut version = &bytes[8..];
-    let version = version.get_u32_le();
+) -> Result<Option<u64>, String> {
+    let mut rest = &bytes[8..];
+    let (version, end) = (rest.get_u32_le(), u64::from(rest.get_u32_le()) * ALIGNMENT);
     if bytes[..8] != *SEGMENT_MAGIC {
         return Err("it is not a segment of a Posthaste log".to_owned());
     }
-    if version != SEGMENT_VERSION {
-        return Err(format!("its format is version {version}; this program knows version {SEGMENT_VERSION}"));
-    }
-    if *bytes != segment_header(segment) {
+    let (expected, replaced_end) = match (version, segment::generation(segment)) {
+        (SEGMENT_VERSION, 0) => (segment_header(segment), None),
+        (REWRITTEN_VERSION, 1..) => (rewritten_header(segment, end), Some(end)),
+        (SEGMENT_VERSION | REWRITTEN_VERSION, _) => {
+            return Err(format!("its name does not go with its format, version {version}"));
+        }
+        _ => {
+            return Err(format!(
+                "its format is version {version}; this program knows versions {SEGMENT_VERSION} and {REWRITTEN_VERSION}"
+            ));
+        }
+    };
+    if *bytes != expected {
         return Err("its header is damaged, or it belongs to another number".to_owned());
     }
-    Ok(())
+    Ok(replaced_end)
 }
 
 /// Binds a header to its place, so that a record found anywhere else is none.
@@ -168,11 +187,12 @@ const KINDS: [(Kind, u8); 8] = [
     (Kind::Mailbox, 5),
     (Kind::Account, 6),
     (Kind::Settlement, 7),
-    (Kind::Moved, 8),
+    (Kind::Remains, 8),
 ];
 
 const SEGMENT_MAGIC: &[u8; 8] = b"PosthLog";
 const SEGMENT_VERSION: u32 = 1;
+const REWRITTEN_VERSION: u32 = 2;
 const SEGMENT_CRC_AT: usize = 28;
 const RECORD_MAGIC: [u8; 2] = *b"Pr";
 const RECORD_VERSION: u8 = 1;

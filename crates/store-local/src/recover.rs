@@ -8,6 +8,7 @@ use crate::effect::Position;
 use crate::error::io_error;
 use crate::record::{Kind, SEGMENT_HEADER};
 use crate::scan::{Batch, Scanner};
+use crate::segment;
 use crate::segments::Segments;
 use store::{Error, Result};
 
@@ -53,13 +54,13 @@ pub(crate) fn walk(
     visitor: &mut dyn Visitor,
 ) -> Result<Option<Tail>> {
     let mut list = segments.list()?;
-    list.retain(|segment| from.is_none_or(|from| from.segment <= *segment));
+    list.retain(|segment| from.is_none_or(|from| segment::last(from.segment) <= segment::last(*segment)));
     let (mut at, mut previous_end) = (from.map(|from| from.end), 0);
     for (index, &segment) in list.iter().enumerate() {
-        if index == 0 && from.is_none() && segment != FIRST_SEGMENT
-            || index > 0 && segment != list[index - 1] + 1
+        if index == 0 && from.is_none() && segment::first(segment) != FIRST_SEGMENT
+            || index > 0 && segment::first(segment) != segment::last(list[index - 1]) + 1
         {
-            let what = format!("segments before {segment:08} are missing");
+            let what = format!("segments before {} are missing", segment::name(segment));
             visitor.damage(Damage { segment, offset: 0, what, content_only: false })?;
         }
         let next = list.get(index + 1).copied();
@@ -72,6 +73,11 @@ pub(crate) fn walk(
         // A next segment with bytes but no beginning is what is left of its first batch, torn: the log ends in it. An empty one is only
         // ever the last.
         let next_is_last = index + 2 >= list.len();
+        if next.is_none() && segment::generation(segment) > 0 {
+            let what = "the segments behind this one are missing".to_owned();
+            visitor.damage(Damage { segment, offset: end, what: what.clone(), content_only: false })?;
+            return Err(Error::Damaged(format!("segment {}: {what}", segment::name(segment))));
+        }
         if next_is_last && next_state.is_none_or(|next| next.empty) {
             let (last, prepared) = (walk.last, next_state.is_some());
             return Ok(Some(Tail { segment, last, end, previous_end, torn, prepared }));
@@ -123,7 +129,7 @@ impl Walk<'_> {
             let batch = self.scanner.batch(at).map_err(|error| self.fail(error))?;
             let Some(batch) = batch else {
                 match self.gap(at, next)? {
-                    Gap::End(torn) => return Ok((at, torn)),
+                    Gap::End(torn) => return Ok((self.end(at), torn)),
                     Gap::Damage { resume } => at = resume,
                 }
                 continue;
@@ -147,6 +153,11 @@ impl Walk<'_> {
         }
     }
 
+    /// Where the segment ends, as the next one knows it, when its records end at `at`.
+    fn end(&self, at: u64) -> u64 {
+        self.scanner.replaced_end.unwrap_or(at)
+    }
+
     fn damaged_bodies(&mut self, batch: &Batch) -> Result<()> {
         for record in batch.damaged() {
             let content_only = record.header.kind == Kind::Content;
@@ -162,6 +173,9 @@ impl Walk<'_> {
     fn gap(&mut self, at: u64, next: Option<Begun>) -> Result<Gap> {
         let rest = self.scanner.rest(at).map_err(|error| self.fail(error))?;
         let segment = self.scanner.segment;
+        // A rewritten segment ends with its file.
+        let cut = self.scanner.replaced_end.is_some() && at != self.scanner.size;
+        let end = self.end(at);
         let mut damage =
             |what| self.visitor.damage(Damage { segment, offset: at, what, content_only: false });
         if let Some(later) = rest.later {
@@ -173,7 +187,7 @@ impl Walk<'_> {
         }
         if let Some(begun) = next {
             let expected = begun.opening.map(|opening| opening.previous_end);
-            if expected.is_some_and(|expected| expected != at) || rest.last_byte.is_some() {
+            if cut || expected.is_some_and(|expected| expected != end) || rest.last_byte.is_some() {
                 let expected = expected.map_or(String::new(), |end| format!(" at {end}"));
                 damage(format!(
                     "the records of this segment end here, but the next one says that they end{expected}"

@@ -14,6 +14,8 @@ pub(crate) struct Scanner {
     file: Arc<dyn File>,
     pub(crate) segment: u64,
     pub(crate) size: u64,
+    /// For a rewritten segment: where the last of those that it replaces ended.
+    pub(crate) replaced_end: Option<u64>,
     window: Vec<u8>,
     window_at: u64,
 }
@@ -54,8 +56,15 @@ impl Scanner {
             return Ok(Err(format!("it is {size} bytes long, shorter than its header")));
         }
         read_exact_at(&*file, &mut header, 0)?;
-        let scanner = Scanner { file, segment, size, window: Vec::new(), window_at: 0 };
-        Ok(record::check_segment_header(&header, segment).map(|()| scanner))
+        let checked = record::check_segment_header(&header, segment);
+        Ok(checked.map(|replaced_end| Scanner {
+            file,
+            segment,
+            size,
+            replaced_end,
+            window: Vec::new(),
+            window_at: 0,
+        }))
     }
 
     /// The batch that begins at `start`; `None` when there is no whole chain of headers.

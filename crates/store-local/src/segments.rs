@@ -4,10 +4,11 @@ use crate::effect::Locator;
 use crate::error::io_error;
 use crate::file::{File, Files, Mode, read_exact_at, write_all_at};
 use crate::record::{self, Header, RECORD_HEADER};
+use crate::segment;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::io::{self, IoSlice};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use store::{Error, Result};
 
@@ -17,6 +18,8 @@ pub(crate) struct Segments {
     files: Arc<dyn Files>,
     directory: PathBuf,
     open: Mutex<HashMap<u64, Arc<dyn File>>>,
+    /// Left over from a crash, and not removed.
+    ignored: Vec<u64>,
 }
 
 impl Segments {
@@ -27,7 +30,7 @@ impl Segments {
         files.sync_dir(store).map_err(|error| io_error("syncing", store, error))?;
         // A process may have ended between the naming of a segment and its sync.
         files.sync_dir(&directory).map_err(|error| io_error("syncing", &directory, error))?;
-        Ok(Segments { files, directory, open: Mutex::new(HashMap::new()) })
+        Ok(Segments { files, directory, open: Mutex::new(HashMap::new()), ignored: Vec::new() })
     }
 
     /// Makes a segment of this many bytes, durably, so that nothing but its records is missing. Under its final name there is only
@@ -38,7 +41,7 @@ impl Segments {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        let unfinished = self.directory.join(format!("{segment:08}.new"));
+        let unfinished = self.unfinished(segment);
         match self.files.remove(&unfinished) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -61,6 +64,11 @@ impl Segments {
         file.allocate(size)?;
         write_all_at(file, &mut [IoSlice::new(&record::segment_header(segment))], 0)?;
         file.sync_data()
+    }
+
+    /// Does as if these segments were not there.
+    pub(crate) fn ignore(&mut self, segments: Vec<u64>) {
+        self.ignored = segments;
     }
 
     /// Opens a segment for writing.
@@ -97,31 +105,85 @@ impl Segments {
         Ok(())
     }
 
-    /// The numbers of the segments that there are, ascending.
+    /// The segments that there are, in the order of the log, without those that another one replaces.
     pub(crate) fn list(&self) -> Result<Vec<u64>> {
+        let all = self.all()?;
+        let current = |new: &u64| !all.iter().any(|other| segment::replaces(*other, *new));
+        let mut list: Vec<u64> = all.iter().copied().filter(current).collect();
+        list.sort_unstable_by_key(|segment| segment::last(*segment));
+        Ok(list)
+    }
+
+    /// All segments that there are, in any order.
+    pub(crate) fn all(&self) -> Result<Vec<u64>> {
         let fail = |error| io_error("listing", &self.directory, error);
-        let mut numbers = Vec::new();
+        let mut all = Vec::new();
         for name in self.files.list(&self.directory).map_err(fail)? {
             let path = self.directory.join(&name);
             match name.split_once('.') {
-                Some((number, "seg")) if number.len() == 8 && number.bytes().all(|b| b.is_ascii_digit()) => {
-                    numbers.extend(number.parse::<u64>());
-                }
-                Some((_, "new")) => self.files.remove(&path).map_err(|e| io_error("removing", &path, e))?,
+                Some((stem, "seg")) if segment::parse(stem).is_some() => all.extend(segment::parse(stem)),
+                Some((_, "new")) => {}
                 _ => {
                     tracing::warn!(file = %path.display(), "this file does not belong into a log; it is left alone")
                 }
             }
         }
-        numbers.sort_unstable();
-        Ok(numbers)
+        all.retain(|segment| !self.ignored.contains(segment));
+        Ok(all)
+    }
+
+    /// Begins to write a segment in place of others. It counts only when it is [finished](Segments::finish_rewritten).
+    pub(crate) fn begin_rewritten(&self, segment: u64) -> Result<Arc<dyn File>> {
+        let path = self.unfinished(segment);
+        self.remove_file(&path)?;
+        self.files.open(&path, Mode::Create).map_err(|error| io_error("creating", &path, error))
+    }
+
+    /// Gives a segment whose file is synced its name, durably.
+    pub(crate) fn finish_rewritten(&self, segment: u64) -> Result<()> {
+        let (path, directory) = (self.unfinished(segment), &self.directory);
+        self.files.rename(&path, &self.path(segment)).map_err(|error| io_error("renaming", &path, error))?;
+        self.files.sync_dir(directory).map_err(|error| io_error("syncing", directory, error))
+    }
+
+    /// Forgets a segment that was being written in place of others.
+    pub(crate) fn abandon_rewritten(&self, segment: u64) -> Result<()> {
+        self.remove_file(&self.unfinished(segment))?;
+        self.remove(segment)?;
+        self.sync()
+    }
+
+    /// Removes a segment. Who reads it at the moment can go on.
+    pub(crate) fn remove(&self, segment: u64) -> Result<()> {
+        self.open.lock().expect("no holder of this lock panics").remove(&segment);
+        self.remove_file(&self.path(segment))
+    }
+
+    /// Makes it durable that files were removed.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.files.sync_dir(&self.directory).map_err(|error| io_error("syncing", &self.directory, error))
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        match self.files.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("removing", path, error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn unfinished(&self, segment: u64) -> PathBuf {
+        self.directory.join(format!("{}.new", segment::name(segment)))
     }
 
     /// The body of a record, checked.
     pub(crate) fn read(&self, at: Locator) -> Result<Bytes> {
-        let file = self.open_to_read(at.segment)?;
+        self.read_from(&*self.open_to_read(at.segment)?, at)
+    }
+
+    /// The same from a segment that was opened before, which may have been removed since.
+    pub(crate) fn read_from(&self, file: &dyn File, at: Locator) -> Result<Bytes> {
         let mut bytes = vec![0; RECORD_HEADER as usize + at.length as usize];
-        read_exact_at(&*file, &mut bytes, at.offset)
+        read_exact_at(file, &mut bytes, at.offset)
             .map_err(|error| io_error("reading", &self.path(at.segment), error))?;
         let body = Bytes::from(bytes);
         let header = Header::decode(&body, at.segment, at.offset);
@@ -137,7 +199,7 @@ impl Segments {
 
     /// The path of a segment's file.
     pub(crate) fn path(&self, segment: u64) -> PathBuf {
-        self.directory.join(format!("{segment:08}.seg"))
+        self.directory.join(format!("{}.seg", segment::name(segment)))
     }
 }
 

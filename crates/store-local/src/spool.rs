@@ -91,8 +91,7 @@ impl Spool for Local {
 impl Engine {
     /// The acceptance of a message; `None` when nothing names it any more.
     fn acceptance(self: &Arc<Self>, spool: SpoolId) -> Result<Option<Accepted>> {
-        let Some(message) = self.view.read()?.message(spool)? else { return Ok(None) };
-        Ok(Some(Accepted::decode(&self.segments.read(message.record)?)?.0))
+        self.with_message(spool, |message| Ok(Accepted::decode(&self.segments.read(message.record)?)?.0))
     }
 
     /// What is known of these deliveries, in this order; what was settled meanwhile is left out.

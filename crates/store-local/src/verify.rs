@@ -12,6 +12,7 @@ use crate::open::{INDEX, LARGE, LOG, lock};
 use crate::recover::{self, Damage, Visitor};
 use crate::scan::Batch;
 use crate::segments::Segments;
+use crate::space::{self, Choice};
 use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -56,8 +57,8 @@ pub fn verify(options: &Options) -> Result<Report> {
         return Err(Error::Invalid(format!("there is no store in {}", directory.display())));
     }
     let lock = lock(&*options.files, directory)?;
-    let segments = Segments::open(options.files.clone(), directory.join(LOG))?;
-    let mut report = Report { segments: segments.list()?.len() as u64, ..Report::default() };
+    let mut segments = Segments::open(options.files.clone(), directory.join(LOG))?;
+    let mut report = Report::default();
     let index = match Index::open(&*options.files, &directory.join(INDEX), options.index_cache)? {
         Ok(index) => Some(index),
         Err(why) => {
@@ -65,6 +66,8 @@ pub fn verify(options: &Options) -> Result<Report> {
             None
         }
     };
+    let index = without_left_over(index, &mut segments, &mut report)?;
+    report.segments = segments.list()?.len() as u64;
     let scratch = directory.join(SCRATCH);
     let rebuilt = Index::create(&*options.files, &scratch, options.index_cache)?;
     let result = check(options, &segments, (index, &rebuilt), &mut report);
@@ -72,6 +75,31 @@ pub fn verify(options: &Options) -> Result<Report> {
     options.files.remove(&scratch).map_err(|error| io_error("removing", &scratch, error))?;
     drop(lock);
     result.map(|()| report)
+}
+
+/// Segments that a crash during a reclamation of space has left over do not count, nor does an index that is older than the segments.
+fn without_left_over(
+    index: Option<Index>,
+    segments: &mut Segments,
+    report: &mut Report,
+) -> Result<Option<Index>> {
+    let Some(index) = index else { return Ok(None) };
+    let known: Vec<u64> = index.read()?.segments()?.into_iter().map(|(segment, _)| segment).collect();
+    match space::choose(&segments.all()?, &known) {
+        Choice::Fits(left_over) if left_over.is_empty() => {}
+        Choice::Fits(left_over) => {
+            report.notes.push(format!("{} segments that others replace will be removed", left_over.len()));
+            segments.ignore(left_over);
+        }
+        Choice::Stale => {
+            report.notes.push("the index is older than the segments and will be made anew".to_owned());
+            return Ok(None);
+        }
+        Choice::Missing(segment) => {
+            report.finding(segments.path(segment), "the segment is missing".to_owned());
+        }
+    }
+    Ok(Some(index))
 }
 
 fn check(

@@ -1,7 +1,7 @@
 //! What readers see: the index and the queue, brought up to date batch by batch, and the news of it.
 
 use crate::commit::Durable;
-use crate::index::{Applied, Index, Snapshot};
+use crate::index::{Applied, Index, Rewritten, Snapshot};
 use crate::job::send;
 use crate::large::LargeFiles;
 use crate::queue::Queue;
@@ -75,6 +75,11 @@ impl View {
     /// Makes the index durable as it is.
     pub(crate) fn checkpoint(&self) -> Result<()> {
         self.with_index(Index::checkpoint)
+    }
+
+    /// Lets the index point into a rewritten segment, durably.
+    pub(crate) fn adopt(&self, rewritten: &Rewritten) -> Result<()> {
+        self.with_index(|index| index.adopt(rewritten))
     }
 
     /// Waits until this many batches are applied.

@@ -3,22 +3,41 @@
 use async_trait::async_trait;
 use posthaste_store_local::{Local, Options, Work, verify};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use store::SharedStore;
 use store::contract::Subject;
+use store::{SharedStore, Spool};
 use tempfile::TempDir;
 
 /// Stores in temporary directories, each with options made by `options`.
 struct Locals {
     options: fn(PathBuf) -> Options,
+    between: Between,
     /// The directory of each store, by its address.
     directories: Mutex<HashMap<usize, Arc<TempDir>>>,
 }
 
+/// What happens to a store while it is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Between {
+    Nothing,
+    /// All its dead space is reclaimed, then its index is lost.
+    Reclamation,
+}
+
 impl Locals {
     fn new(options: fn(PathBuf) -> Options) -> Locals {
-        Locals { options, directories: Mutex::new(HashMap::new()) }
+        Locals { options, between: Between::Nothing, directories: Mutex::new(HashMap::new()) }
+    }
+
+    async fn reclaim(&self, directory: &Path) {
+        let store = Local::open((self.options)(directory.to_owned())).unwrap();
+        while let Some(reclaimed) = store.reclaim().await.unwrap() {
+            assert!(reclaimed.after < reclaimed.before);
+            RECLAIMED.fetch_add(1, Ordering::Relaxed);
+        }
+        store.close().await.unwrap();
     }
 
     fn open_in(&self, directory: Arc<TempDir>) -> SharedStore {
@@ -37,12 +56,18 @@ impl Subject for Locals {
     async fn reopen(&self, store: &SharedStore) -> Option<SharedStore> {
         store.close().await.unwrap();
         let directory = self.directories.lock().unwrap().remove(&address(store)).unwrap();
+        if self.between == Between::Reclamation {
+            self.reclaim(directory.path()).await;
+        }
         let report = verify(&(self.options)(directory.path().to_owned())).unwrap();
         assert_eq!(
             (report.findings, report.notes),
             (vec![], vec![]),
             "also what no method shows is in order"
         );
+        if self.between == Between::Reclamation {
+            std::fs::remove_file(directory.path().join("index.redb")).unwrap();
+        }
         Some(self.open_in(directory))
     }
 }
@@ -70,3 +95,14 @@ async fn on_the_callers_thread() {
 async fn with_most_content_in_its_own_file() {
     store::contract::run(&Locals::new(|directory| Options { large_from: 800, ..small(directory) })).await;
 }
+
+/// The model knows nothing of segments: what it says must stay true when they are rewritten and everything is read anew from them.
+#[tokio::test]
+async fn after_reclamation_and_without_an_index() {
+    let tiny = |directory| Options { work: Work::Caller, segment_size: 4 << 10, ..small(directory) };
+    store::contract::run(&Locals { between: Between::Reclamation, ..Locals::new(tiny) }).await;
+    let reclaimed = RECLAIMED.load(Ordering::Relaxed);
+    assert!(reclaimed > 20, "{reclaimed} segments were rewritten");
+}
+
+static RECLAIMED: AtomicU64 = AtomicU64::new(0);

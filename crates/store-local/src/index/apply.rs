@@ -10,7 +10,7 @@ use super::rows::{
     QUEUE, QueueRow, SEGMENTS, SegmentRow,
 };
 use super::{Index, Sync, put_meta};
-use crate::body::{self, AccountChange, Counters, MailboxChange, Settlement};
+use crate::body::{self, AccountChange, Counters, MailboxChange, Place, Remains, Settlement};
 use crate::effect::{Arrival, Committed, Content, Effect, Locator};
 use crate::error::index_error;
 use crate::record;
@@ -101,6 +101,7 @@ impl<'t> Work<'t> {
             Effect::Accepted(arrival) => self.arrival(arrival)?,
             Effect::Account(change) => self.account(change)?,
             Effect::Settled(settlement) => self.settlement(settlement)?,
+            Effect::Remains(remains) => self.remains(remains)?,
             Effect::Mailbox(change) => {
                 self.counters.see_mailbox_change(change);
                 return match change {
@@ -181,12 +182,14 @@ impl<'t> Work<'t> {
     fn expunged(&mut self, (mailbox, uids, first): (MailboxId, &[Uid], ModSeq)) -> Result<u64> {
         let mut found = 0;
         for (uid, modseq) in uids.iter().zip(first.0..) {
+            // Told even when there is no such entry: the records of the message may have been reclaimed, and this one not.
+            let Some(row) = self.mailboxes.row((mailbox.0, 0))? else { continue };
+            row.highest = ModSeq(modseq);
+            self.change(mailbox, ModSeq(modseq), ChangeRow { uid: *uid, expunged: true });
             let Some(entry) = self.entries.take((mailbox.0, u64::from(uid.0)))? else { continue };
             found += 1;
             self.changes.remove((mailbox.0, entry.modseq.0));
-            self.change(mailbox, ModSeq(modseq), ChangeRow { uid: *uid, expunged: true });
             if let Some(row) = self.mailboxes.row((mailbox.0, 0))? {
-                row.highest = ModSeq(modseq);
                 row.messages -= 1;
                 row.unseen -= u64::from(!entry.flags.contains(Flags::SEEN));
                 row.bytes -= entry.size;
@@ -194,6 +197,17 @@ impl<'t> Work<'t> {
             self.release(entry.spool)?;
         }
         Ok(found)
+    }
+
+    /// Messages were here; the numbers that they were given must not be given again.
+    fn remains(&mut self, Remains(places): &Remains) -> Result<()> {
+        for &Place { mailbox, uid, modseq } in places {
+            self.counters.modseq = self.counters.modseq.max(modseq);
+            let Some(row) = self.mailboxes.row((mailbox.0, 0))? else { continue };
+            row.last = row.last.max(uid);
+            row.highest = row.highest.max(modseq);
+        }
+        Ok(())
     }
 
     fn settlement(&mut self, settlement: &Settlement) -> Result<()> {

@@ -2,11 +2,12 @@
 
 use super::rows::{
     ACCOUNTS, CHANGES, ChangeRow, Definition, ENTRIES, EntryRow, MAILBOXES, MESSAGES, META, MailboxRow,
-    MessageRow, NAMES, QUEUE, QueueRow,
+    MessageRow, NAMES, QUEUE, QueueRow, SEGMENTS, SegmentRow,
 };
 use crate::body::{self, Counters};
 use crate::effect::Position;
 use crate::error::index_error;
+use crate::segment;
 use redb::{ReadTransaction, ReadableTable};
 use serde::de::DeserializeOwned;
 use store::{
@@ -149,6 +150,33 @@ impl Snapshot {
     /// Every message.
     pub(crate) fn all_messages(&self, mut each: impl FnMut(SpoolId, MessageRow) -> Result<()>) -> Result<()> {
         self.rows(MESSAGES, (0, 0), |key, row| each(SpoolId(key.0), row).map(|()| true))
+    }
+
+    /// Every segment and what of it is in use, in the order of the log.
+    pub(crate) fn segments(&self) -> Result<Vec<(u64, SegmentRow)>> {
+        let mut segments = Vec::new();
+        self.rows(SEGMENTS, (0, 0), |key, row| {
+            segments.push((key.0, row));
+            Ok(true)
+        })?;
+        segments.sort_unstable_by_key(|(segment, _)| segment::last(*segment));
+        Ok(segments)
+    }
+
+    /// Whether there is such a mailbox.
+    pub(crate) fn has_mailbox(&self, id: MailboxId) -> Result<bool> {
+        Ok(self.row::<MailboxRow>(MAILBOXES, (id.0, 0))?.is_some())
+    }
+
+    /// Whether a mailbox has any of these entries.
+    pub(crate) fn has_any(&self, mailbox: MailboxId, uids: &[Uid]) -> Result<bool> {
+        let entries = self.transaction.open_table(ENTRIES).map_err(index_error)?;
+        for uid in uids {
+            if entries.get((mailbox.0, u64::from(uid.0))).map_err(index_error)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// A queued delivery.

@@ -25,7 +25,7 @@ pub(super) const CHANGES: Definition = TableDefinition::new("changes");
 pub(super) const MESSAGES: Definition = TableDefinition::new("messages");
 /// Spool id, recipient → [`QueueRow`].
 pub(super) const QUEUE: Definition = TableDefinition::new("queue");
-/// Segment, 0 → [`SegmentRow`].
+/// Segment (see [`crate::segment`]), 0 → [`SegmentRow`].
 pub(super) const SEGMENTS: Definition = TableDefinition::new("segments");
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
