@@ -98,6 +98,11 @@ impl Context {
         }
     }
 
+    /// Asks all sessions to end: `421` to idle ones and to new transactions.
+    pub fn shut_down(&self) {
+        self.stop.send_replace(true);
+    }
+
     /// Comes when the server is to stop.
     pub(crate) fn stopped(&self) -> impl Future<Output = ()> + use<> {
         let mut stop = self.stop.subscribe();

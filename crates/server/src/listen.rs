@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -84,7 +85,11 @@ fn admit(
     });
 }
 
-async fn session(mut stream: TcpStream, peer: Peer, context: Arc<Context>) {
+/// Runs one session on a stream of any kind.
+pub async fn session<S>(mut stream: S, peer: Peer, context: Arc<Context>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
     let mut inbound = Inbound::new(context, peer);
     let mut endpoint = inbound.endpoint();
     let result = drive(&mut endpoint, &mut stream, &mut inbound).await;

@@ -107,7 +107,7 @@ impl Server {
 
     /// Stops: no new connections, `421` to idle sessions and to new transactions; transactions in flight may finish until the deadline.
     pub async fn stop(mut self) -> Stopped {
-        self.context.stop.send_replace(true);
+        self.context.shut_down();
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(self.stop_deadline, ended).await.is_ok() {
             return Stopped::Clean;

@@ -37,6 +37,7 @@ struct State {
     fault: Option<Fault>,
     plan: BTreeMap<u64, Wrong>,
     stopped: bool,
+    digest: u64,
     injected: Injected,
 }
 
@@ -67,6 +68,28 @@ impl Disk {
     /// How many operations that change something have been done.
     pub fn operations(&self) -> u64 {
         self.state().operations
+    }
+
+    /// Nothing more goes wrong as planned.
+    pub fn plan_nothing(&self) {
+        self.state().plan.clear();
+    }
+
+    /// The same file system for somebody else, as it is now: what is done with this one from here on does not reach it.
+    pub fn freeze(&self) -> Disk {
+        let frozen = self.kill();
+        let (state, mut after) = (self.state(), frozen.state());
+        after.operations = state.operations;
+        after.plan = state.plan.clone();
+        after.fault = state.fault;
+        after.stopped = state.stopped;
+        drop(after);
+        frozen
+    }
+
+    /// All operations so far as one number, so that two histories can be compared.
+    pub fn digest(&self) -> u64 {
+        self.state().digest
     }
 
     /// Whether the machine has stopped: nothing can be changed any more.
@@ -209,6 +232,7 @@ impl File for DiskFile {
             }
         }
         self.data().write(&bytes, offset);
+        self.disk.state().digest(&bytes);
         Ok(bytes.len())
     }
 

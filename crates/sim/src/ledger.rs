@@ -21,6 +21,8 @@ pub struct Ledger {
     found: Vec<BTreeMap<u32, u64>>,
     /// The same by message, to see what is there twice.
     placed: BTreeSet<(u64, usize)>,
+    /// For each account, the highest UID at the last check.
+    highest: Vec<u32>,
     /// Removed, or asked to be.
     expunged: BTreeSet<(usize, u32)>,
     doubtful: BTreeSet<(usize, u32)>,
@@ -44,6 +46,7 @@ impl Ledger {
             owed: BTreeSet::new(),
             acknowledged: 0,
             unfinished: BTreeSet::new(),
+            highest: vec![0; found.len()],
             found,
             placed: BTreeSet::new(),
             expunged: BTreeSet::new(),
@@ -118,7 +121,7 @@ impl Ledger {
                 return Err(format!("{name}: UID {uid}, message {token:016x}, was there and is gone"));
             }
         }
-        let highest = self.found[account].last_key_value().map_or(0, |(uid, _)| *uid);
+        let highest = self.highest[account];
         for entry in entries {
             let uid = entry.uid.0;
             if self.expunged.contains(&(account, uid)) {
@@ -137,11 +140,12 @@ impl Ledger {
                 read.1.read_all(1 << 30).await.map_err(|error| format!("{name}: UID {uid}: {error}"))?;
             self.place(account, uid, &text).map_err(|what| format!("{name}: UID {uid}: {what}"))?;
         }
+        self.highest[account] = self.found[account].last_key_value().map_or(0, |(uid, _)| *uid);
         Ok(())
     }
 
     /// Takes note of what is under a UID.
-    fn place(&mut self, account: usize, uid: u32, text: &[u8]) -> Result<(), String> {
+    pub(crate) fn place(&mut self, account: usize, uid: u32, text: &[u8]) -> Result<(), String> {
         let Mail { token, .. } = Mail::of(text)?;
         if self.unfinished.contains(&token) {
             return Err(format!("message {token:016x} was never sent whole"));

@@ -2,7 +2,8 @@
 //!
 //! [`chat`] reads transcripts and holds the SMTP server endpoint to them. [`disk`] is a file system in memory that fails, tears
 //! and forgets; [`campaign`] kills the real program and cuts its power; [`ledger`] holds what was acknowledged against what is
-//! there, with [`mail`] that can be checked. The checks of the directions
+//! there, with [`mail`] that can be checked; [`simulation`] runs the server on such a disk and such a [`net`] under virtual time, and
+//! keeps the [`history`]. The checks of the directions
 //! between the crates are in `tests/architecture.rs`.
 
 #![forbid(unsafe_code)]
@@ -10,6 +11,9 @@
 pub mod campaign;
 pub mod chat;
 pub mod disk;
+pub mod history;
 pub mod ledger;
 pub mod mail;
+pub mod net;
 pub mod random;
+pub mod simulation;

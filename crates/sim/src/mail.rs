@@ -52,8 +52,13 @@ impl Mail {
         let (trace, content) = text.split_at(at);
         let line = content.split(|byte| *byte == b'\r').next().unwrap_or_default();
         let mail = Mail::parse(line).ok_or_else(|| "a token that cannot be read".to_owned())?;
-        if content != mail.content() {
-            return Err(format!("message {:016x} is not what was sent", mail.token));
+        let sent = mail.content();
+        if content != sent {
+            let at = content.iter().zip(&sent).take_while(|(one, other)| one == other).count();
+            let (token, got, len) = (mail.token, content.len(), sent.len());
+            return Err(format!(
+                "message {token:016x} has {got} bytes instead of {len} and differs from byte {at} on"
+            ));
         }
         if !trace.starts_with(b"Return-Path:") || !trace.ends_with(b"\r\n") {
             return Err(format!("message {:016x} has no whole trace", mail.token));

@@ -17,7 +17,7 @@ impl Disk {
             Keep::Everything => true,
             Keep::Some(_) => random.one_in(2),
         };
-        let mut after = State { injected: state.injected, ..State::default() };
+        let mut after = State { injected: state.injected, digest: state.digest, ..State::default() };
         after.injected.crashes += 1;
         after.directories = directories(&state, &mut after, &mut keeps);
         after.durable_directories = after.directories.clone();
@@ -60,6 +60,7 @@ impl Disk {
             directories: state.directories.clone(),
             durable_directories: state.durable_directories.clone(),
             injected: state.injected,
+            digest: state.digest,
             ..State::default()
         };
         Disk(Arc::new(Mutex::new(after)))

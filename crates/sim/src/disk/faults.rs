@@ -96,6 +96,8 @@ impl State {
     pub(super) fn hit(&mut self, operation: Operation, path: &Path) -> io::Result<Hit> {
         let number = self.operations;
         self.operations += 1;
+        self.digest(path.as_os_str().as_encoded_bytes());
+        self.digest(&[operation as u8]);
         if matches!(self.fault, Some(Fault::StoppedAt(first)) if number >= first) && !self.stopped {
             self.stop();
         }
@@ -118,6 +120,13 @@ impl State {
             Some(Fault::Space) if operation == Operation::Grow => Err(io::ErrorKind::StorageFull.into()),
             _ => Ok(Hit::Whole),
         }
+    }
+
+    /// Mixes something into the number that stands for all operations.
+    pub(super) fn digest(&mut self, bytes: &[u8]) {
+        self.digest = bytes.iter().fold(self.digest ^ bytes.len() as u64, |digest, byte| {
+            (digest ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
+        });
     }
 
     fn happens(&mut self, wrong: Wrong) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod simulate;
 mod unsynced;
 
 use clap::Parser;
@@ -13,6 +14,8 @@ use std::time::Instant;
 /// Campaigns that must not lose mail
 #[derive(Debug, Parser)]
 enum Command {
+    /// Run the server's code under virtual time, on a disk and a network in which things go wrong: one seed, one history
+    Run(simulate::Args),
     /// Kill the real server at random moments and read back what it had acknowledged
     Crash {
         #[command(flatten)]
@@ -53,6 +56,7 @@ struct Args {
 fn main() -> ExitCode {
     let began = Instant::now();
     let result = match Command::parse() {
+        Command::Run(args) => simulate::run(&args).map(|()| None),
         Command::Crash { args } => in_directory(&args, |directory| {
             crash(args.program(), &directory.join("data"), args.rounds, args.seed).map(Some)
         }),

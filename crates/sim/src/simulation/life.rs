@@ -1,0 +1,166 @@
+//! One life of a server: from an open store to a stop, a kill or a power cut, with clients and a reader meanwhile.
+
+use super::clients::{self, Client};
+use super::{ACCOUNTS, Ending, Shared, World};
+use crate::mail::Mail;
+use crate::net::{End, Weather, pair};
+use crate::random::Random;
+use server::inbound::{Context, Peer};
+use server::listen;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use store::{AccountName, Flags, MailboxName, SharedStore, Spool, Uid};
+use store_local::Local;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// The server as its clients reach it.
+#[derive(Clone)]
+pub(super) struct Listener {
+    context: Arc<Context>,
+    sessions: Arc<Mutex<JoinSet<()>>>,
+    up: Arc<AtomicBool>,
+    began: Instant,
+    connections: Arc<AtomicU64>,
+    shared: Shared,
+}
+
+impl World {
+    /// Runs until chance, a full stop of the disk, or the end of all clients; says how it is to end.
+    pub(super) async fn life(&mut self, store: Arc<Local>) -> Result<Ending, String> {
+        let shared_store: SharedStore = store.clone();
+        let listener = Listener {
+            context: Arc::new(Context::new(&self.settings, shared_store.clone(), self.clock())),
+            sessions: Arc::default(),
+            up: Arc::new(AtomicBool::new(true)),
+            began: self.began,
+            connections: Arc::default(),
+            shared: self.shared.clone(),
+        };
+        let mut clients = JoinSet::new();
+        for number in 0..3 + self.random.below(5) {
+            let random = self.random.part(1_000 + number);
+            let tokens = self.random.next() >> 16 << 16;
+            clients.spawn(clients::run(Client::new(listener.clone(), random, tokens, self.shared.clone())));
+        }
+        // With the sessions: it ends when the server ends.
+        listener.spawn(read(shared_store, self.random.part(self.random.clone().next()), self.shared.clone()));
+        let ending = self.random.pick(&[Ending::Stop, Ending::Kill, Ending::PowerCut]);
+        let until =
+            Instant::now() + Duration::from_millis(self.random.pick(&[300, 3_000, 30_000, 1_200_000]));
+        self.wait(&mut clients, until).await;
+        if ending == Ending::Stop && !self.disk.has_stopped() {
+            listener.stop().await;
+            store.close().await.or_else(|error| {
+                // A store that has failed before may say so again.
+                if store.health().is_err() { Ok(()) } else { Err(error.to_string()) }
+            })?;
+        }
+        self.end_of(listener, store, clients).await;
+        let violation = self.shared.violation.lock().unwrap_or_else(PoisonError::into_inner).take();
+        violation.map_or(Ok(ending), Err)
+    }
+
+    /// Until the time has come, the disk has stopped, or all clients are gone.
+    async fn wait(&self, clients: &mut JoinSet<()>, until: Instant) {
+        let mut pause = Duration::from_millis(50);
+        while Instant::now() < until && !self.disk.has_stopped() {
+            tokio::select! {
+                biased;
+                ended = clients.join_next() => match ended {
+                    None => break,
+                    Some(ended) => self.shared.client_ended(ended),
+                },
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(20)),
+            }
+        }
+    }
+}
+
+impl World {
+    /// Everything of this life is gone, at once; clients then notice, and write down what had been on its way to them.
+    async fn end_of(&mut self, listener: Listener, store: Arc<Local>, mut clients: JoinSet<()>) {
+        let Listener { sessions, up, context, .. } = listener;
+        up.store(false, Ordering::Relaxed);
+        // From here on nothing of the old process reaches the disk of the next one.
+        let frozen = self.disk.freeze();
+        let mut sessions = std::mem::take(&mut *sessions.lock().unwrap_or_else(PoisonError::into_inner));
+        sessions.shutdown().await;
+        while let Some(ended) = clients.join_next().await {
+            self.shared.client_ended(ended);
+        }
+        drop((context, store));
+        self.disk = frozen;
+    }
+}
+
+impl Listener {
+    /// Connects; `None` when nobody listens any more.
+    pub(super) fn connect(&self, random: &mut Random) -> Option<End> {
+        if !self.up.load(Ordering::Relaxed) {
+            return None;
+        }
+        let number = self.connections.fetch_add(1, Ordering::Relaxed);
+        let weather = Weather {
+            latency: random.pick(&[0, 3, 40, 900]),
+            piece: random.pick(&[1 << 16, 1 << 16, 700, 40]),
+            stall: random.pick(&[0, 0, 0, 30]),
+            reset_after: if random.one_in(5) { random.below(20_000) } else { u64::MAX },
+        };
+        let name = (format!("{number}"), self.began);
+        let told = (self.shared.history.clone(), self.shared.mishaps.clone());
+        let (client, server) = pair(name, weather, random.part(number), told);
+        let address = SocketAddr::from(([127, 0, 0, 1], 1024 + number as u16));
+        let local = SocketAddr::from(([127, 0, 0, 1], 25));
+        let peer = Peer { address, local, protocol: smtp::Protocol::Smtp };
+        let session = listen::session(server, peer, self.context.clone());
+        self.spawn(session);
+        Some(client)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
+    }
+
+    /// An orderly stop, as [`server::Server::stop`] does it: sessions may finish what they are at, for half a minute.
+    async fn stop(&self) {
+        self.up.store(false, Ordering::Relaxed);
+        self.context.shut_down();
+        let mut sessions = std::mem::take(&mut *self.sessions.lock().unwrap_or_else(PoisonError::into_inner));
+        let ended = async { while sessions.join_next().await.is_some() {} };
+        let in_time = tokio::time::timeout(Duration::from_secs(30), ended).await;
+        self.shared.history.event(0, if in_time.is_ok() { "stopped" } else { "cut" }, b"");
+        sessions.shutdown().await;
+    }
+}
+
+/// Somebody who reads their mail now and then, marks it, and removes some of it.
+async fn read(store: SharedStore, mut random: Random, shared: Shared) {
+    for _ in 0..random.below(12) {
+        tokio::time::sleep(Duration::from_millis(random.pick(&[10, 400, 9_000]))).await;
+        let account = random.below(ACCOUNTS.len() as u64) as usize;
+        let name = AccountName::parse(ACCOUNTS[account]).expect("a valid name");
+        // A store whose disk has failed may refuse to be read; mail is missed when it is opened anew, not here.
+        let Ok(inbox) = store.mailbox(&name, &MailboxName::inbox()).await else { continue };
+        let Ok(entries) = store.entries(inbox.id, Uid(0), usize::MAX).await else { continue };
+        let Some(entry) = entries.get(random.below(entries.len().max(1) as u64) as usize) else { continue };
+        let Ok((_, reader)) = store.fetch(inbox.id, entry.uid).await else { continue };
+        let Ok(text) = reader.read_all(1 << 20).await else { continue };
+        let seen = Mail::of(&text).and_then(|_| shared.ledger().place(account, entry.uid.0, &text));
+        if let Err(what) = seen {
+            shared.violated(format!("{name}: UID {}: {what}", entry.uid));
+        }
+        if random.one_in(2) {
+            let seen = store.update_flags(inbox.id, &[entry.uid], Flags::SEEN, Flags::default()).await;
+            shared.history.event(0, if seen.is_ok() { "seen" } else { "not seen" }, b"");
+        }
+        if random.one_in(4) {
+            shared.ledger().expunging(account, entry.uid.0);
+            if store.expunge(inbox.id, &[entry.uid]).await.is_ok() {
+                shared.ledger().is_expunged(account, entry.uid.0);
+            }
+        }
+    }
+}

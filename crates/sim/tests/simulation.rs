@@ -1,0 +1,33 @@
+//! A short campaign of the simulation, and that a seed is one history.
+
+#![forbid(unsafe_code)]
+
+use sim::history::Trace;
+use sim::simulation::{Counts, run};
+
+#[test]
+fn many_seeds_lose_nothing() {
+    let mut counts = Counts::default();
+    for seed in 1..=150 {
+        let outcome = run(seed, Trace::Hash).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
+        counts += outcome.counts;
+    }
+    // What is meant to go wrong has gone wrong: else nothing was shown.
+    let Counts { acknowledged, stops, kills, power_cuts, disk, network, .. } = counts;
+    assert!(acknowledged > 1_000 && stops > 20 && kills > 20 && power_cuts > 20, "{counts}");
+    assert!(disk.stops > 0 && disk.write_errors > 0 && disk.sync_errors > 0, "{counts}");
+    assert!(disk.full > 0 && disk.short_writes > 0 && disk.files_torn > 0 && disk.names_lost > 0, "{counts}");
+    assert!(network.splits > 0 && network.stalls > 0 && network.resets > 0, "{counts}");
+    assert!(
+        network.half_closes > 0 && network.full_windows > 0 && network.under_way_max <= 16 << 10,
+        "{counts}"
+    );
+}
+
+#[test]
+fn a_seed_is_one_history() {
+    for seed in 1..=10 {
+        assert_eq!(run(seed, Trace::Hash), run(seed, Trace::Hash), "seed {seed}");
+    }
+    assert_ne!(run(1, Trace::Hash), run(2, Trace::Hash));
+}
