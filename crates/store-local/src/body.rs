@@ -63,8 +63,8 @@ pub(crate) struct Recipient {
     /// `<mailbox>` or `<Postmaster>`.
     pub(crate) forward_path: String,
     pub(crate) notify: Option<Notify>,
-    /// Address type and address.
-    pub(crate) original: Option<(String, String)>,
+    /// As RCPT carries it: type and encoded address.
+    pub(crate) original: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -279,9 +279,7 @@ impl Recipient {
                 smtp::Notify::Never => Notify::Never,
                 smtp::Notify::On { success, failure, delay } => Notify::On { success, failure, delay },
             }),
-            original: original
-                .as_ref()
-                .map(|original| (original.address_type().to_owned(), original.address().to_owned())),
+            original: original.as_ref().map(ToString::to_string),
         }
     }
 
@@ -294,9 +292,9 @@ impl Recipient {
             Notify::Never => smtp::Notify::Never,
             Notify::On { success, failure, delay } => smtp::Notify::On { success, failure, delay },
         });
-        if let Some((address_type, address)) = &self.original {
-            let original = smtp::OriginalRecipient::new(address_type, address);
-            recipient.original = Some(original.ok_or_else(|| unreadable("original recipient", address))?);
+        if let Some(original) = &self.original {
+            let read = original.parse().map_err(|_| unreadable("original recipient", original))?;
+            recipient.original = Some(read);
         }
         Ok(recipient)
     }

@@ -41,6 +41,10 @@ impl View {
     /// more can be applied or read: the index has to be opened, or made, anew.
     pub(crate) fn apply(&self, batches: Vec<Durable>) -> Result<()> {
         let Some(sequence) = batches.last().map(|batch| batch.sequence) else { return Ok(()) };
+        if let Err(error) = self.is_whole() {
+            self.fail(&error, batches);
+            return Err(error);
+        }
         let result = self.with_index(|index| index.apply(batches.iter().map(|batch| &batch.committed)));
         let applied = match result {
             Ok(applied) => applied,
@@ -74,7 +78,13 @@ impl View {
 
     /// Makes the index durable as it is.
     pub(crate) fn checkpoint(&self) -> Result<()> {
+        self.is_whole()?;
         self.with_index(Index::checkpoint)
+    }
+
+    /// Whether every batch so far was applied. Over a hole nothing more may be applied, or the hole would be forgotten.
+    fn is_whole(&self) -> Result<()> {
+        self.applied.borrow().clone().map(drop)
     }
 
     /// Lets the index point into a rewritten segment, durably.

@@ -22,6 +22,9 @@ fn recipient() -> impl Strategy<Value = smtp::Recipient> {
         .prop_filter_map("not an original recipient", |(kind, address)| {
             smtp::OriginalRecipient::new(&kind, &address)
         });
+    // As Postfix writes an address beyond ASCII.
+    let postfix = "rfc822;j+C3+BCrgen@example.net".parse().expect("an original recipient");
+    let original = prop_oneof![original, Just::<smtp::OriginalRecipient>(postfix)];
     (path, prop::option::of(notify), prop::option::of(original))
         .prop_map(|(forward_path, notify, original)| smtp::Recipient { forward_path, notify, original })
 }
