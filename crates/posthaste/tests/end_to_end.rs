@@ -412,6 +412,30 @@ fn mail_stays_through_a_kill_and_is_read_without_a_server() {
 }
 
 #[test]
+fn a_store_is_measured() {
+    let data = Data::new();
+    assert_eq!(data.run(&["store", "stats"]).status, 1, "there is none yet");
+    let server = Server::up(&data, &[]);
+    for text in ["one", "two"] {
+        assert_eq!(server.send(&["--from", "a@example.org", "--to", ANN, "--text", text]).status, 0);
+    }
+    let ran = data.run(&["store", "stats"]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.stderr.contains("in use"), "while the server runs: {}", ran.stderr);
+    assert_eq!(server.stop(), 0);
+
+    let stats = data.run(&["store", "stats", "--json"]).json();
+    assert_eq!((&stats["messages"], &stats["segments"], &stats["queued"]), (&2.into(), &1.into(), &0.into()));
+    assert_eq!(stats["dead_bytes"], 0);
+    assert!(stats["live_bytes"].as_u64().is_some_and(|live| live > 0), "{stats}");
+    assert_eq!(data.run(&["inbox", "rm", "--account", ANN, "1"]).status, 0);
+    let ran = data.run(&["store", "stats"]);
+    assert!(ran.stdout.starts_with("messages     1\n"), "{}", ran.stdout);
+    let stats = data.run(&["store", "stats", "--json"]).json();
+    assert!(stats["dead_bytes"].as_u64().is_some_and(|dead| dead > 0), "{stats}");
+}
+
+#[test]
 fn a_store_is_verified() {
     let data = Data::new();
     let server = Server::up(&data, &[]);

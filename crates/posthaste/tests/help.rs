@@ -6,7 +6,7 @@ use common::{assert_file, run};
 use std::path::Path;
 
 /// Every command that can be typed.
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "",
     "up",
     "serve",
@@ -25,6 +25,7 @@ const COMMANDS: [&str; 20] = [
     "user rm",
     "store",
     "store verify",
+    "store stats",
     "completions",
     "man",
 ];

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::SharedStore;
-pub use store_local::{Finding, Report};
+use store::{SharedStore, Spool};
+pub use store_local::{Finding, Report, Stats};
 use store_local::{Local, Options, Recovery};
 
 /// An open store. The data directory is locked while it is.
@@ -98,6 +98,23 @@ pub async fn verify(data: &Path) -> Result<Report, OpenError> {
     verified
         .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
         .map_err(|error| OpenError::Store { directory, error })
+}
+
+/// How much there is in the store in `data`, which nobody may have open.
+pub async fn stats(data: &Path) -> Result<Stats, OpenError> {
+    let failed = |error| OpenError::Store { directory: data.to_owned(), error };
+    if !exists(data) {
+        return Err(failed(store::Error::Invalid("there is no store here".to_owned())));
+    }
+    // It is opened to be counted, and for nothing else.
+    let options = Options { reserve: 0, reclaim_rate: 0, ..Options::new(data) };
+    let opened = tokio::task::spawn_blocking(move || Local::open(options)).await;
+    let local =
+        opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())).map_err(failed)?;
+    report(local.recovery());
+    let stats = local.stats().await;
+    local.close().await.map_err(failed)?;
+    stats.map_err(failed)
 }
 
 /// Whether there is a store in this directory.

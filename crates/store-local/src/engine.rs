@@ -2,7 +2,7 @@
 
 use crate::Clock;
 use crate::Work;
-use crate::file::Lock;
+use crate::file::{Files, Lock};
 use crate::index::MessageRow;
 use crate::large::{LargeFiles, Unfinished};
 use crate::roster::Roster;
@@ -11,12 +11,15 @@ use crate::space::Space;
 use crate::status::Status;
 use crate::view::View;
 use crate::writer::Writer;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use store::{Error, Result, SpoolId, SpoolIds, Timestamp};
 use tokio::sync::{Semaphore, oneshot};
 
 /// An open store.
 pub(crate) struct Engine {
+    pub(crate) files: Arc<dyn Files>,
+    pub(crate) directory: PathBuf,
     pub(crate) segments: Arc<Segments>,
     pub(crate) large: Arc<LargeFiles>,
     pub(crate) view: Arc<View>,

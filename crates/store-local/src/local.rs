@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::file::Files;
 use crate::open;
 use crate::space::Reclaimed;
+use crate::stats::Stats;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -119,6 +120,12 @@ impl Local {
     pub async fn reclaim(&self) -> Result<Option<Reclaimed>> {
         let space = self.engine.space.clone();
         self.engine.read(move || space.reclaim()).await
+    }
+
+    /// How much there is in it. Goes through all messages, so it is nothing to be asked every second.
+    pub async fn stats(&self) -> Result<Stats> {
+        let engine = self.engine.clone();
+        self.engine.read(move || engine.stats()).await
     }
 
     /// What opening it found and did.

@@ -29,8 +29,8 @@ use tokio::sync::Semaphore;
 
 /// Opens a store; says what had to be done.
 pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
-    let files = &options.files;
-    let lock = lock(&**files, &options.directory)?;
+    let files = options.files.clone();
+    let lock = lock(&*files, &options.directory)?;
     let segments = Arc::new(Segments::open(files.clone(), options.directory.join(LOG))?);
     segments.remove_unfinished()?;
     let large = Arc::new(LargeFiles::open(files.clone(), options.directory.join(LARGE))?);
@@ -76,6 +76,8 @@ pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
             .map_err(|error| io_error("starting the threads of", &options.directory, error))?;
     }
     let engine = Engine {
+        files: options.files,
+        directory: options.directory,
         segments,
         large,
         view,

@@ -156,6 +156,32 @@ async fn a_settlement_outlives_its_segment_while_its_message_may_be_read_again()
 }
 
 #[tokio::test]
+async fn stats_count_what_is_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Local::open(small(directory.path())).unwrap();
+    for number in 0..30 {
+        send(&store, &content(number, if number == 0 { 50_000 } else { 4000 })).await.unwrap();
+    }
+    let all = store.stats().await.unwrap();
+    assert_eq!((all.messages, all.queued, all.large_files, all.large_bytes), (30, 30, 1, 50_000));
+    assert_eq!(all.dead_bytes, 0);
+    assert!(all.live_bytes > 29 * 4000 && all.live_bytes <= all.log_bytes, "{all:?}");
+    assert_eq!(all.log_bytes, log_bytes(directory.path()));
+    assert_eq!(all.index_bytes, fs::metadata(directory.path().join("index.redb")).unwrap().len());
+    settle(&store, |_| true).await;
+    expunge(&store, 1..=28).await;
+    let dead = store.stats().await.unwrap();
+    assert_eq!((dead.messages, dead.queued, dead.large_files), (2, 0, 0));
+    assert!(dead.dead_bytes > 27 * 4000, "{dead:?}");
+    reclaim_all(&store).await;
+    let reclaimed = store.stats().await.unwrap();
+    assert!(
+        reclaimed.dead_bytes < dead.dead_bytes / 2 && reclaimed.log_bytes < dead.log_bytes,
+        "{reclaimed:?}"
+    );
+}
+
+#[tokio::test]
 async fn who_reads_goes_on_reading() {
     let directory = tempfile::tempdir().unwrap();
     let options = Options { segment_size: 1 << 20, large_from: 1 << 20, ..small(directory.path()) };

@@ -4,14 +4,14 @@ use super::block_on;
 use crate::exit::Exit;
 use crate::output::{self, Format, FormatArgs};
 use crate::paths::DataArgs;
-use crate::units::counted;
+use crate::units::{counted, size};
 use anstyle::{AnsiColor, Style};
 use clap::Subcommand;
 use serde::Serialize;
-use server::open::Report;
+use server::open::{Report, Stats};
 use std::path::Path;
 
-/// Check the store that keeps the mail
+/// Check and measure the store that keeps the mail
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -30,18 +30,34 @@ enum Command {
     /// Changes nothing. The server must not be running. Exits with 0 when all is right, with 1 when something is wrong.
     #[command(after_help = EXAMPLES)]
     Verify,
+    /// Show how much there is: messages, queue, segments of the log, what of them is dead
+    ///
+    /// The server must not be running.
+    #[command(after_help = EXAMPLES)]
+    Stats,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   posthaste store verify
-  posthaste store verify --data /var/lib/posthaste --json";
+  posthaste store verify --data /var/lib/posthaste --json
+  posthaste store stats";
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     let data = args.data.directory()?;
     match args.command {
         Command::Verify => verify(&data, args.format.format()),
+        Command::Stats => stats(&data, args.format.format()),
     }
+}
+
+fn stats(data: &Path, format: Format) -> anyhow::Result<Exit> {
+    let stats = Counted::new(block_on(async { Ok(server::open::stats(data).await?) })?);
+    match format {
+        Format::Json => output::json(&stats)?,
+        Format::Text => output::text(&stats.text())?,
+    }
+    Ok(Exit::Done)
 }
 
 fn verify(data: &Path, format: Format) -> anyhow::Result<Exit> {
@@ -113,5 +129,60 @@ impl Checked<'_> {
             more_findings: *more,
             notes,
         }
+    }
+}
+
+/// What there is, for programs. Lengths are in bytes.
+#[derive(Serialize)]
+struct Counted {
+    messages: u64,
+    queued: u64,
+    segments: u64,
+    log_bytes: u64,
+    live_bytes: u64,
+    dead_bytes: u64,
+    large_files: u64,
+    large_bytes: u64,
+    index_bytes: u64,
+}
+
+impl Counted {
+    fn new(stats: Stats) -> Counted {
+        let Stats {
+            segments,
+            log_bytes,
+            live_bytes,
+            dead_bytes,
+            messages,
+            queued,
+            large_files,
+            large_bytes,
+            index_bytes,
+        } = stats;
+        Counted {
+            messages,
+            queued,
+            segments,
+            log_bytes,
+            live_bytes,
+            dead_bytes,
+            large_files,
+            large_bytes,
+            index_bytes,
+        }
+    }
+
+    fn text(&self) -> String {
+        let Counted { messages, queued, segments, large_files, .. } = self;
+        let (log, live, dead) = (size(self.log_bytes), size(self.live_bytes), size(self.dead_bytes));
+        let (large, index) = (size(self.large_bytes), size(self.index_bytes));
+        [
+            format!("messages     {messages}"),
+            format!("in the queue {queued}"),
+            format!("log          {}, {log}: {live} live, {dead} dead", counted(*segments, "segment")),
+            format!("large files  {large_files}, {large}"),
+            format!("index        {index}"),
+        ]
+        .join("\n")
     }
 }

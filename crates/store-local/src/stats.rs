@@ -1,0 +1,61 @@
+//! How much there is in a store, as its index counts it.
+
+use crate::effect::Content;
+use crate::engine::Engine;
+use crate::error::io_error;
+use crate::file::Mode;
+use crate::index::SegmentRow;
+use crate::open::INDEX;
+use store::Result;
+
+/// How much there is in a store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Segments of the log.
+    pub segments: u64,
+    /// How long their files are, in bytes; what is reserved for records to come is part of it.
+    pub log_bytes: u64,
+    /// Bytes of the log's records that are needed.
+    pub live_bytes: u64,
+    /// Bytes of the records of messages that nothing names any more.
+    pub dead_bytes: u64,
+    /// Messages that are queued or in a mailbox.
+    pub messages: u64,
+    /// Deliveries in the queue.
+    pub queued: u64,
+    /// Messages whose content is in a file of its own.
+    pub large_files: u64,
+    /// How long those contents are together, in bytes.
+    pub large_bytes: u64,
+    /// How long the index is, in bytes.
+    pub index_bytes: u64,
+}
+
+impl Engine {
+    /// Counts; goes through all messages.
+    pub(crate) fn stats(&self) -> Result<Stats> {
+        let snapshot = self.view.read()?;
+        let mut stats = Stats::default();
+        for (segment, SegmentRow { used, dead }) in snapshot.segments()? {
+            stats.segments += 1;
+            stats.live_bytes += used.saturating_sub(dead);
+            stats.dead_bytes += dead;
+            let size = self.segments.open_to_read(segment)?.size();
+            let path = self.segments.path(segment);
+            stats.log_bytes += size.map_err(|error| io_error("asking for the length of", &path, error))?;
+        }
+        snapshot.all_messages(|_, message| {
+            stats.messages += 1;
+            if let Content::Large { length, .. } = message.content {
+                stats.large_files += 1;
+                stats.large_bytes += length;
+            }
+            Ok(())
+        })?;
+        snapshot.all_queued(|_, _| stats.queued += 1)?;
+        let path = self.directory.join(INDEX);
+        let size = self.files.open(&path, Mode::Read).and_then(|index| index.size());
+        stats.index_bytes = size.map_err(|error| io_error("asking for the length of", &path, error))?;
+        Ok(stats)
+    }
+}
