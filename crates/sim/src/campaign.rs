@@ -7,7 +7,7 @@ mod image;
 mod program;
 
 pub use crash::{Figures, crash, power_cut};
-pub use image::Image;
+pub use image::{Image, Switch};
 pub use program::{Program, Running, Unsynced};
 
 use crate::ledger::Ledger;

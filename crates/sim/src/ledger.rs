@@ -15,6 +15,7 @@ pub struct Ledger {
     /// Acknowledged and not found yet.
     owed: BTreeSet<(u64, usize)>,
     acknowledged: u64,
+    paused: bool,
     /// Never sent to the end: must not be seen at all.
     unfinished: BTreeSet<u64>,
     /// For each account, what was found under which UID.
@@ -45,6 +46,7 @@ impl Ledger {
             accounts,
             owed: BTreeSet::new(),
             acknowledged: 0,
+            paused: false,
             unfinished: BTreeSet::new(),
             highest: vec![0; found.len()],
             found,
@@ -56,10 +58,23 @@ impl Ledger {
 
     /// A message was acknowledged for these accounts.
     pub fn acknowledge(&mut self, token: u64, accounts: &[usize]) {
+        if self.paused {
+            return;
+        }
         self.acknowledged += 1;
         self.owed.extend(
             accounts.iter().map(|account| (token, *account)).filter(|key| !self.placed.contains(key)),
         );
+    }
+
+    /// From now on what is acknowledged is not owed: the power is failing, and a `250` may come from a machine that has none.
+    pub fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// From now on it is owed again.
+    pub fn resume(&mut self) {
+        self.paused = false;
     }
 
     /// A message will not be sent to its end.

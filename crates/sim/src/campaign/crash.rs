@@ -41,7 +41,7 @@ pub fn crash(program: Program, data: &Path, rounds: u64, seed: u64) -> Result<Fi
     let mut campaign = Campaign::new(program, seed);
     for round in 1..=rounds {
         let running = campaign.start(data)?;
-        campaign.send(running.address, || running.kill()).map_err(failed)?;
+        campaign.send(running.address, |_| running.kill()).map_err(failed)?;
         if round % 2 == 0 || round == rounds {
             campaign.read_back(data, if round == rounds { Scope::Everything } else { Scope::New })?;
         }
@@ -61,11 +61,16 @@ pub fn power_cut(program: Program, mut image: Image, rounds: u64, seed: u64) -> 
         let data = image.path().join("data");
         let running = campaign.start(&data)?;
         let address = running.address;
-        let cut = || {
-            let cut = image.cut();
+        let switch = image.switch().map_err(failed)?;
+        // The machine with its processes ends when its disk does. Here the process lives on for a moment, and Linux may tell it that a
+        // sync has succeeded which the shutdown had overtaken; so what arrives from here on counts for nothing.
+        let cut = |ledger: &Mutex<Ledger>| {
+            ledger.lock().unwrap_or_else(PoisonError::into_inner).pause();
+            let cut = switch.cut();
             running.kill().and(cut)
         };
         campaign.send(address, cut).map_err(failed)?;
+        campaign.ledger.get_mut().unwrap_or_else(PoisonError::into_inner).resume();
         image = image.restart().map_err(failed)?;
         if round % 2 == 0 || round == rounds {
             campaign.read_back(&data, if round == rounds { Scope::Everything } else { Scope::New })?;
@@ -90,7 +95,11 @@ impl Campaign {
     }
 
     /// Lets the clients send for a moment, then ends the server with `end`; returns when all of them have noticed.
-    fn send(&mut self, address: SocketAddr, end: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    fn send(
+        &mut self,
+        address: SocketAddr,
+        end: impl FnOnce(&Mutex<Ledger>) -> io::Result<()>,
+    ) -> io::Result<()> {
         let (number, wait) = (self.random.next() >> 16 << 16, 20 + self.random.below(700));
         std::thread::scope(|scope| {
             for client in 0..CLIENTS {
@@ -99,7 +108,7 @@ impl Campaign {
                 scope.spawn(move || client::send(address, random, tokens, ledger));
             }
             std::thread::sleep(Duration::from_millis(wait));
-            end()
+            end(&self.ledger)
         })
     }
 

@@ -3,9 +3,9 @@
 //!
 //! Needs root. The ioctl has no safe wrapper in Rust, so a line of Python makes it.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 /// The file system; unmounted when dropped.
 #[derive(Debug)]
@@ -17,7 +17,26 @@ pub struct Image {
 
 /// `_IOR('X', 125, __u32)` and `EXT4_GOING_FLAGS_NOLOGFLUSH`, from the kernel's `include/uapi/linux/ext4.h`.
 const SHUTDOWN: &str = "import fcntl,os,struct,sys\n\
+    print(flush=True)\n\
+    sys.stdin.readline()\n\
     fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))";
+
+/// What cuts the power.
+#[derive(Debug)]
+pub struct Switch(Child);
+
+impl Switch {
+    /// The power fails now.
+    pub fn cut(mut self) -> io::Result<()> {
+        self.0.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?.write_all(b"\n")?;
+        let status = self.0.wait()?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!("the power was not cut: {status}")))
+        }
+    }
+}
 
 /// Enough for the disk reserve of a server and for some segments; the file has holes.
 const SIZE: &str = "4G";
@@ -37,9 +56,14 @@ impl Image {
         &self.mount
     }
 
-    /// The power fails now.
-    pub fn cut(&self) -> io::Result<()> {
-        run(Command::new("python3").args(["-c", SHUTDOWN]).arg(&self.mount))
+    /// Gets ready to cut the power at once.
+    pub fn switch(&self) -> io::Result<Switch> {
+        let mut command = Command::new("python3");
+        command.args(["-c", SHUTDOWN]).arg(&self.mount).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        let mut ready = [0];
+        child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?.read_exact(&mut ready)?;
+        Ok(Switch(child))
     }
 
     /// Unmounts and mounts again, as after a power cut: the journal is replayed.
