@@ -242,7 +242,7 @@ impl Application<Server> for Inbound {
             }
             Event::Abort(abort) => self.abort(&abort),
             Event::Refused { line, reply } => {
-                info!(session = %self.id, "{:?} refused: {reply}", String::from_utf8_lossy(&line));
+                info!(session = %self.id, "{:?} refused: {reply}", loggable(&line));
             }
             Event::Closing(closing) => self.closing(&closing),
         }
@@ -293,6 +293,14 @@ async fn origin(store: &SharedStore, name: &AccountName) -> store::Result<Option
     Ok(store.account(name).await?.map(|account| account.origin))
 }
 
+/// A refused line as a log may show it: what follows AUTH may be a password.
+fn loggable(line: &[u8]) -> String {
+    match line.get(..5) {
+        Some(verb) if verb.eq_ignore_ascii_case(b"AUTH ") => "AUTH ...".to_owned(),
+        _ => String::from_utf8_lossy(line).into_owned(),
+    }
+}
+
 /// A path as a log may show it: an address beyond ASCII can hold characters that change how a terminal shows the line.
 fn shown(path: &impl std::fmt::Display) -> String {
     message::terminal::one_line(&path.to_string()).into_owned()
@@ -304,5 +312,17 @@ fn storage_reply(error: &Error) -> Reply {
         Error::Full(_) => replies::STORAGE_FULL,
         Error::Closed => replies::SHUTTING_DOWN,
         _ => replies::STORAGE_FAILED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::loggable;
+
+    #[test]
+    fn credentials_are_not_logged() {
+        assert_eq!(loggable(b"auth PLAIN AGFubgBzZWNyZXQ="), "AUTH ...");
+        assert_eq!(loggable(b"AUTHOR x"), "AUTHOR x");
+        assert_eq!(loggable(b"MAIL FROM: x"), "MAIL FROM: x");
     }
 }
