@@ -236,7 +236,7 @@ fn remove(segments: &Segments, left_over: Vec<u64>) -> Result<()> {
 /// What is said when a store is not opened because of damage.
 fn refusal(damage: &str) -> Error {
     Error::Damaged(format!(
-        "{damage}. Nothing was changed. Put back this file from a copy, or open the store without what is damaged"
+        "{damage}. Nothing was changed. Put back this file from a copy; `posthaste store verify` lists all that is wrong"
     ))
 }
 
