@@ -29,6 +29,9 @@ use std::time::Instant;
 /// * A [`Step::Event`] that asks for a decision stops the endpoint: until the application has answered (by a
 ///   method of the concrete endpoint) `step` returns no further event. So replies can never be reordered by
 ///   pipelining.
+/// * After [`Step::StartTls`] the driver reads nothing more in clear: it does the TLS handshake, throws away what
+///   it may have read beyond it, and calls [`secured`](Endpoint::secured) before anything else. If the handshake
+///   fails the connection is lost: [`receive_end`](Endpoint::receive_end).
 /// * After [`Step::Close`] nothing more is to be done but to close the connection; further calls return
 ///   `Close` again.
 pub trait Endpoint {
@@ -40,6 +43,11 @@ pub trait Endpoint {
 
     /// Says that the peer will send no more: it closed its side, or the connection broke.
     fn receive_end(&mut self);
+
+    /// Says that TLS protects the connection from here on: everything that was received or learnt in clear is
+    /// forgotten (RFC 3207 §4.2). Called once, after [`Step::StartTls`], or before the first step where TLS comes
+    /// before the protocol (RFC 8314 §3).
+    fn secured(&mut self);
 
     /// What is to be done next, at the time `now`.
     fn step(&mut self, now: Instant) -> Step<Self::Event>;

@@ -2,7 +2,7 @@
 
 use super::delivery::{Content, Next};
 use super::{Asked, Awaited, Client, Event, Failure, Outcome, Phase, Stage};
-use crate::{Command, Extensions, Protocol, Reply, Severity, Verb, replies};
+use crate::{Command, Extensions, Protocol, Reply, ReplyParser, Severity, Verb, replies};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 use wire::{Endpoint, Flaw, Step};
@@ -18,6 +18,13 @@ impl Endpoint for Client {
 
     fn receive_end(&mut self) {
         self.peer_gone = true;
+    }
+
+    fn secured(&mut self) {
+        // RFC 3207 §4.2: what the server said in clear, and what came with it, is forgotten.
+        self.replies = ReplyParser::new();
+        self.extensions = Extensions::default();
+        self.deadline = None;
     }
 
     fn step(&mut self, now: Instant) -> Step<Event> {

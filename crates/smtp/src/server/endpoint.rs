@@ -20,6 +20,14 @@ impl Endpoint for Server {
         self.peer_gone = true;
     }
 
+    fn secured(&mut self) {
+        // RFC 3207 §4.2: the server forgets what it learnt from the client, and what came in clear is no command.
+        self.input.clear();
+        self.abort(Abort::Hello);
+        self.peer = None;
+        self.deadline = None;
+    }
+
     fn step(&mut self, now: Instant) -> Step<Event> {
         loop {
             if let Some(event) = self.events.pop_front() {
