@@ -1,6 +1,6 @@
 //! What can be typed. The man pages, the completions and `--help` are made from this.
 
-use crate::commands::{completions, config, inbox, man, send, serve, store, up, user};
+use crate::commands::{completions, config, inbox, man, send, serve, status, store, up, user};
 use clap::{Parser, Subcommand};
 
 /// One program for the whole life of an email
@@ -19,6 +19,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Up(up::Args),
     Serve(serve::Args),
+    Status(status::Args),
     Config(config::Args),
     Send(Box<send::Args>),
     Inbox(inbox::Args),

@@ -1,4 +1,5 @@
-//! The way to mailboxes: asks the running server, or opens the store when none runs. The only module that knows `server::admin`.
+//! The way to mailboxes: asks the running server, or opens the store when none runs. `server::admin` is known only here and where its
+//! answers are shown.
 
 use crate::exit::Complaint;
 use anyhow::bail;

@@ -26,7 +26,7 @@ pub(crate) fn run(
         // before anything else, so that a signal during the start is not the default one
         let mut stop = StopSignals::new()?;
         let open = Open::for_server(&settings.data, settings.limits.disk_reserve).await?;
-        let server = Server::start(&settings, open.store(), Arc::new(now)).await?;
+        let server = Server::start_on(&settings, open.access(), Arc::new(now)).await?;
         match format {
             Format::Json => output::json(&Ready::new(server.endpoints(), &settings.data))?,
             Format::Text => announcement(server.endpoints()).map_or(Ok(()), |text| output::text(&text))?,

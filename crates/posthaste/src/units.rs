@@ -42,6 +42,18 @@ fn moment(at: store::Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.0).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
+/// How long it is from one moment to another, in its two largest units: `3 days 4 h`, `5 min 12 s`, `8 s`.
+pub(crate) fn duration(from: store::Timestamp, to: store::Timestamp) -> String {
+    let seconds = to.0.saturating_sub(from.0).max(0).unsigned_abs() / 1000;
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min {} s", seconds % 60),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{} {hours} h", counted(days, "day")),
+    }
+}
+
 /// `1 message`, `2 messages`.
 pub(crate) fn counted(count: u64, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
@@ -74,6 +86,14 @@ mod tests {
         assert_eq!(minute(at, &TimeZone::fixed(jiff::tz::offset(1))), "2026-11-21 09:51");
         assert_eq!(rfc3339(at), "2026-11-21T08:51:12.345Z");
         assert_eq!(rfc3339(store::Timestamp(i64::MAX)), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn durations() {
+        let text = |seconds: i64| duration(store::Timestamp(5), store::Timestamp(5 + seconds * 1000));
+        assert_eq!((text(8), text(312)), ("8 s".to_owned(), "5 min 12 s".to_owned()));
+        assert_eq!((text(3661), text(360_000)), ("1 h 1 min".to_owned(), "4 days 4 h".to_owned()));
+        assert_eq!(text(-9), "0 s", "a clock that was set back");
     }
 
     #[test]

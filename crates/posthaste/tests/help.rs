@@ -6,10 +6,11 @@ use common::{assert_file, run};
 use std::path::Path;
 
 /// Every command that can be typed.
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "",
     "up",
     "serve",
+    "status",
     "config",
     "config sample",
     "send",

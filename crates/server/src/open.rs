@@ -3,13 +3,28 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{SharedStore, Spool};
-pub use store_local::{Finding, Report, Stats};
+pub use store_local::{Finding, Report, Stats, Totals};
 use store_local::{Local, Options, Recovery};
 
 /// An open store. The data directory is locked while it is.
 pub struct Open {
-    store: SharedStore,
+    local: Arc<Local>,
     directory: PathBuf,
+}
+
+/// An open store as a server and its administration use it.
+#[derive(Clone)]
+pub struct Access {
+    /// The mail.
+    pub store: SharedStore,
+    /// What only the operator asks for; `None` for a store that is not this engine.
+    pub upkeep: Option<Upkeep>,
+}
+
+/// What an operator asks of the engine itself, besides the mail in it.
+#[derive(Clone)]
+pub struct Upkeep {
+    local: Arc<Local>,
 }
 
 /// Why a store cannot be opened or closed.
@@ -37,24 +52,25 @@ impl Open {
     /// Opens the store in `data`, and makes an empty one when there is none. `reserve` is the free disk space in bytes below which no
     /// mail is accepted.
     pub async fn for_server(data: &Path, reserve: u64) -> Result<Open, OpenError> {
-        Open::with(data, reserve).await
+        let options = Options { reserve, ..Options::new(data) };
+        Open::with(data, options).await
     }
 
     /// The same for a command that runs without a server: removing mail must work on a disk that is nearly full.
     pub async fn for_administration(data: &Path) -> Result<Open, OpenError> {
-        Open::with(data, 0).await
+        let options = Options { reserve: 0, reclaim_rate: 0, ..Options::new(data) };
+        Open::with(data, options).await
     }
 
-    async fn with(data: &Path, reserve: u64) -> Result<Open, OpenError> {
+    async fn with(data: &Path, options: Options) -> Result<Open, OpenError> {
         private_directory(data)
             .map_err(|cause| OpenError::Directory { directory: data.to_owned(), cause })?;
         let directory = data.to_owned();
-        let options = Options { reserve, ..Options::new(data) };
         let opened = tokio::task::spawn_blocking(move || Local::open(options)).await;
         match opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())) {
             Ok(local) => {
                 report(local.recovery());
-                Ok(Open { store: Arc::new(local), directory })
+                Ok(Open { local: Arc::new(local), directory })
             }
             Err(error) => Err(OpenError::Store { directory, error }),
         }
@@ -62,12 +78,35 @@ impl Open {
 
     /// The store.
     pub fn store(&self) -> SharedStore {
-        Arc::clone(&self.store)
+        self.local.clone()
+    }
+
+    /// The store, and what only its operator asks for.
+    pub fn access(&self) -> Access {
+        Access { store: self.store(), upkeep: Some(Upkeep { local: self.local.clone() }) }
     }
 
     /// Writes what is still to be written and lets the directory go.
     pub async fn close(self) -> Result<(), OpenError> {
-        self.store.close().await.map_err(|error| OpenError::Store { directory: self.directory, error })
+        self.local.close().await.map_err(|error| OpenError::Store { directory: self.directory, error })
+    }
+}
+
+impl Upkeep {
+    /// The figures that can be asked at any time.
+    pub async fn totals(&self) -> store::Result<Totals> {
+        self.local.totals().await
+    }
+
+    /// How much there is in the store; goes through all messages.
+    pub async fn stats(&self) -> store::Result<Stats> {
+        self.local.stats().await
+    }
+}
+
+impl From<SharedStore> for Access {
+    fn from(store: SharedStore) -> Access {
+        Access { store, upkeep: None }
     }
 }
 
@@ -98,23 +137,6 @@ pub async fn verify(data: &Path) -> Result<Report, OpenError> {
     verified
         .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
         .map_err(|error| OpenError::Store { directory, error })
-}
-
-/// How much there is in the store in `data`, which nobody may have open.
-pub async fn stats(data: &Path) -> Result<Stats, OpenError> {
-    let failed = |error| OpenError::Store { directory: data.to_owned(), error };
-    if !exists(data) {
-        return Err(failed(store::Error::Invalid("there is no store here".to_owned())));
-    }
-    // It is opened to be counted, and for nothing else.
-    let options = Options { reserve: 0, reclaim_rate: 0, ..Options::new(data) };
-    let opened = tokio::task::spawn_blocking(move || Local::open(options)).await;
-    let local =
-        opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())).map_err(failed)?;
-    report(local.recovery());
-    let stats = local.stats().await;
-    local.close().await.map_err(failed)?;
-    stats.map_err(failed)
 }
 
 /// Whether there is a store in this directory.

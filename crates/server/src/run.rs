@@ -3,6 +3,7 @@
 use crate::admin::{self, Admin, Status, socket_path};
 use crate::inbound::{Clock, Context};
 use crate::listen;
+use crate::open::Access;
 use crate::settings::Settings;
 use smtp::Protocol;
 use std::net::SocketAddr;
@@ -77,6 +78,11 @@ fn hint(cause: &std::io::Error) -> &'static str {
 impl Server {
     /// Starts: listens, declares the accounts of the settings, opens the admin socket. When this returns, connections are served.
     pub async fn start(settings: &Settings, store: SharedStore, clock: Clock) -> Result<Server, StartError> {
+        Server::start_on(settings, store.into(), clock).await
+    }
+
+    /// The same on a store that its operator can ask about itself.
+    pub async fn start_on(settings: &Settings, access: Access, clock: Clock) -> Result<Server, StartError> {
         let mut listeners = Vec::new();
         for listener in &settings.listeners {
             let failed = |cause| StartError::Listen { address: listener.address, cause };
@@ -86,8 +92,8 @@ impl Server {
         }
         let path = socket_path(&settings.data);
         let admin = Admin::bind(&path).map_err(|cause| StartError::Admin { path, cause })?;
-        declare(settings, &store).await?;
-        let context = Arc::new(Context::new(settings, store, clock));
+        declare(settings, &access.store).await?;
+        let context = Arc::new(Context::new(settings, Arc::clone(&access.store), clock));
         let endpoints: Vec<Endpoints> = listeners.iter().map(|(_, endpoints)| *endpoints).collect();
         let mut tasks = JoinSet::new();
         for (socket, endpoints) in listeners {
@@ -95,8 +101,7 @@ impl Server {
             tasks.spawn(listen::serve(socket, endpoints.protocol, Arc::clone(&context)));
         }
         let status = status_source(&context, &endpoints);
-        let store = Arc::clone(&context.store);
-        tasks.spawn(admin::serve(admin, store, status, context.stopped()));
+        tasks.spawn(admin::serve(admin, access, status, context.stopped()));
         Ok(Server { endpoints, context, tasks, stop_deadline: settings.limits.stop })
     }
 
@@ -157,6 +162,7 @@ fn status_source(context: &Arc<Context>, endpoints: &[Endpoints]) -> admin::Stat
         listeners: listeners.clone(),
         connections: context.connections.count(),
         trouble: context.store.health().err().map(|error| error.to_string()),
+        store: None,
     })
 }
 

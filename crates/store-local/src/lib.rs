@@ -51,5 +51,5 @@ pub use disk::Disk;
 pub use file::{File, Files, Lock, Mode};
 pub use local::{Clock, Local, OnDamage, Options, Recovery, Work};
 pub use space::Reclaimed;
-pub use stats::Stats;
+pub use stats::{Stats, Totals};
 pub use verify::{Finding, Report, verify};

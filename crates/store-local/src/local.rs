@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::file::Files;
 use crate::open;
 use crate::space::Reclaimed;
-use crate::stats::Stats;
+use crate::stats::{Stats, Totals};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -126,6 +126,12 @@ impl Local {
     pub async fn stats(&self) -> Result<Stats> {
         let engine = self.engine.clone();
         self.engine.read(move || engine.stats()).await
+    }
+
+    /// The few figures of it that can be asked at any time.
+    pub async fn totals(&self) -> Result<Totals> {
+        let engine = self.engine.clone();
+        self.engine.read(move || engine.totals()).await
     }
 
     /// What opening it found and did.

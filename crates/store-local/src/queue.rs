@@ -36,6 +36,11 @@ impl Queue {
         self.free.insert((due, id));
     }
 
+    /// How many deliveries there are.
+    pub(crate) fn len(&self) -> usize {
+        self.deliveries.len()
+    }
+
     /// Applies what the log says.
     pub(crate) fn apply(&mut self, effect: &Effect) {
         match effect {

@@ -31,7 +31,38 @@ pub struct Stats {
     pub index_bytes: u64,
 }
 
+/// The few figures that cost next to nothing, however many messages there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Accounts.
+    pub accounts: u64,
+    /// Entries of all mailboxes.
+    pub messages: u64,
+    /// Their size as read, in bytes.
+    pub bytes: u64,
+    /// Deliveries in the queue.
+    pub queued: u64,
+    /// What the file system can still take, in bytes.
+    pub free: u64,
+    /// With less free space than this, in bytes, no mail is accepted.
+    pub reserve: u64,
+}
+
 impl Engine {
+    /// Adds up what the mailboxes' own rows say.
+    pub(crate) fn totals(&self) -> Result<Totals> {
+        let snapshot = self.view.read()?;
+        let accounts = snapshot.accounts()?.len() as u64;
+        let (free, reserve) = (self.status.free_space()?, self.status.reserve());
+        let queued = self.view.queue().len() as u64;
+        let mut totals = Totals { accounts, queued, free, reserve, ..Totals::default() };
+        for mailbox in snapshot.all_mailboxes()? {
+            totals.messages += mailbox.messages;
+            totals.bytes += mailbox.bytes;
+        }
+        Ok(totals)
+    }
+
     /// Counts; goes through all messages.
     pub(crate) fn stats(&self) -> Result<Stats> {
         let snapshot = self.view.read()?;

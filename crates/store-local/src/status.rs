@@ -1,6 +1,7 @@
 //! Whether the store can be written, as a few atomic values that everybody shares: asked at each MAIL, so it must cost nothing.
 
 use crate::Clock;
+use crate::error::io_error;
 use crate::file::Files;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -75,6 +76,17 @@ impl Status {
             )));
         }
         Ok(())
+    }
+
+    /// What the file system can still take, in bytes.
+    pub(crate) fn free_space(&self) -> Result<u64> {
+        let free = self.files.free_space(&self.directory);
+        free.map_err(|error| io_error("asking for the free space of", &self.directory, error))
+    }
+
+    /// Below this many bytes of free space nothing new is accepted.
+    pub(crate) fn reserve(&self) -> u64 {
+        self.reserve
     }
 
     /// A write or a sync has failed: nothing is written from now on. Only the first reason counts.

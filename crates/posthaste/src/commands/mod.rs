@@ -6,6 +6,7 @@ pub(crate) mod inbox;
 pub(crate) mod man;
 pub(crate) mod send;
 pub(crate) mod serve;
+pub(crate) mod status;
 pub(crate) mod store;
 pub(crate) mod up;
 pub(crate) mod user;
@@ -19,6 +20,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Up(args) => up::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Config(args) => config::run(args),
+        Command::Status(args) => status::run(args),
         Command::Send(args) => send::run(*args),
         Command::Inbox(args) => inbox::run(args),
         Command::User(args) => user::run(args),

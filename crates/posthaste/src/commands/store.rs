@@ -6,9 +6,11 @@ use crate::output::{self, Format, FormatArgs};
 use crate::paths::DataArgs;
 use crate::units::{counted, size};
 use anstyle::{AnsiColor, Style};
+use anyhow::bail;
 use clap::Subcommand;
 use serde::Serialize;
-use server::open::{Report, Stats};
+use server::admin::{Client, Item, Request, StoreStats};
+use server::open::Report;
 use std::path::Path;
 
 /// Check and measure the store that keeps the mail
@@ -32,7 +34,7 @@ enum Command {
     Verify,
     /// Show how much there is: messages, queue, segments of the log, what of them is dead
     ///
-    /// The server must not be running.
+    /// Works while the server runs, and when none does.
     #[command(after_help = EXAMPLES)]
     Stats,
 }
@@ -52,10 +54,18 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 fn stats(data: &Path, format: Format) -> anyhow::Result<Exit> {
-    let stats = Counted::new(block_on(async { Ok(server::open::stats(data).await?) })?);
+    let items = block_on(async {
+        let client = Client::open(data).await?;
+        let items = client.ask(Request::Stats).await;
+        client.close().await?;
+        Ok(items?)
+    })?;
+    let [Item::Stats(stats)] = &items[..] else {
+        bail!("the server answered with {items:?} instead of figures")
+    };
     match format {
-        Format::Json => output::json(&stats)?,
-        Format::Text => output::text(&stats.text())?,
+        Format::Json => output::json(stats)?,
+        Format::Text => output::text(&stats_text(stats))?,
     }
     Ok(Exit::Done)
 }
@@ -132,57 +142,16 @@ impl Checked<'_> {
     }
 }
 
-/// What there is, for programs. Lengths are in bytes.
-#[derive(Serialize)]
-struct Counted {
-    messages: u64,
-    queued: u64,
-    segments: u64,
-    log_bytes: u64,
-    live_bytes: u64,
-    dead_bytes: u64,
-    large_files: u64,
-    large_bytes: u64,
-    index_bytes: u64,
-}
-
-impl Counted {
-    fn new(stats: Stats) -> Counted {
-        let Stats {
-            segments,
-            log_bytes,
-            live_bytes,
-            dead_bytes,
-            messages,
-            queued,
-            large_files,
-            large_bytes,
-            index_bytes,
-        } = stats;
-        Counted {
-            messages,
-            queued,
-            segments,
-            log_bytes,
-            live_bytes,
-            dead_bytes,
-            large_files,
-            large_bytes,
-            index_bytes,
-        }
-    }
-
-    fn text(&self) -> String {
-        let Counted { messages, queued, segments, large_files, .. } = self;
-        let (log, live, dead) = (size(self.log_bytes), size(self.live_bytes), size(self.dead_bytes));
-        let (large, index) = (size(self.large_bytes), size(self.index_bytes));
-        [
-            format!("messages     {messages}"),
-            format!("in the queue {queued}"),
-            format!("log          {}, {log}: {live} live, {dead} dead", counted(*segments, "segment")),
-            format!("large files  {large_files}, {large}"),
-            format!("index        {index}"),
-        ]
-        .join("\n")
-    }
+fn stats_text(stats: &StoreStats) -> String {
+    let StoreStats { messages, queued, segments, large_files, .. } = stats;
+    let (log, live, dead) = (size(stats.log_bytes), size(stats.live_bytes), size(stats.dead_bytes));
+    let (large, index) = (size(stats.large_bytes), size(stats.index_bytes));
+    [
+        format!("messages     {messages}"),
+        format!("in the queue {queued}"),
+        format!("log          {}, {log}: {live} live, {dead} dead", counted(*segments, "segment")),
+        format!("large files  {large_files}, {large}"),
+        format!("index        {index}"),
+    ]
+    .join("\n")
 }

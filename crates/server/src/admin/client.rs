@@ -27,6 +27,9 @@ pub enum AdminError {
     /// There is nothing in the data directory.
     #[error("there is no mail in {}: start a server with `posthaste up`, or name its directory with --data", .0.display())]
     NoData(PathBuf),
+    /// No server runs on the data directory.
+    #[error("no server is running on {}: start one with `posthaste up` or `posthaste serve`, or name its directory with --data", .0.display())]
+    NoServer(PathBuf),
     /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -62,7 +65,17 @@ impl Client {
         }
     }
 
-    /// The same, but makes an empty store when the directory has none.
+    /// Finds the server of this data directory, and nothing else.
+    pub async fn of_server(data: &Path) -> Result<Client, AdminError> {
+        let path = socket_path(data);
+        match UnixStream::connect(&path).await {
+            Ok(_) => Ok(Client { way: Way::Server(path) }),
+            Err(error) if nobody_listens(&error) => Err(AdminError::NoServer(data.to_owned())),
+            Err(cause) => Err(AdminError::Socket { path, cause }),
+        }
+    }
+
+    /// As [`Client::open`], but makes an empty store when the directory has none.
     pub async fn open_or_create(data: &Path) -> Result<Client, AdminError> {
         match Client::open(data).await {
             Err(AdminError::NoData(_)) => {
@@ -88,9 +101,9 @@ impl Client {
             }
             Way::Store(open) => {
                 let (sender, frames) = mpsc::channel(8);
-                let store = open.store();
+                let access = open.access();
                 tokio::spawn(async move {
-                    match answer(&store, request, &sender).await {
+                    match answer(&access, request, &sender).await {
                         // When the reader is gone there is nobody to answer.
                         Ok(()) | Err(Gone) => {}
                     }

@@ -1,6 +1,7 @@
 //! Answers requests from a store.
 
 use super::protocol::{AccountView, Frame, Item, Mark, MessageView, Request};
+use crate::open::{Access, Upkeep};
 use message::Summary;
 use store::{Account, AccountName, Entry, Error, Flags, MailboxName, MailboxStatus, SharedStore, Uid};
 use tokio::sync::mpsc::Sender;
@@ -17,8 +18,8 @@ enum Stop {
 }
 
 /// Carries out a request and sends the answer. [`Request::Status`] is the server's own and not answered here.
-pub(super) async fn answer(store: &SharedStore, request: Request, to: &Sender<Frame>) -> Result<(), Gone> {
-    let last = match carry_out(store, request, to).await {
+pub(super) async fn answer(access: &Access, request: Request, to: &Sender<Frame>) -> Result<(), Gone> {
+    let last = match carry_out(access, request, to).await {
         Ok(()) => Item::End,
         Err(Stop::Failed(message)) => Item::Failed { message },
         Err(Stop::Vanished) => Item::Failed { message: "the mailbox was removed meanwhile".to_owned() },
@@ -27,9 +28,11 @@ pub(super) async fn answer(store: &SharedStore, request: Request, to: &Sender<Fr
     to.send(Frame::Item(last)).await.map_err(|_| Gone)
 }
 
-async fn carry_out(store: &SharedStore, request: Request, to: &Sender<Frame>) -> Result<(), Stop> {
+async fn carry_out(access: &Access, request: Request, to: &Sender<Frame>) -> Result<(), Stop> {
+    let store = &access.store;
     match request {
         Request::Status => Err(Stop::Failed("no server is running on this data directory".to_owned())),
+        Request::Stats => send(to, Item::Stats(upkeep(access)?.stats().await?.into())).await,
         Request::Accounts => {
             for account in store.accounts().await? {
                 match view(store, account).await {
@@ -58,6 +61,10 @@ async fn carry_out(store: &SharedStore, request: Request, to: &Sender<Frame>) ->
             watch(store, account, to).await
         }
     }
+}
+
+fn upkeep(access: &Access) -> Result<&Upkeep, Stop> {
+    access.upkeep.as_ref().ok_or_else(|| Stop::Failed("this store has nothing to keep up".to_owned()))
 }
 
 async fn send(to: &Sender<Frame>, item: Item) -> Result<(), Stop> {

@@ -9,7 +9,7 @@ mod protocol;
 mod socket;
 
 pub use client::{AdminError, Client, Responses};
-pub use protocol::{AccountView, Frame, Item, Mark, MessageView, Request, Status};
+pub use protocol::{AccountView, Frame, Item, Mark, MessageView, Request, Status, StoreStats, StoreTotals};
 pub(crate) use socket::{Admin, StatusSource, serve};
 
 use std::path::{Path, PathBuf};

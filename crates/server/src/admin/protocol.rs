@@ -3,6 +3,7 @@
 //! A frame is a kind (one byte), a length (four bytes, big-endian) and a body. A connection carries one request frame from the client,
 //! then answer frames until one holds [`Item::End`] or [`Item::Failed`].
 
+use crate::open::{Stats, Totals};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -13,8 +14,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
 pub enum Request {
-    /// How the server is.
+    /// How the server is. Answers: [`Item::Status`].
     Status,
+    /// How much there is in the store. Answers: [`Item::Stats`].
+    Stats,
     /// All accounts. Answers: [`Item::Account`] each.
     Accounts,
     /// Adds an account. Answers: [`Item::Account`].
@@ -71,6 +74,8 @@ pub enum Mark {
 pub enum Item {
     /// How the server is.
     Status(Status),
+    /// How much there is in the store.
+    Stats(StoreStats),
     /// An account.
     Account(AccountView),
     /// A message.
@@ -106,6 +111,48 @@ pub struct Status {
     pub connections: usize,
     /// Why it accepts no mail, when it does not.
     pub trouble: Option<String>,
+    /// What the store holds; `None` when it cannot be asked.
+    pub store: Option<StoreTotals>,
+}
+
+/// What a store holds, in figures that cost nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreTotals {
+    /// Accounts.
+    pub accounts: u64,
+    /// Messages in mailboxes; one for several accounts counts for each.
+    pub messages: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+    /// Deliveries in the queue.
+    pub queued: u64,
+    /// What the file system can still take, in bytes.
+    pub free: u64,
+    /// With less free space than this, in bytes, no mail is accepted.
+    pub reserve: u64,
+}
+
+/// How much there is in a store. Lengths are in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreStats {
+    /// Messages that are queued or in a mailbox.
+    pub messages: u64,
+    /// Deliveries in the queue.
+    pub queued: u64,
+    /// Segments of the log.
+    pub segments: u64,
+    /// How long their files are.
+    pub log_bytes: u64,
+    /// Records that are needed.
+    pub live_bytes: u64,
+    /// Records of messages that nothing names any more.
+    pub dead_bytes: u64,
+    /// Messages whose content is in a file of its own.
+    pub large_files: u64,
+    /// How long those contents are together.
+    pub large_bytes: u64,
+    /// How long the index is.
+    pub index_bytes: u64,
 }
 
 /// An account, with what its INBOX holds.
@@ -147,6 +194,41 @@ pub struct MessageView {
     pub date: Option<Timestamp>,
     /// How the text begins.
     pub preview: String,
+}
+
+impl From<Totals> for StoreTotals {
+    fn from(totals: Totals) -> StoreTotals {
+        let Totals { accounts, messages, bytes, queued, free, reserve } = totals;
+        StoreTotals { accounts, messages, bytes, queued, free, reserve }
+    }
+}
+
+impl From<Stats> for StoreStats {
+    fn from(stats: Stats) -> StoreStats {
+        // By name, so that a new figure cannot be forgotten here.
+        let Stats {
+            segments,
+            log_bytes,
+            live_bytes,
+            dead_bytes,
+            messages,
+            queued,
+            large_files,
+            large_bytes,
+            index_bytes,
+        } = stats;
+        StoreStats {
+            messages,
+            queued,
+            segments,
+            log_bytes,
+            live_bytes,
+            dead_bytes,
+            large_files,
+            large_bytes,
+            index_bytes,
+        }
+    }
 }
 
 /// One frame of an answer.

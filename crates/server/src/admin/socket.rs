@@ -2,13 +2,13 @@
 
 use super::handle::answer;
 use super::protocol::{Frame, Item, Request, Status, read_request, write_answer};
+use crate::open::Access;
 use std::future::Future;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use store::SharedStore;
 use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -56,7 +56,7 @@ impl Drop for Admin {
 /// Answers clients until `stop` comes.
 pub(crate) async fn serve(
     admin: Admin,
-    store: SharedStore,
+    access: Access,
     status: StatusSource,
     stop: impl Future<Output = ()>,
 ) {
@@ -74,9 +74,9 @@ pub(crate) async fn serve(
             Some(_) = clients.join_next() => {}
             (place, accepted) = accepted => match accepted {
                 Ok((stream, _)) => {
-                    let (store, status) = (Arc::clone(&store), Arc::clone(&status));
+                    let (access, status) = (access.clone(), Arc::clone(&status));
                     clients.spawn(async move {
-                        if let Err(error) = client(stream, store, status).await {
+                        if let Err(error) = client(stream, access, status).await {
                             tracing::debug!(%error, "an admin client went away");
                         }
                         drop(place);
@@ -91,15 +91,16 @@ pub(crate) async fn serve(
     }
 }
 
-async fn client(mut stream: UnixStream, store: SharedStore, status: StatusSource) -> io::Result<()> {
+async fn client(mut stream: UnixStream, access: Access, status: StatusSource) -> io::Result<()> {
     let request = tokio::time::timeout(REQUEST_TIMEOUT, read_request(&mut stream)).await??;
     let Some(request) = request else { return Ok(()) };
     if request == Request::Status {
-        write_answer(&mut stream, &Frame::Item(Item::Status(status()))).await?;
+        let status = whole(status(), &access).await;
+        write_answer(&mut stream, &Frame::Item(Item::Status(status))).await?;
         return write_answer(&mut stream, &Frame::Item(Item::End)).await;
     }
     let (sender, mut frames) = mpsc::channel(8);
-    let answering = async move { answer(&store, request, &sender).await };
+    let answering = async move { answer(&access, request, &sender).await };
     tokio::pin!(answering);
     let (mut from, mut to) = stream.split();
     // A client sends nothing after its request: what can be read is its leaving, also in the middle of a watch.
@@ -116,5 +117,14 @@ async fn client(mut stream: UnixStream, store: SharedStore, status: StatusSource
             },
             _ = &mut answering, if !answered => answered = true,
         }
+    }
+}
+
+/// The status with what the store says. A store that cannot be asked is trouble of its own.
+async fn whole(status: Status, access: &Access) -> Status {
+    let Some(upkeep) = &access.upkeep else { return status };
+    match upkeep.totals().await {
+        Ok(totals) => Status { store: Some(totals.into()), ..status },
+        Err(error) => Status { trouble: status.trouble.or(Some(error.to_string())), ..status },
     }
 }

@@ -1,0 +1,112 @@
+//! What an operator does with a server and its store, with the real program.
+
+mod common;
+
+use common::{Data, Server};
+
+const ANN: &str = "ann@example.org";
+
+#[test]
+fn a_server_says_how_it_is() {
+    let data = Data::new();
+    let ran = data.run(&["status"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (1, ""));
+    assert!(ran.stderr.contains("no server is running on "), "{}", ran.stderr);
+    let server = Server::up(&data, &[]);
+    assert_eq!(server.send(&["--from", "a@example.org", "--to", ANN, "--text", "x"]).status, 0);
+    let ran = data.run(&["status"]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+    assert!(ran.stdout.contains("\nmail         accepted\n"), "{}", ran.stdout);
+    let status = data.run(&["status", "--json"]).json();
+    assert_eq!(status["listeners"][0], format!("smtp {}", server.address(0)));
+    assert_eq!((&status["accepts_mail"], &status["store"]["messages"]), (&true.into(), &1.into()));
+    assert_eq!(server.stop(), 0);
+    assert_eq!(data.run(&["status", "--json"]).status, 1);
+}
+
+#[test]
+fn a_full_disk_is_said_before_it_is_full() {
+    let data = Data::new();
+    let text = data.text();
+    let settings = data.file(
+        "posthaste.toml",
+        b"domains = [\"example.org\"]\n[[listen]]\naddress = \"127.0.0.1:0\"\n[limits]\ndisk_reserve = \"8000000 TiB\"\n",
+    );
+    let server = Server::start(&["serve", "--config", &settings, "--data", &text, "--json"]);
+    assert_eq!(data.run(&["user", "add", ANN]).status, 0, "what is not mail is still done");
+    let ran = server.send(&["--from", "a@example.org", "--to", ANN, "--text", "x"]);
+    assert_eq!(ran.status, 75, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("452 4.3.1"), "{}{}", ran.stdout, ran.stderr);
+    let ran = data.run(&["status"]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.stdout.contains("mail         not accepted: the disk is full"), "{}", ran.stdout);
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn a_store_is_measured() {
+    let data = Data::new();
+    assert_eq!(data.run(&["store", "stats"]).status, 1, "there is none yet");
+    let server = Server::up(&data, &[]);
+    for text in ["one", "two"] {
+        assert_eq!(server.send(&["--from", "a@example.org", "--to", ANN, "--text", text]).status, 0);
+    }
+    let running = data.run(&["store", "stats", "--json"]).json();
+    assert_eq!((&running["messages"], &running["segments"]), (&2.into(), &1.into()), "while the server runs");
+    assert_eq!(server.stop(), 0);
+
+    let stats = data.run(&["store", "stats", "--json"]).json();
+    assert_eq!((&stats["messages"], &stats["segments"], &stats["queued"]), (&2.into(), &1.into(), &0.into()));
+    assert_eq!(stats["dead_bytes"], 0);
+    assert!(stats["live_bytes"].as_u64().is_some_and(|live| live > 0), "{stats}");
+    assert_eq!(data.run(&["inbox", "rm", "--account", ANN, "1"]).status, 0);
+    let ran = data.run(&["store", "stats"]);
+    assert!(ran.stdout.starts_with("messages     1\n"), "{}", ran.stdout);
+    let stats = data.run(&["store", "stats", "--json"]).json();
+    assert!(stats["dead_bytes"].as_u64().is_some_and(|dead| dead > 0), "{stats}");
+}
+
+#[test]
+fn a_store_is_verified() {
+    let data = Data::new();
+    let server = Server::up(&data, &[]);
+    for text in ["needle in the log", "what comes after it"] {
+        assert_eq!(server.send(&["--from", "a@example.org", "--to", ANN, "--text", text]).status, 0);
+    }
+    let ran = data.run(&["store", "verify"]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.stderr.contains("in use"), "while the server runs: {}", ran.stderr);
+    assert_eq!(server.stop(), 0);
+
+    let ran = data.run(&["store", "verify"]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+    assert!(ran.stdout.contains("2 messages, 0 of them"), "{}", ran.stdout);
+    assert!(ran.stdout.ends_with("All is right.\n"), "{}", ran.stdout);
+    assert_eq!(data.run(&["store", "verify", "--json"]).json()["ok"], true);
+
+    damage(&data.path().join("log"), b"needle in the log");
+    let ran = data.run(&["store", "verify", "--json"]);
+    assert_eq!(ran.status, 1);
+    assert_eq!(ran.json()["ok"], false);
+    assert!(
+        ran.json()["findings"][0]["place"].as_str().is_some_and(|place| place.contains(".seg")),
+        "{}",
+        ran.stdout
+    );
+    let ran = data.run(&["store", "verify"]);
+    assert!(ran.stdout.contains("\nwrong: "), "{}", ran.stdout);
+}
+
+/// Turns over one bit where a file of this directory holds `content`.
+fn damage(directory: &std::path::Path, content: &[u8]) {
+    for file in std::fs::read_dir(directory).expect("a directory") {
+        let path = file.expect("a file").path();
+        let mut bytes = std::fs::read(&path).expect("the file can be read");
+        if let Some(place) = bytes.windows(content.len()).position(|window| window == content) {
+            bytes[place] ^= 1;
+            std::fs::write(&path, bytes).expect("the file can be written");
+            return;
+        }
+    }
+    panic!("no file in {} holds the content", directory.display());
+}
