@@ -5,9 +5,8 @@ use crate::output;
 use crate::output::Format;
 use serde::Serialize;
 use server::open::Open;
-use server::settings::Settings;
-use server::{Endpoints, Server, Stopped};
-use smtp::Protocol;
+use server::settings::{Listener, Settings};
+use server::{Server, Stopped};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) fn run(
     settings: Settings,
     format: Format,
-    announcement: impl FnOnce(&[Endpoints]) -> Option<String>,
+    announcement: impl FnOnce(&[Listener]) -> Option<String>,
 ) -> anyhow::Result<Exit> {
     server::host::raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -28,8 +27,8 @@ pub(crate) fn run(
         let open = Open::for_server(&settings.data, settings.limits.disk_reserve).await?;
         let server = Server::start_on(&settings, open.access(), Arc::new(now)).await?;
         match format {
-            Format::Json => output::json(&Ready::new(server.endpoints(), &settings.data))?,
-            Format::Text => announcement(server.endpoints()).map_or(Ok(()), |text| output::text(&text))?,
+            Format::Json => output::json(&Ready::new(server.listeners(), &settings.data))?,
+            Format::Text => announcement(server.listeners()).map_or(Ok(()), |text| output::text(&text))?,
         }
         stop.next().await;
         tracing::info!("stopping; transactions in flight may finish");
@@ -50,14 +49,6 @@ pub(crate) fn run(
 pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
-/// The name of a protocol.
-pub(crate) fn protocol_name(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Smtp => "SMTP",
-        Protocol::Lmtp => "LMTP",
-    }
 }
 
 struct StopSignals {
@@ -91,16 +82,16 @@ struct Ready<'a> {
 
 #[derive(Serialize)]
 struct ReadyListener {
-    protocol: String,
+    protocol: &'static str,
     address: String,
 }
 
 impl Ready<'_> {
-    fn new<'a>(endpoints: &[Endpoints], data: &'a Path) -> Ready<'a> {
-        let listener = |endpoint: &Endpoints| ReadyListener {
-            protocol: protocol_name(endpoint.protocol).to_lowercase(),
-            address: endpoint.address.to_string(),
+    fn new<'a>(listeners: &[Listener], data: &'a Path) -> Ready<'a> {
+        let listener = |listener: &Listener| ReadyListener {
+            protocol: listener.service.name(),
+            address: listener.address.to_string(),
         };
-        Ready { pid: std::process::id(), data, listeners: endpoints.iter().map(listener).collect() }
+        Ready { pid: std::process::id(), data, listeners: listeners.iter().map(listener).collect() }
     }
 }

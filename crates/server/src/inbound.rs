@@ -10,7 +10,8 @@ use crate::limits::{Bounds, Connections};
 use crate::policy::Verdict;
 use crate::policy::recipient::{self, Known, Rules};
 use crate::session::{SessionId, SessionIds};
-use crate::settings::{Banner, Settings};
+use crate::settings::{Banner, Service, Settings};
+use crate::tls::TlsSession;
 use smtp::server::{Abort, Closing, Config, Event, Hello, Mail, Server};
 use smtp::{Protocol, Recipient, Reply, replies};
 use std::io;
@@ -41,15 +42,24 @@ pub struct Context {
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// The two ends of a connection and what is spoken on it.
-#[derive(Debug, Clone, Copy)]
+/// The two ends of a connection and what for.
+#[derive(Debug, Clone)]
 pub struct Peer {
     /// The other side.
     pub address: SocketAddr,
     /// Our side.
     pub local: SocketAddr,
-    /// What is spoken.
-    pub protocol: Protocol,
+    /// What the connection was made for.
+    pub service: Service,
+    /// The TLS of the connection, once it is on.
+    pub tls: Option<Arc<TlsSession>>,
+}
+
+impl Peer {
+    /// A peer on a connection that is in clear.
+    pub fn new(address: SocketAddr, local: SocketAddr, service: Service) -> Peer {
+        Peer { address, local, service, tls: None }
+    }
 }
 
 /// One session.
@@ -121,7 +131,7 @@ impl Inbound {
 
     /// The endpoint to drive for it.
     pub fn endpoint(&self) -> Server {
-        Server::new(Arc::clone(match self.peer.protocol {
+        Server::new(Arc::clone(match self.peer.service.protocol() {
             Protocol::Smtp => &self.context.smtp,
             Protocol::Lmtp => &self.context.lmtp,
         }))
@@ -193,7 +203,7 @@ impl Inbound {
             return replies::NEED_MAIL;
         };
         let facts = transaction::Facts {
-            peer: self.peer,
+            peer: self.peer.clone(),
             hello: endpoint.hello_name().unwrap_or_default().to_owned(),
             esmtp: endpoint.is_esmtp(),
             host_name: &self.context.smtp.host_name,

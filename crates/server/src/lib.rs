@@ -18,6 +18,7 @@ pub mod policy;
 mod run;
 mod session;
 pub mod settings;
+pub mod tls;
 
-pub use run::{Endpoints, Server, StartError, Stopped};
+pub use run::{Server, StartError, Stopped};
 pub use session::SessionId;

@@ -5,7 +5,7 @@ use crate::inbound::{Context, Inbound, Peer};
 use crate::limits::Excess;
 use crate::settings::Listener;
 use bytes::BytesMut;
-use smtp::{Protocol, replies};
+use smtp::replies;
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -36,7 +36,7 @@ pub(crate) fn bind(listener: &Listener) -> io::Result<TcpListener> {
 }
 
 /// Serves one listener until the server stops, then waits for its sessions. When dropped, sessions end at once.
-pub(crate) async fn serve(listener: TcpListener, protocol: Protocol, context: Arc<Context>) {
+pub(crate) async fn serve(socket: TcpListener, listener: Listener, context: Arc<Context>) {
     let mut sessions = JoinSet::new();
     let mut stopped = pin!(context.stopped());
     loop {
@@ -44,8 +44,8 @@ pub(crate) async fn serve(listener: TcpListener, protocol: Protocol, context: Ar
             biased;
             () = stopped.as_mut() => break,
             Some(ended) = sessions.join_next() => report(ended),
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => admit(stream, peer, protocol, &context, &mut sessions),
+            accepted = socket.accept() => match accepted {
+                Ok((stream, peer)) => admit(stream, peer, listener, &context, &mut sessions),
                 Err(error) if is_peers(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections; trying again shortly");
@@ -54,7 +54,7 @@ pub(crate) async fn serve(listener: TcpListener, protocol: Protocol, context: Ar
             }
         }
     }
-    drop(listener);
+    drop(socket);
     while let Some(ended) = sessions.join_next().await {
         report(ended);
     }
@@ -63,7 +63,7 @@ pub(crate) async fn serve(listener: TcpListener, protocol: Protocol, context: Ar
 fn admit(
     stream: TcpStream,
     address: SocketAddr,
-    protocol: Protocol,
+    listener: Listener,
     context: &Arc<Context>,
     sessions: &mut JoinSet<()>,
 ) {
@@ -80,7 +80,7 @@ fn admit(
     };
     let context = Arc::clone(context);
     sessions.spawn(async move {
-        session(stream, Peer { address, local, protocol }, context).await;
+        session(stream, Peer::new(address, local, listener.service), context).await;
         drop(permit);
     });
 }

@@ -4,8 +4,7 @@ use crate::admin::{self, Admin, Status, socket_path};
 use crate::inbound::{Clock, Context};
 use crate::listen;
 use crate::open::Access;
-use crate::settings::Settings;
-use smtp::Protocol;
+use crate::settings::{Listener, Settings};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,19 +13,10 @@ use tokio::task::JoinSet;
 
 /// A running server. Dropped, it ends all sessions at once; [`Server::stop`] lets transactions in flight finish.
 pub struct Server {
-    endpoints: Vec<Endpoints>,
+    listeners: Vec<Listener>,
     context: Arc<Context>,
     tasks: JoinSet<()>,
     stop_deadline: Duration,
-}
-
-/// Where a running server is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Endpoints {
-    /// The address, with the port that it really has.
-    pub address: SocketAddr,
-    /// What is spoken there.
-    pub protocol: Protocol,
 }
 
 /// How a stop went.
@@ -88,26 +78,26 @@ impl Server {
             let failed = |cause| StartError::Listen { address: listener.address, cause };
             let socket = listen::bind(listener).map_err(failed)?;
             let address = socket.local_addr().map_err(failed)?;
-            listeners.push((socket, Endpoints { address, protocol: listener.protocol }));
+            listeners.push((socket, Listener { address, ..*listener }));
         }
         let path = socket_path(&settings.data);
         let admin = Admin::bind(&path).map_err(|cause| StartError::Admin { path, cause })?;
         declare(settings, &access.store).await?;
         let context = Arc::new(Context::new(settings, Arc::clone(&access.store), clock));
-        let endpoints: Vec<Endpoints> = listeners.iter().map(|(_, endpoints)| *endpoints).collect();
+        let listening: Vec<Listener> = listeners.iter().map(|(_, listener)| *listener).collect();
         let mut tasks = JoinSet::new();
-        for (socket, endpoints) in listeners {
-            tracing::info!("listening on {} ({})", endpoints.address, name(endpoints.protocol));
-            tasks.spawn(listen::serve(socket, endpoints.protocol, Arc::clone(&context)));
+        for (socket, listener) in listeners {
+            tracing::info!("listening on {} ({})", listener.address, listener.service);
+            tasks.spawn(listen::serve(socket, listener, Arc::clone(&context)));
         }
-        let status = status_source(&context, &endpoints);
+        let status = status_source(&context, &listening);
         tasks.spawn(admin::serve(admin, access, status, context.stopped()));
-        Ok(Server { endpoints, context, tasks, stop_deadline: settings.limits.stop })
+        Ok(Server { listeners: listening, context, tasks, stop_deadline: settings.limits.stop })
     }
 
-    /// Where it is reached, in the order of the settings.
-    pub fn endpoints(&self) -> &[Endpoints] {
-        &self.endpoints
+    /// Where it is reached, in the order of the settings, with the ports that it really has.
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
     }
 
     /// Stops: no new connections, `421` to idle sessions and to new transactions; transactions in flight may finish until the deadline.
@@ -148,12 +138,12 @@ async fn declare(settings: &Settings, store: &SharedStore) -> Result<(), StartEr
 
 const DECLARED_AT_ONCE: usize = 256;
 
-fn status_source(context: &Arc<Context>, endpoints: &[Endpoints]) -> admin::StatusSource {
+fn status_source(context: &Arc<Context>, listeners: &[Listener]) -> admin::StatusSource {
     let started = (context.clock)();
     let context = Arc::clone(context);
-    let listeners: Vec<String> = endpoints
+    let listeners: Vec<String> = listeners
         .iter()
-        .map(|endpoints| format!("{} {}", name(endpoints.protocol).to_lowercase(), endpoints.address))
+        .map(|listener| format!("{} {}", listener.service.name(), listener.address))
         .collect();
     Arc::new(move || Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -164,11 +154,4 @@ fn status_source(context: &Arc<Context>, endpoints: &[Endpoints]) -> admin::Stat
         trouble: context.store.health().err().map(|error| error.to_string()),
         store: None,
     })
-}
-
-fn name(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Smtp => "SMTP",
-        Protocol::Lmtp => "LMTP",
-    }
 }

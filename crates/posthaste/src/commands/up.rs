@@ -6,8 +6,7 @@ use crate::output::FormatArgs;
 use crate::paths::{DataArgs, shell_quoted};
 use crate::serving;
 use anstyle::Style;
-use server::Endpoints;
-use server::settings::{Catcher, Settings, users};
+use server::settings::{Catcher, Listener, Settings, users};
 use smtp::Mailbox;
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -54,10 +53,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     args.logs.start();
     let catcher = Catcher { listen: args.listen, data: data.clone(), users: users.clone() };
     let settings = Settings::catcher(catcher, server::host::name());
-    serving::run(settings, args.format.format(), |endpoints| {
+    serving::run(settings, args.format.format(), |listeners| {
         let (program, data_option) = (program(), args.data.as_option());
         let (program, data_option, users) = (&program, &data_option, users.as_deref());
-        Some(Announcement { program, endpoints, data: &data, data_option, users }.text())
+        Some(Announcement { program, listeners, data: &data, data_option, users }.text())
     })
 }
 
@@ -84,7 +83,7 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
 struct Announcement<'a> {
     /// How the program is called in a shell.
     program: &'a str,
-    endpoints: &'a [Endpoints],
+    listeners: &'a [Listener],
     data: &'a Path,
     data_option: &'a str,
     users: Option<&'a [Mailbox]>,
@@ -95,11 +94,9 @@ impl Announcement<'_> {
         let bold = Style::new().bold();
         let mut text = format!("{bold}Posthaste {} is up{bold:#}\n\n", env!("CARGO_PKG_VERSION"));
         // writing to a String cannot fail
-        for endpoint in self.endpoints {
-            let name = serving::protocol_name(endpoint.protocol);
-            let note =
-                if endpoint.address.ip().is_loopback() { "" } else { "  (reachable from other computers)" };
-            writeln!(text, "  {name}  {}{note}", endpoint.address).expect("a String takes everything");
+        for Listener { address, service, .. } in self.listeners {
+            let note = if address.ip().is_loopback() { "" } else { "  (reachable from other computers)" };
+            writeln!(text, "  {service}  {address}{note}").expect("a String takes everything");
         }
         let takes = match self.users {
             Some([_]) => "the one address of the users file; others are refused".to_owned(),
@@ -126,9 +123,9 @@ impl Announcement<'_> {
             .map_or("you@example.org".to_owned(), Mailbox::to_string);
         let to = shell_quoted(&to);
         let program = self.program;
-        let server = match self.endpoints.first() {
-            Some(endpoint) if endpoint.address != SocketAddr::from(([127, 0, 0, 1], 2525)) => {
-                format!(" --server {}", reachable(endpoint.address))
+        let server = match self.listeners.first() {
+            Some(listener) if listener.address != SocketAddr::from(([127, 0, 0, 1], 2525)) => {
+                format!(" --server {}", reachable(listener.address))
             }
             _ => String::new(),
         };
@@ -153,7 +150,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use smtp::Protocol;
+    use server::settings::{ListenerTls, Service};
 
     #[test]
     fn listen_addresses() {
@@ -169,11 +166,11 @@ mod tests {
     }
 
     fn announcement(address: &str, data_option: &str, users: Option<&[Mailbox]>) -> String {
-        let endpoints =
-            [Endpoints { address: address.parse().expect("an address"), protocol: Protocol::Smtp }];
+        let address = address.parse().expect("an address");
+        let listeners = [Listener { address, service: Service::Smtp, tls: ListenerTls::None }];
         let data = Path::new("/home/ann/.local/share/posthaste");
         let text =
-            Announcement { program: "posthaste", endpoints: &endpoints, data, data_option, users }.text();
+            Announcement { program: "posthaste", listeners: &listeners, data, data_option, users }.text();
         anstream::adapter::strip_str(&text).to_string()
     }
 

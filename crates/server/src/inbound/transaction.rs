@@ -156,7 +156,7 @@ fn received_field(facts: &Facts<'_>, id: SpoolId, envelope: &Envelope) -> Bytes 
         [only] => only.forward_path.as_mailbox().map(ToString::to_string),
         _ => None,
     };
-    let dialect = match facts.peer.protocol {
+    let dialect = match facts.peer.service.protocol() {
         Protocol::Lmtp => Dialect::Lmtp,
         Protocol::Smtp if facts.esmtp => Dialect::Esmtp,
         Protocol::Smtp => Dialect::Smtp,

@@ -4,12 +4,14 @@
 
 mod error;
 mod file;
+mod listener;
 mod show;
 pub mod users;
 mod values;
 
 pub use error::{SettingsError, Wrong};
 pub use file::File;
+pub use listener::{Listener, ListenerTls, Service};
 pub use values::{Network, Size, Span, ValueError};
 
 use file::{Limits as FileLimits, Listen, Text};
@@ -57,15 +59,6 @@ pub enum Acceptance {
         /// Who gets the mail for postmaster.
         postmaster: Option<AccountName>,
     },
-}
-
-/// One address to listen on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Listener {
-    /// Address and port.
-    pub address: SocketAddr,
-    /// What is spoken there.
-    pub protocol: smtp::Protocol,
 }
 
 /// What the greeting says of the software.
@@ -146,7 +139,7 @@ impl Settings {
             },
             listeners: listen
                 .into_iter()
-                .map(|address| Listener { address, protocol: smtp::Protocol::Smtp })
+                .map(|address| Listener { address, service: Service::Smtp, tls: ListenerTls::None })
                 .collect(),
             limits: Limits::default(),
             banner: Banner::Version,
@@ -199,16 +192,16 @@ fn listeners(written: &[Listen], wrong: At<'_>) -> Result<Vec<Listener>, Setting
         if address.port() != 0 && listeners.iter().any(|known| known.address == address) {
             return Err(wrong(listen.address.span(), format!("{address} is named twice; a listener each")));
         }
-        let protocol = match listen.protocol {
-            file::Protocol::Smtp => smtp::Protocol::Smtp,
-            file::Protocol::Lmtp => smtp::Protocol::Lmtp,
+        let service = match listen.protocol {
+            file::Protocol::Smtp => Service::Smtp,
+            file::Protocol::Lmtp => Service::Lmtp,
         };
-        listeners.push(Listener { address, protocol });
+        listeners.push(Listener { address, service, tls: ListenerTls::None });
     }
     if listeners.is_empty() {
         // What a mail server that says nothing else is for.
         listeners = [SocketAddr::from(([0, 0, 0, 0], 25)), SocketAddr::from(([0; 16], 25))]
-            .map(|address| Listener { address, protocol: smtp::Protocol::Smtp })
+            .map(|address| Listener { address, service: Service::Smtp, tls: ListenerTls::None })
             .to_vec();
     }
     Ok(listeners)

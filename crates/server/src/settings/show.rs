@@ -8,11 +8,7 @@ impl fmt::Display for Settings {
         writeln!(f, "host name                {}", self.host_name.as_str())?;
         writeln!(f, "data                     {}", self.data.display())?;
         for listener in &self.listeners {
-            let protocol = match listener.protocol {
-                smtp::Protocol::Smtp => "SMTP",
-                smtp::Protocol::Lmtp => "LMTP",
-            };
-            writeln!(f, "listens on               {} ({protocol})", listener.address)?;
+            writeln!(f, "listens on               {} ({})", listener.address, listener.service)?;
         }
         match &self.acceptance {
             Acceptance::Everyone => writeln!(f, "takes mail for           every address")?,

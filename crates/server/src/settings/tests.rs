@@ -28,7 +28,7 @@ fn the_sample_is_valid_with_every_comment_removed() {
     assert_eq!(settings.data, Path::new("/var/lib/posthaste"));
     assert_eq!(settings.limits, Limits::default(), "the values shown are the defaults");
     assert_eq!(settings.accounts.len(), 3);
-    assert_eq!(settings.listeners[2].protocol, smtp::Protocol::Lmtp);
+    assert_eq!(settings.listeners[2].service, Service::Lmtp);
 }
 
 #[test]

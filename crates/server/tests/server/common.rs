@@ -35,7 +35,7 @@ pub(crate) async fn start(change: impl FnOnce(&mut Settings)) -> Running {
     let store: SharedStore = memory.clone();
     let server =
         Server::start(&settings, Arc::clone(&store), Arc::new(|| NOW)).await.expect("the server starts");
-    let address = server.endpoints()[0].address;
+    let address = server.listeners()[0].address;
     Running { server, memory, store, address, data }
 }
 

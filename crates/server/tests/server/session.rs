@@ -2,7 +2,7 @@
 
 use crate::common::{Running, Talk, only_message, start};
 use posthaste_server::Stopped;
-use posthaste_server::settings::Acceptance;
+use posthaste_server::settings::{Acceptance, Service};
 use std::time::Duration;
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn a_stop_does_not_wait_for_ever() {
 
 #[tokio::test]
 async fn lmtp_answers_for_each_recipient() {
-    let running = start(|settings| settings.listeners[0].protocol = smtp::Protocol::Lmtp).await;
+    let running = start(|settings| settings.listeners[0].service = Service::Lmtp).await;
     let mut talk = Talk::to(running.address).await;
     assert!(talk.reply().await.starts_with("220 "));
     assert!(talk.say("LHLO client.example").await.starts_with("250-"));

@@ -3,7 +3,7 @@
 use crate::common::NOW;
 use posthaste_server::drive::drive;
 use posthaste_server::inbound::{Context, Inbound, Peer};
-use posthaste_server::settings::{Catcher, Settings};
+use posthaste_server::settings::{Catcher, Service, Settings};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn session(room: usize) -> (DuplexStream, JoinHandle<std::io::Result<()>>) {
         Settings::catcher(Catcher::default(), smtp::Domain::parse("mx.example").expect("a domain"));
     let context = Arc::new(Context::new(&settings, Arc::new(Memory::new(|| NOW)), Arc::new(|| NOW)));
     let address = SocketAddr::from(([127, 0, 0, 1], 25));
-    let peer = Peer { address, local: address, protocol: smtp::Protocol::Smtp };
+    let peer = Peer::new(address, address, Service::Smtp);
     let (client, mut stream) = tokio::io::duplex(room);
     let driven = tokio::spawn(async move {
         let mut inbound = Inbound::new(context, peer);

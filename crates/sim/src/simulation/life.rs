@@ -7,6 +7,7 @@ use crate::net::{End, Weather, pair};
 use crate::random::Random;
 use server::inbound::{Context, Peer};
 use server::listen;
+use server::settings::Service;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -114,7 +115,7 @@ impl Listener {
         let (client, server) = pair(name, weather, random.part(number), told);
         let address = SocketAddr::from(([127, 0, 0, 1], 1024 + number as u16));
         let local = SocketAddr::from(([127, 0, 0, 1], 25));
-        let peer = Peer { address, local, protocol: smtp::Protocol::Smtp };
+        let peer = Peer::new(address, local, Service::Smtp);
         let session = listen::session(server, peer, self.context.clone());
         self.spawn(session);
         Some(client)

@@ -22,7 +22,7 @@ pub(crate) fn serve(data: &Path) -> Result<(), String> {
         let settings = Settings::catcher(catcher, server::host::name());
         let server = Server::start(&settings, Arc::new(store), Arc::new(now)).await;
         let server = server.map_err(|error| error.to_string())?;
-        println!("{}", json!({ "listeners": [{ "address": server.endpoints()[0].address.to_string() }] }));
+        println!("{}", json!({ "listeners": [{ "address": server.listeners()[0].address.to_string() }] }));
         std::future::pending().await
     })
 }

@@ -1,0 +1,79 @@
+//! Where a server listens, and what is spoken there.
+
+use smtp::Protocol;
+use std::fmt;
+use std::net::SocketAddr;
+
+/// One address to listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Who is served there.
+    pub service: Service,
+    /// How TLS comes to a connection.
+    pub tls: ListenerTls,
+}
+
+/// Who is served on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Service {
+    /// Other servers, which bring mail for the accounts here (RFC 5321).
+    #[default]
+    Smtp,
+    /// People and programs that have an account here and send mail (RFC 6409).
+    Submission,
+    /// A relay of one's own that hands over mail (RFC 2033).
+    Lmtp,
+}
+
+/// How TLS comes to the connections of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenerTls {
+    /// Not at all.
+    None,
+    /// When the client asks for it (RFC 3207).
+    StartTls,
+    /// From the first byte (RFC 8314 §3).
+    Implicit,
+}
+
+impl Service {
+    /// The protocol that is spoken with those who are served.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Service::Smtp | Service::Submission => Protocol::Smtp,
+            Service::Lmtp => Protocol::Lmtp,
+        }
+    }
+
+    /// Its name in settings, logs and output for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Service::Smtp => "smtp",
+            Service::Submission => "submission",
+            Service::Lmtp => "lmtp",
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Service::Smtp => "SMTP",
+            Service::Submission => "submission",
+            Service::Lmtp => "LMTP",
+        })
+    }
+}
+
+impl ListenerTls {
+    /// Its name in settings and in output for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            ListenerTls::None => "none",
+            ListenerTls::StartTls => "starttls",
+            ListenerTls::Implicit => "implicit",
+        }
+    }
+}
