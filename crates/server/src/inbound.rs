@@ -3,10 +3,13 @@
 //! A transaction is a value that moves through three stages, `Received` → `Evaluated` → `Accepted`: what the client said, where each
 //! recipient's mail goes, and what the store is asked to make durable. `250` is said after that commit and never before.
 
+mod conduct;
 mod transaction;
 
+use crate::abuse::connections::{Bounds, Connections};
+use crate::abuse::tarpit::Tarpit;
+use crate::abuse::{Abuse, Policy};
 use crate::drive::Application;
-use crate::limits::{Bounds, Connections};
 use crate::policy::Verdict;
 use crate::policy::recipient::{self, Known, Rules};
 use crate::session::{SessionId, SessionIds};
@@ -34,6 +37,9 @@ pub struct Context {
     pub lmtp: Arc<Config>,
     /// The time.
     pub clock: Clock,
+    /// Who did too much.
+    pub abuse: Arc<Abuse>,
+    pub(crate) tarpit: Tarpit,
     pub(crate) connections: Arc<Connections>,
     pub(crate) sessions: SessionIds,
     pub(crate) stop: watch::Sender<bool>,
@@ -69,6 +75,8 @@ pub struct Inbound {
     peer: Peer,
     id: SessionId,
     transaction: Option<Box<Received>>,
+    /// Since the last message that was accepted.
+    errors: u32,
     /// Whether the endpoint knows that the server stops.
     told: bool,
 }
@@ -98,6 +106,11 @@ impl Context {
             smtp: config(Protocol::Smtp),
             lmtp: config(Protocol::Lmtp),
             clock,
+            abuse: Arc::new(Abuse::new(
+                Policy { exempt: limits.exempt.clone(), ..settings.abuse.clone() },
+                now(),
+            )),
+            tarpit: Tarpit::new(limits.connections, settings.abuse.tarpit),
             connections: Connections::new(Bounds {
                 total: limits.connections,
                 per_address: limits.connections_per_address,
@@ -126,7 +139,15 @@ impl Inbound {
     pub fn new(context: Arc<Context>, peer: Peer) -> Inbound {
         let id = context.sessions.next();
         info!(session = %id, peer = %peer.address.ip(), port = peer.local.port(), "client connected");
-        Inbound { stopping: context.stop.subscribe(), context, peer, id, transaction: None, told: false }
+        Inbound {
+            stopping: context.stop.subscribe(),
+            context,
+            peer,
+            id,
+            transaction: None,
+            errors: 0,
+            told: false,
+        }
     }
 
     /// The endpoint to drive for it.
@@ -161,12 +182,18 @@ impl Inbound {
             warn!(session = %self.id, %error, "MAIL FROM:{path} put off: {reply}");
             return reply;
         }
+        if let Some(reply) = self.too_many_messages() {
+            return reply;
+        }
         info!(session = %self.id, "MAIL FROM:{path}");
         self.transaction = Some(Box::new(Received::new(mail)));
         replies::SENDER_OK
     }
 
     async fn rcpt(&mut self, wanted: Recipient) -> Reply {
+        if let Some(reply) = self.too_many_recipients() {
+            return reply;
+        }
         let path = shown(&wanted.forward_path);
         let verdict = match evaluate(&self.context, self.peer.local.ip(), &wanted).await {
             Ok(verdict) => verdict,
@@ -193,6 +220,7 @@ impl Inbound {
     }
 
     async fn content(&mut self, bytes: bytes::Bytes) {
+        self.count_content(bytes.len());
         if let Some(transaction) = &mut self.transaction {
             transaction.content(&self.context.store, bytes).await;
         }
@@ -216,6 +244,7 @@ impl Inbound {
                     session = %self.id, id = %committed.id, size = committed.size, recipients,
                     "DATA received, message stored"
                 );
+                self.forgive_errors();
                 replies::queued(committed.id)
             }
             Err(error) => {
@@ -237,11 +266,20 @@ impl Inbound {
 
 impl Application<Server> for Inbound {
     async fn event(&mut self, endpoint: &mut Server, event: Event) {
+        if matches!(event, Event::Hello(_) | Event::Mail(_) | Event::Rcpt(_))
+            && let Some(reply) = self.too_many_commands()
+        {
+            return endpoint.reply(reply);
+        }
         match event {
             Event::Hello(hello) => endpoint.reply(self.hello(&hello)),
             Event::Mail(mail) => endpoint.reply(self.mail(mail)),
             Event::Rcpt(recipient) => {
-                let reply = Box::pin(self.rcpt(recipient)).await;
+                let reply = Box::pin(async {
+                    let reply = self.rcpt(recipient).await;
+                    self.judged(reply).await
+                });
+                let reply = reply.await;
                 endpoint.reply(reply);
             }
             // Boxed, so that an idle connection does not carry the room that these need.
@@ -253,6 +291,10 @@ impl Application<Server> for Inbound {
             Event::Abort(abort) => self.abort(&abort),
             Event::Refused { line, reply } => {
                 info!(session = %self.id, "{:?} refused: {reply}", loggable(&line));
+                let said = Box::pin(self.judged(reply)).await;
+                if said.code().number() == 421 {
+                    endpoint.shut_down(said);
+                }
             }
             Event::Closing(closing) => self.closing(&closing),
         }
@@ -280,6 +322,11 @@ impl Inbound {
             Closing::ShutDown | Closing::Refused => info!(session = %self.id, "client sent away"),
         }
     }
+}
+
+/// The moment, on the clock that deadlines and limits run by: it never goes back, and tests can move it.
+pub(crate) fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 /// Gathers what policy must know of a recipient, and asks it.

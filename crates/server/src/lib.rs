@@ -7,11 +7,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod abuse;
 pub mod admin;
 pub mod drive;
 pub mod host;
 pub mod inbound;
-mod limits;
 pub mod listen;
 pub mod open;
 pub mod policy;

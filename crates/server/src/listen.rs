@@ -1,11 +1,11 @@
 //! Accepts connections and runs a session on each.
 
+use crate::abuse::connections::Excess;
 use crate::drive::drive;
-use crate::inbound::{Context, Inbound, Peer};
-use crate::limits::Excess;
+use crate::inbound::{Context, Inbound, Peer, now};
 use crate::settings::Listener;
 use bytes::BytesMut;
-use smtp::replies;
+use smtp::{Reply, replies};
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -67,9 +67,12 @@ fn admit(
     context: &Arc<Context>,
     sessions: &mut JoinSet<()>,
 ) {
+    if let Err(refusal) = context.abuse.connection(address.ip(), now()) {
+        return turn_away(&stream, address, &refusal.greeting(), &refusal);
+    }
     let permit = match context.connections.admit(address.ip()) {
         Ok(permit) => permit,
-        Err(excess) => return turn_away(&stream, address, excess),
+        Err(excess) => return turn_away(&stream, address, &too_many(excess), &excess),
     };
     let local = match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
         Ok(local) => local,
@@ -96,17 +99,20 @@ where
     inbound.ended(result);
 }
 
-/// Says why in one packet and closes: this may be an attack, so it must cost next to nothing.
-fn turn_away(stream: &TcpStream, peer: SocketAddr, excess: Excess) {
-    let reply = match excess {
+fn too_many(excess: Excess) -> Reply {
+    match excess {
         Excess::Total => replies::TOO_MANY_CONNECTIONS,
         Excess::Address => {
             replies::TOO_MANY_CONNECTIONS.with_text("Error: too many connections from your address")
         }
-    };
+    }
+}
+
+/// Says why in one packet and closes: this may be an attack, so it must cost next to nothing.
+fn turn_away(stream: &TcpStream, peer: SocketAddr, reply: &Reply, why: &dyn std::fmt::Display) {
     let mut bytes = BytesMut::new();
     reply.encode(&mut bytes);
-    tracing::info!(peer = %peer.ip(), %reply, "client turned away");
+    tracing::info!(peer = %peer.ip(), "client turned away: {why}");
     if let Err(error) = stream.try_write(&bytes) {
         tracing::debug!(peer = %peer.ip(), %error, "the client was gone at once");
     }

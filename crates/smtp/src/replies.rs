@@ -90,6 +90,14 @@ pub const TIMEOUT: Reply = Reply::new(421, status(4, 2), "Error: timeout, closin
 pub const SHUTTING_DOWN: Reply = Reply::new(421, status(3, 2), "Service shutting down, try again later");
 /// Too many connections, in all or from one address (RFC 5321 §3.8; X.7.0).
 pub const TOO_MANY_CONNECTIONS: Reply = Reply::new(421, status(7, 0), "Error: too many connections");
+/// In place of the greeting, to a host that the operator does not want (RFC 5321 §3.1; X.7.1).
+pub const NOT_WELCOME: Reply =
+    Reply::new(554, status(7, 1), "Error: your network address is not welcome here");
+/// Too much came lately, of what is meant here (RFC 5321 §4.2.3; X.7.0).
+pub const TOO_MUCH: Reply = Reply::new(451, status(7, 0), "Error: too much at once, try again later");
+/// No login now, whatever the credentials are (RFC 4954 §6; X.7.0).
+pub const LOGIN_LATER: Reply =
+    Reply::new(454, status(7, 0), "Error: too many failed logins, try again later");
 /// There is no such mailbox (RFC 5321 §4.2.3; X.1.1 bad destination mailbox).
 pub const NO_SUCH_MAILBOX: Reply = Reply::new(550, status(1, 1), "No such mailbox here");
 /// The recipient is not ours and the peer may not relay (RFC 5321 §7.9; X.7.1 delivery not authorized).

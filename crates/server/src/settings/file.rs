@@ -26,6 +26,8 @@ pub struct File {
     pub listen: Vec<Listen>,
     /// Bounds.
     pub limits: Limits,
+    /// How much is too much.
+    pub abuse: super::abuse::File,
 }
 
 /// One `[[listen]]` table.

@@ -2,6 +2,7 @@
 //!
 //! A server can also be set up without a file: [`Settings::catcher`] is what `posthaste up` runs with.
 
+mod abuse;
 mod error;
 mod file;
 mod listener;
@@ -12,8 +13,9 @@ mod values;
 pub use error::{SettingsError, Wrong};
 pub use file::File;
 pub use listener::{Listener, ListenerTls, Service};
-pub use values::{Network, Size, Span, ValueError};
+pub use values::{Network, RateText, Size, Span, ValueError};
 
+use crate::abuse::Policy;
 use file::{Limits as FileLimits, Listen, Text};
 use smtp::{Domain, Mailbox};
 use std::collections::BTreeSet;
@@ -41,6 +43,8 @@ pub struct Settings {
     pub listeners: Vec<Listener>,
     /// Bounds.
     pub limits: Limits,
+    /// How much is too much. Its exempt networks are those of the limits.
+    pub abuse: Policy,
     /// Whether the greeting shows the version: for a server in a laboratory, not for one in the world.
     pub banner: Banner,
 }
@@ -85,7 +89,7 @@ pub struct Limits {
     pub connections: usize,
     /// Connections from one address.
     pub connections_per_address: usize,
-    /// Networks to which the bound for one address does not apply.
+    /// Networks to which the bound for one address and the limits on abuse do not apply.
     pub exempt: Vec<Network>,
     /// Free disk space in bytes below which no more mail is accepted.
     pub disk_reserve: u64,
@@ -142,6 +146,7 @@ impl Settings {
                 .map(|address| Listener { address, service: Service::Smtp, tls: ListenerTls::None })
                 .collect(),
             limits: Limits::default(),
+            abuse: Policy::default(),
             banner: Banner::Version,
         }
     }
@@ -178,6 +183,7 @@ impl Settings {
             acceptance: Acceptance::Domains { domains, postmaster },
             listeners: listeners(&written.listen, &wrong)?,
             limits: limits(&written.limits, &wrong)?,
+            abuse: written.abuse.resolve(&wrong)?,
             banner: Banner::Plain,
         })
     }

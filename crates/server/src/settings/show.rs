@@ -38,6 +38,7 @@ impl fmt::Display for Settings {
         writeln!(f, "  from one address       {}", limits.connections_per_address)?;
         let exempt: Vec<String> = limits.exempt.iter().map(ToString::to_string).collect();
         writeln!(f, "    but not from         {}", exempt.join(", "))?;
+        super::abuse::show(&self.abuse, f)?;
         writeln!(f, "disk kept free           {}", Size(limits.disk_reserve))?;
         write!(f, "a stop waits             {}", Span(limits.stop))
     }

@@ -10,6 +10,7 @@ fn parse(text: &str) -> Result<Settings, String> {
 fn the_sample_is_valid_as_it_stands() {
     let settings = parse(SAMPLE).expect("the sample parses");
     assert_eq!(settings.limits, Limits::default(), "the sample shows the defaults");
+    assert_eq!(settings.abuse, Policy::default(), "the sample shows the defaults");
     assert_eq!(settings.listeners.len(), 2);
 }
 
@@ -27,6 +28,7 @@ fn the_sample_is_valid_with_every_comment_removed() {
     assert_eq!(settings.host_name.as_str(), "mail.example.org");
     assert_eq!(settings.data, Path::new("/var/lib/posthaste"));
     assert_eq!(settings.limits, Limits::default(), "the values shown are the defaults");
+    assert_eq!(settings.abuse, Policy::default(), "the values shown are the defaults");
     assert_eq!(settings.accounts.len(), 3);
     assert_eq!(settings.listeners[2].service, Service::Lmtp);
 }
@@ -55,6 +57,9 @@ fn errors_name_the_place_and_what_would_be_right() {
             "posthaste.toml:5:11: ",
             "twice",
         ),
+        ("domains = [\"a.example\"]\n[abuse]\nerrors = \"many\"", "posthaste.toml:3:10: ", "\"20/h\""),
+        ("domains = [\"a.example\"]\n[abuse]\nban = \"2d\"", "posthaste.toml:3:7: ", "`ban_max`"),
+        ("domains = [\"a.example\"]\n[abuse]\ntarpit = \"5m\"", "posthaste.toml:3:10: ", "at most \"1m\""),
         ("domains = [\"a.example\"", "posthaste.toml:1:", "]"),
     ] {
         let error = parse(text).expect_err(text);

@@ -1,5 +1,6 @@
 //! Values as people write them: sizes, lengths of time, networks.
 
+use crate::abuse::Rate;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -13,12 +14,16 @@ pub struct Size(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
 
-/// An IP network, written `"192.0.2.0/24"`, `"2001:db8::/32"` or as one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An IP network, written `"192.0.2.0/24"`, `"2001:db8::/32"` or as one address. Bits of the address beyond the prefix are zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network {
     address: IpAddr,
     prefix: u8,
 }
+
+/// How much within how long, written `"20/h"`, `"10 GiB/h"` or `"100/5m"`; `"none"` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateText(pub Option<Rate>);
 
 /// A value that is not written as it must be; the text says what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -116,7 +121,73 @@ impl fmt::Display for Span {
     }
 }
 
+impl FromStr for RateText {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<RateText, ValueError> {
+        let wrong = || {
+            ValueError(format!(
+                "{text:?} is not a rate; write it like \"20/h\", \"100/5m\" or \"10 GiB/h\", or \"none\" for no limit"
+            ))
+        };
+        if text.trim() == "none" {
+            return Ok(RateText(None));
+        }
+        let (amount, window) = text.split_once('/').ok_or_else(wrong)?;
+        let amount = amount.parse::<Size>().map_err(|_| wrong())?.0;
+        let window = match window.trim() {
+            unit if unit.starts_with(|c: char| c.is_ascii_alphabetic()) => format!("1{unit}").parse::<Span>(),
+            window => window.parse::<Span>(),
+        };
+        let window = window.map_err(|_| wrong())?.0;
+        if amount == 0 || window.is_zero() {
+            Err(wrong())
+        } else {
+            Ok(RateText(Some(Rate { amount, window })))
+        }
+    }
+}
+
+impl fmt::Display for RateText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(Rate { amount, window }) = self.0 else { return f.write_str("none") };
+        // Numbers of things are said as such, numbers of bytes as sizes: nobody counts things in multiples of 1 MiB.
+        match amount {
+            amount if amount.is_multiple_of(1 << 20) => write!(f, "{}", Size(amount))?,
+            amount => write!(f, "{amount}")?,
+        }
+        let window = Span(window).to_string();
+        write!(f, "/{}", window.strip_prefix('1').filter(|unit| unit.len() == 1).unwrap_or(&window))
+    }
+}
+
 impl Network {
+    /// The network of `prefix` bits around an address; a prefix that is too long is the whole address.
+    pub fn around(address: IpAddr, prefix: u8) -> Network {
+        match address {
+            IpAddr::V4(address) => {
+                let prefix = prefix.min(32);
+                let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+                Network { address: IpAddr::V4((u32::from(address) & mask).into()), prefix }
+            }
+            IpAddr::V6(address) => {
+                let prefix = prefix.min(128);
+                let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+                Network { address: IpAddr::V6((u128::from(address) & mask).into()), prefix }
+            }
+        }
+    }
+
+    /// How many bits of an address name the network.
+    pub fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
+    /// Whether all of `other` is in the network.
+    pub fn covers(&self, other: Network) -> bool {
+        self.prefix <= other.prefix && self.contains(other.address)
+    }
+
     /// Whether the address is in the network. An IPv4 address mapped into IPv6 counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
@@ -153,7 +224,20 @@ impl FromStr for Network {
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
         let prefix = prefix.map_or(Ok(longest), |prefix| prefix.parse().map_err(|_| wrong()))?;
-        if prefix > longest { Err(wrong()) } else { Ok(Network { address, prefix }) }
+        if prefix > longest { Err(wrong()) } else { Ok(Network::around(address, prefix)) }
+    }
+}
+
+impl serde::Serialize for Network {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Network {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Network, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -199,6 +283,37 @@ mod tests {
         }
         for text in ["", "5", "m", "5 minutes", "-5m", "5m5", "400d", "99999999999999999999s"] {
             assert!(text.parse::<Span>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn rates_read_and_print() {
+        for (text, amount, seconds, printed) in [
+            ("20/h", 20, 3600, "20/h"),
+            ("100 / 5m", 100, 300, "100/5m"),
+            ("10 GiB/d", 10 << 30, 86_400, "10 GiB/d"),
+            ("1/1s", 1, 1, "1/s"),
+            ("7/10s", 7, 10, "7/10s"),
+        ] {
+            let rate: RateText = text.parse().expect(text);
+            assert_eq!(rate.0, Some(Rate { amount, window: Duration::from_secs(seconds) }));
+            assert_eq!(rate.to_string(), printed);
+        }
+        assert_eq!("none".parse(), Ok(RateText(None)));
+        for text in ["", "20", "/h", "0/h", "20/0s", "20/hour", "x/h", "20 h"] {
+            assert!(text.parse::<RateText>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_network_holds_no_bits_beyond_its_prefix() {
+        for (text, printed) in [
+            ("192.0.2.77/24", "192.0.2.0/24"),
+            ("192.0.2.77/0", "0.0.0.0/0"),
+            ("2001:db8:1:2::5/64", "2001:db8:1:2::/64"),
+            ("2001:db8::5/0", "::/0"),
+        ] {
+            assert_eq!(text.parse::<Network>().expect(text).to_string(), printed);
         }
     }
 

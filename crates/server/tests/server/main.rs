@@ -1,5 +1,6 @@
 //! The server as its peers and its operator see it, over the in-memory store.
 
+mod abuse;
 mod admin;
 mod common;
 mod session;

@@ -1,7 +1,9 @@
-//! How many connections there may be, in all and from one address.
+//! How many connections there may be at the same time: in all, from one host, and from one network.
 
+use super::source::{self, NETWORK_FACTOR};
 use crate::settings::Network;
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +19,7 @@ pub(crate) struct Connections {
 pub(crate) struct Bounds {
     /// In all.
     pub(crate) total: usize,
-    /// From one address (an IPv6 address counts as its /64).
+    /// From one host (an IPv6 host is its /64); a network may have eight times as many.
     pub(crate) per_address: usize,
     /// Networks that `per_address` does not apply to.
     pub(crate) exempt: Vec<Network>,
@@ -26,8 +28,8 @@ pub(crate) struct Bounds {
 #[derive(Debug, Default)]
 struct Open {
     total: usize,
-    /// Only addresses that the bound applies to and that have a connection: at most `Bounds::total` of them.
-    by_address: HashMap<IpAddr, usize>,
+    /// Only hosts and networks that the bound applies to and that have a connection: at most twice `Bounds::total` of them.
+    by_source: HashMap<Network, usize>,
 }
 
 /// Why a connection is one too many.
@@ -35,7 +37,7 @@ struct Open {
 pub(crate) enum Excess {
     /// The server has enough.
     Total,
-    /// This address has enough.
+    /// This host or its network has enough.
     Address,
 }
 
@@ -43,7 +45,7 @@ pub(crate) enum Excess {
 #[derive(Debug)]
 pub(crate) struct Permit {
     connections: Arc<Connections>,
-    counted: Option<IpAddr>,
+    counted: Option<[Network; 2]>,
 }
 
 impl Connections {
@@ -53,19 +55,21 @@ impl Connections {
 
     /// Counts a connection from `peer`, or says which bound it would break.
     pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<Permit, Excess> {
-        let peer = peer.to_canonical();
-        let counted =
-            (!self.bounds.exempt.iter().any(|network| network.contains(peer))).then(|| counted_as(peer));
+        let is_exempt = self.bounds.exempt.iter().any(|network| network.contains(peer));
+        let counted = (!is_exempt).then(|| [source::host(peer), source::network(peer)]);
         let mut open = self.open();
         if open.total >= self.bounds.total {
             return Err(Excess::Total);
         }
-        if let Some(address) = counted {
-            let here = open.by_address.entry(address).or_default();
-            if *here >= self.bounds.per_address {
+        if let Some([host, network]) = counted {
+            let here = |source| open.by_source.get(&source).copied().unwrap_or(0);
+            let per_network = self.bounds.per_address.saturating_mul(NETWORK_FACTOR as usize);
+            if here(host) >= self.bounds.per_address || here(network) >= per_network {
                 return Err(Excess::Address);
             }
-            *here += 1;
+            for source in [host, network] {
+                *open.by_source.entry(source).or_default() += 1;
+            }
         }
         open.total += 1;
         Ok(Permit { connections: Arc::clone(self), counted })
@@ -85,22 +89,23 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut open = self.connections.open();
         open.total -= 1;
-        if let Some(address) = self.counted
-            && let Some(here) = open.by_address.get_mut(&address)
-        {
-            *here -= 1;
-            if *here == 0 {
-                open.by_address.remove(&address);
+        for source in self.counted.into_iter().flatten() {
+            if let Some(here) = open.by_source.get_mut(&source) {
+                *here -= 1;
+                if *here == 0 {
+                    open.by_source.remove(&source);
+                }
             }
         }
     }
 }
 
-/// A host that has IPv6 usually has a whole /64: it counts as one.
-fn counted_as(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !(u128::MAX >> 64)).into()),
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Excess::Total => "the server has as many connections as it may",
+            Excess::Address => "its host or network has as many connections as it may",
+        })
     }
 }
 
@@ -141,6 +146,15 @@ mod tests {
             Some(Excess::Address)
         );
         assert!(connections.admit("2001:db8:0:2::1".parse().expect("an address")).is_ok());
+    }
+
+    #[test]
+    fn a_network_has_eight_times_the_bound_of_a_host() {
+        let connections = connections(100, 1, &[]);
+        let peer = |host: u8| IpAddr::from([192, 0, 2, host]);
+        let _held: Vec<_> = (0..8).map(|host| connections.admit(peer(host)).expect("room")).collect();
+        assert_eq!(connections.admit(peer(99)).err(), Some(Excess::Address));
+        assert!(connections.admit("192.0.3.1".parse().expect("an address")).is_ok());
     }
 
     #[test]

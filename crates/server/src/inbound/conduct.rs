@@ -1,0 +1,83 @@
+//! How a session behaves: tells [`crate::abuse`] of it, and acts on what that says.
+//!
+//! A refused command counts as an error, slows the session's replies, and may lead to a ban. A ban ends the session with the next command,
+//! whichever of the host's sessions that is in; one transaction's content is never cut off.
+
+use super::{Inbound, now};
+use crate::abuse::{Party, Refusal};
+use smtp::{Reply, Severity, replies};
+use tracing::{info, warn};
+
+impl Inbound {
+    /// Counts one more command; a reply when there were too many or the peer is banned, and with it the session ends.
+    pub(super) fn too_many_commands(&self) -> Option<Reply> {
+        let refusal = self.context.abuse.command(self.peer.address.ip(), now()).err()?;
+        info!(session = %self.id, "sent away: {refusal}");
+        Some(refusal.closing())
+    }
+
+    /// Counts one more message; a reply when there were too many, or too large ones.
+    pub(super) fn too_many_messages(&self) -> Option<Reply> {
+        self.put_off(self.context.abuse.message(self.party(), now()).err()?)
+    }
+
+    /// Counts one more recipient; a reply when there were too many.
+    pub(super) fn too_many_recipients(&self) -> Option<Reply> {
+        self.put_off(self.context.abuse.recipient(self.party(), now()).err()?)
+    }
+
+    /// Counts content that came.
+    pub(super) fn count_content(&self, octets: usize) {
+        self.context.abuse.content(self.party(), octets as u64, now());
+    }
+
+    /// Takes note of what a command is answered with, waits a while if it is one of many errors, and returns what is to be said
+    /// in the end.
+    pub(super) async fn judged(&mut self, reply: Reply) -> Reply {
+        if reply.severity() != Severity::Permanent {
+            return reply;
+        }
+        self.errors = self.errors.saturating_add(1);
+        let (abuse, peer) = (&self.context.abuse, self.peer.address.ip());
+        let unknown = replies::NO_SUCH_MAILBOX;
+        let is_unknown = (reply.code(), reply.status()) == (unknown.code(), unknown.status());
+        let banned = match is_unknown {
+            true => abuse.unknown_recipient(peer, now()),
+            false => abuse.error(peer, now()),
+        };
+        if let Some(refusal) = banned {
+            warn!(session = %self.id, "{refusal}");
+            return refusal.closing();
+        }
+        self.tarpit().await;
+        reply
+    }
+
+    /// A message was accepted: what went wrong before it was a mistake.
+    pub(super) fn forgive_errors(&mut self) {
+        self.errors = 0;
+    }
+
+    /// Who this is to the limits.
+    fn party(&self) -> Party<'_> {
+        Party { address: self.peer.address.ip(), account: None }
+    }
+
+    fn put_off(&self, refusal: Refusal) -> Option<Reply> {
+        info!(session = %self.id, "put off: {refusal}");
+        Some(refusal.putting_off())
+    }
+
+    /// Lets a session with errors wait, unless the server stops.
+    async fn tarpit(&mut self) {
+        if self.context.abuse.is_exempt(self.peer.address.ip()) {
+            return;
+        }
+        let Some((wait, _place)) = self.context.tarpit.enter(self.errors) else { return };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            // A sender that is gone stops the server as well.
+            _ = self.stopping.wait_for(|stop| *stop) => {}
+        }
+    }
+}

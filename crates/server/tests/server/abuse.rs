@@ -1,0 +1,100 @@
+//! What a peer meets that does too much: loopback is not exempt here.
+
+use crate::common::{Running, Talk, start};
+use posthaste_server::abuse::Rate;
+use posthaste_server::settings::{Acceptance, Settings};
+use std::time::Duration;
+
+fn per_hour(amount: u64) -> Option<Rate> {
+    Some(Rate { amount, window: Duration::from_secs(3600) })
+}
+
+/// A server for b.example that trusts nobody, after `change` had its say.
+async fn strict(change: impl FnOnce(&mut Settings)) -> Running {
+    start(|settings| {
+        settings.limits.exempt.clear();
+        settings.abuse.tarpit = Duration::ZERO;
+        settings.abuse.greeting_delay = Duration::ZERO;
+        settings.acceptance = Acceptance::Domains {
+            domains: vec![smtp::Domain::parse("b.example").expect("a domain")],
+            postmaster: None,
+        };
+        settings.accounts = vec![store::AccountName::of(&"bob@b.example".parse().expect("an address"))];
+        change(settings);
+    })
+    .await
+}
+
+#[tokio::test]
+async fn who_tries_names_is_sent_away_and_not_let_in_again() {
+    let running = strict(|settings| settings.abuse.rates.unknown_recipients = per_hour(3)).await;
+    let mut other = Talk::hello(running.address).await;
+    let mut talk = Talk::hello(running.address).await;
+    talk.say("MAIL FROM:<eve@a.example>").await;
+    for name in ["a", "b", "c"] {
+        let reply = talk.say(&format!("RCPT TO:<{name}@b.example>")).await;
+        assert!(reply.starts_with("550 5.1.1 "), "{reply}");
+    }
+    let reply = talk.say("RCPT TO:<bob@b.example>").await;
+    assert!(reply.starts_with("250 "), "{reply}");
+    let last = talk.say("RCPT TO:<d@b.example>").await;
+    assert_eq!(
+        last,
+        "421 4.7.0 Error: too many unknown recipients from your network address, try again in some minutes"
+    );
+    assert!(talk.closed().await);
+    assert_eq!(other.say("MAIL FROM:<eve@a.example>").await, last, "its other sessions end as well");
+    assert!(other.closed().await);
+    let mut again = Talk::to(running.address).await;
+    assert_eq!(again.reply().await, last);
+    assert!(again.closed().await);
+}
+
+#[tokio::test]
+async fn errors_lead_to_a_ban_but_a_transaction_is_finished() {
+    let running = strict(|settings| settings.abuse.rates.errors = per_hour(4)).await;
+    let mut talk = Talk::hello(running.address).await;
+    talk.say("MAIL FROM:<alice@a.example>").await;
+    talk.say("RCPT TO:<bob@b.example>").await;
+    for _ in 0..5 {
+        assert!(talk.say("NONSENSE").await.starts_with("500 "));
+    }
+    assert!(talk.say("DATA").await.starts_with("354 "));
+    talk.send(b"x\r\n.\r\n").await;
+    assert!(talk.reply().await.starts_with("250 "));
+    let reply = talk.reply().await;
+    assert!(reply.starts_with("421 4.7.0 Error: too many errors "), "{reply}");
+    assert!(talk.closed().await);
+}
+
+#[tokio::test]
+async fn messages_and_recipients_beyond_their_rates_are_put_off() {
+    let running = strict(|settings| {
+        settings.abuse.rates.messages = per_hour(2);
+        settings.abuse.rates.recipients = per_hour(3);
+    })
+    .await;
+    let mut talk = Talk::hello(running.address).await;
+    talk.say("MAIL FROM:<alice@a.example>").await;
+    for _ in 0..3 {
+        assert!(talk.say("RCPT TO:<bob@b.example>").await.starts_with("250 "));
+    }
+    let reply = talk.say("RCPT TO:<bob@b.example>").await;
+    assert!(reply.starts_with("451 4.7.0 Error: too many recipients "), "{reply}");
+    talk.say("RSET").await;
+    talk.say("MAIL FROM:<alice@a.example>").await;
+    talk.say("RSET").await;
+    let reply = talk.say("MAIL FROM:<alice@a.example>").await;
+    assert!(reply.starts_with("451 4.7.0 Error: too many messages "), "{reply}");
+}
+
+#[tokio::test]
+async fn connections_beyond_their_rate_are_turned_away() {
+    let running = strict(|settings| settings.abuse.rates.connections = per_hour(2)).await;
+    Talk::hello(running.address).await;
+    Talk::hello(running.address).await;
+    let mut talk = Talk::to(running.address).await;
+    let reply = talk.reply().await;
+    assert!(reply.starts_with("421 4.7.0 Error: too many connections "), "{reply}");
+    assert!(talk.closed().await);
+}
