@@ -24,9 +24,9 @@ fn every_chat_that_needs_no_special_server_holds_over_tcp() {
     let server = Server::up(&data, &[]);
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sim/tests/chat");
     let chats = Chat::read_all(&directory).unwrap_or_else(|failure| panic!("{failure}"));
-    let usual = Chat::parse(Path::new("usual"), "S: 220 ...").expect("a chat").setup().config.clone();
+    let usual = Chat::parse(Path::new("usual"), "S: 220 ...").expect("a chat").setup().clone();
     let chats: Vec<&Chat> =
-        chats.iter().filter(|chat| !chat.needs_endpoint() && chat.setup().config == usual).collect();
+        chats.iter().filter(|chat| !chat.needs_endpoint() && *chat.setup() == usual).collect();
     assert!(chats.len() >= 30, "only {} chats were found", chats.len());
     for chat in chats {
         for pace in [Pace::Whole, Pace::Octets] {

@@ -234,6 +234,8 @@ impl Inbound {
             peer: self.peer.clone(),
             hello: endpoint.hello_name().unwrap_or_default().to_owned(),
             esmtp: endpoint.is_esmtp(),
+            tls: endpoint.is_secured(),
+            authenticated: endpoint.is_authenticated(),
             host_name: &self.context.smtp.host_name,
             now: (self.context.clock)(),
         };
@@ -288,9 +290,14 @@ impl Application<Server> for Inbound {
                 let reply = Box::pin(self.end(endpoint)).await;
                 endpoint.reply(reply);
             }
+            // Nothing is offered of which these would come.
+            Event::Auth(_) | Event::AuthResponse(_) => endpoint.reply(replies::AUTH_UNAVAILABLE),
+            Event::XClient(_) => endpoint.reply(replies::NO_XCLIENT),
+            Event::AuthCancelled(reply) => info!(session = %self.id, "AUTH given up: {reply}"),
+            Event::Secured => info!(session = %self.id, "TLS started"),
             Event::Abort(abort) => self.abort(&abort),
             Event::Refused { line, reply } => {
-                info!(session = %self.id, "{:?} refused: {reply}", loggable(&line));
+                info!(session = %self.id, "{:?} refused: {reply}", String::from_utf8_lossy(&line));
                 let said = Box::pin(self.judged(reply)).await;
                 if said.code().number() == 421 {
                     endpoint.shut_down(said);
@@ -318,6 +325,7 @@ impl Inbound {
         match closing {
             Closing::Quit | Closing::Disconnected => {}
             Closing::TimedOut => info!(session = %self.id, "client was silent for too long"),
+            Closing::EarlyTalker => info!(session = %self.id, "client spoke before the greeting"),
             Closing::TooManyErrors => info!(session = %self.id, "client made too many errors"),
             Closing::ShutDown | Closing::Refused => info!(session = %self.id, "client sent away"),
         }
@@ -350,14 +358,6 @@ async fn origin(store: &SharedStore, name: &AccountName) -> store::Result<Option
     Ok(store.account(name).await?.map(|account| account.origin))
 }
 
-/// A refused line as a log may show it: what follows AUTH may be a password.
-fn loggable(line: &[u8]) -> String {
-    match line.get(..5) {
-        Some(verb) if verb.eq_ignore_ascii_case(b"AUTH ") => "AUTH ...".to_owned(),
-        _ => String::from_utf8_lossy(line).into_owned(),
-    }
-}
-
 /// A path as a log may show it: an address beyond ASCII can hold characters that change how a terminal shows the line.
 fn shown(path: &impl std::fmt::Display) -> String {
     message::terminal::one_line(&path.to_string()).into_owned()
@@ -369,17 +369,5 @@ fn storage_reply(error: &Error) -> Reply {
         Error::Full(_) => replies::STORAGE_FULL,
         Error::Closed => replies::SHUTTING_DOWN,
         _ => replies::STORAGE_FAILED,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::loggable;
-
-    #[test]
-    fn credentials_are_not_logged() {
-        assert_eq!(loggable(b"auth PLAIN AGFubgBzZWNyZXQ="), "AUTH ...");
-        assert_eq!(loggable(b"AUTHOR x"), "AUTHOR x");
-        assert_eq!(loggable(b"MAIL FROM: x"), "MAIL FROM: x");
     }
 }

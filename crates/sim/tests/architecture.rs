@@ -27,7 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Each of these computes on bytes it is given; that is what a newcomer to this list has to be, too.
 const PURE: &[(&str, &[&str])] = &[
     ("wire", &["bytes", "memchr"]),
-    ("smtp", &["bytes", "memchr", "thiserror", "idna"]),
+    ("smtp", &["bytes", "data-encoding", "memchr", "thiserror", "idna"]),
     ("message", &["bytes", "memchr", "thiserror", "encoding_rs", "jiff", "mail-builder"]),
     // aws-lc-rs can make random numbers, too; what follows keeps that out.
     ("sasl", &["aws-lc-rs", "data-encoding", "stringprep", "thiserror", "zeroize"]),

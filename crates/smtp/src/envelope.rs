@@ -1,7 +1,7 @@
 //! The envelope of a message: who sends, who receives, and what was asked for the transport (RFC 5321
 //! §2.3.1).
 
-use crate::{ForwardPath, ReversePath, xtext};
+use crate::{ForwardPath, Mailbox, ReversePath, xtext};
 use std::fmt;
 use std::str::FromStr;
 
@@ -52,6 +52,16 @@ pub enum Return {
     Full,
     /// Only its header section.
     Headers,
+}
+
+/// AUTH= of MAIL: who submitted the message at first, as far as the peer knows (RFC 4954 §5). Only a peer that is
+/// trusted to say so is to be believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submitter {
+    /// `<>`: not known, or not authenticated well enough.
+    Unknown,
+    /// This mailbox.
+    Mailbox(Mailbox),
 }
 
 /// NOTIFY=: when a delivery status notification is wanted.
@@ -187,6 +197,26 @@ impl FromStr for OriginalRecipient {
             xtext::decode(encoded)?
         };
         OriginalRecipient::received(address_type, &address).ok_or(xtext::Malformed)
+    }
+}
+
+impl fmt::Display for Submitter {
+    /// The value of AUTH=.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Submitter::Unknown => f.write_str("<>"),
+            Submitter::Mailbox(mailbox) => f.write_str(&xtext::encode(&mailbox.to_string())),
+        }
+    }
+}
+
+impl FromStr for Submitter {
+    type Err = xtext::Malformed;
+    fn from_str(text: &str) -> Result<Submitter, xtext::Malformed> {
+        match xtext::decode(text)?.as_str() {
+            "<>" => Ok(Submitter::Unknown),
+            mailbox => mailbox.parse().map(Submitter::Mailbox).map_err(|_| xtext::Malformed),
+        }
     }
 }
 

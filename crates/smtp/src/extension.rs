@@ -28,6 +28,8 @@ pub enum Extension {
     StartTls,
     /// AUTH with the names of the mechanisms, in upper case (RFC 4954).
     Auth(Vec<String>),
+    /// XCLIENT with the names of the attributes, in upper case (Postfix's XCLIENT_README).
+    XClient(Vec<String>),
     /// Any other, as it came.
     Other(String),
 }
@@ -70,6 +72,7 @@ impl Extension {
             "LIMITS" => Extension::Limits(Limits::from_words(words)),
             "STARTTLS" => Extension::StartTls,
             "AUTH" => Extension::Auth(words.collect()),
+            "XCLIENT" => Extension::XClient(words.collect()),
             // An old form that was never standard but is still sent: `AUTH=LOGIN PLAIN`.
             _ => match keyword.strip_prefix("AUTH=") {
                 Some(first) => {
@@ -118,6 +121,10 @@ impl fmt::Display for Extension {
             Extension::Auth(mechanisms) => {
                 f.write_str("AUTH")?;
                 mechanisms.iter().try_for_each(|mechanism| write!(f, " {mechanism}"))
+            }
+            Extension::XClient(attributes) => {
+                f.write_str("XCLIENT")?;
+                attributes.iter().try_for_each(|attribute| write!(f, " {attribute}"))
             }
             Extension::Other(line) => f.write_str(line),
         }

@@ -16,16 +16,19 @@ mod envelope;
 mod extension;
 pub mod replies;
 mod reply;
+mod sasl;
 pub mod server;
+pub mod xclient;
 mod xtext;
 
 pub use address::{
     AddressError, AddressLiteral, Domain, ForwardPath, GeneralLiteral, Host, LocalPart, Mailbox, ReversePath,
 };
 pub use command::{Command, Fault, MailParameters, RcptParameters, Syntax, Verb};
-pub use envelope::{Body, Envelope, EnvelopeId, Notify, OriginalRecipient, Recipient, Return};
+pub use envelope::{Body, Envelope, EnvelopeId, Notify, OriginalRecipient, Recipient, Return, Submitter};
 pub use extension::{Extension, Extensions, Limits};
 pub use reply::{Code, Reply, ReplyError, ReplyParser, Severity, Status};
+pub use sasl::{AUTH_LINE_MAX, InClear, SaslMessage};
 pub use xtext::Malformed as MalformedXtext;
 
 /// Which dialect a connection speaks.

@@ -28,6 +28,52 @@ pub const NO_STARTTLS: Reply = Reply::new(502, status(5, 1), "Error: STARTTLS is
 /// AUTH, when it is not offered (RFC 5321 §4.2.4).
 pub const NO_AUTH: Reply = Reply::new(502, status(5, 1), "Error: AUTH is not offered here");
 
+/// STARTTLS accepted: what comes next is TLS (RFC 3207 §4).
+pub const READY_FOR_TLS: Reply = Reply::new(220, status(0, 0), "Ready to start TLS");
+/// STARTTLS when TLS is on (RFC 3207 §4.2).
+pub const TLS_IS_ON: Reply = Reply::new(503, status(5, 1), "Error: TLS is on already");
+/// Something came in clear after STARTTLS, in the same breath: it may have been put there by somebody else
+/// (RFC 3207 §6, CVE-2011-0411). The connection closes.
+pub const PIPELINED_STARTTLS: Reply =
+    Reply::new(554, status(5, 0), "Error: nothing may follow STARTTLS before TLS is on, closing");
+/// A mail command in clear where TLS must come before AUTH, and AUTH before mail (RFC 3207 §4).
+pub const STARTTLS_FIRST: Reply = Reply::new(530, status(7, 0), "Must issue a STARTTLS command first");
+
+/// AUTH succeeded (RFC 4954 §6).
+pub const AUTH_SUCCEEDED: Reply = Reply::new(235, status(7, 0), "Authentication successful");
+/// The credentials are wrong; the same for an unknown user (RFC 4954 §6; X.7.8).
+pub const AUTH_FAILED: Reply = Reply::new(535, status(7, 8), "Authentication credentials invalid");
+/// AUTH cannot be decided now, for a reason that is not the client's (RFC 4954 §6).
+pub const AUTH_UNAVAILABLE: Reply = Reply::new(454, status(7, 0), "Temporary authentication failure");
+/// The user's password must be used once with another mechanism (RFC 4954 §6; X.7.12).
+pub const PASSWORD_TRANSITION: Reply = Reply::new(432, status(7, 12), "A password transition is needed");
+/// This user may not use this mechanism (RFC 4954 §6; X.7.9).
+pub const MECHANISM_TOO_WEAK: Reply = Reply::new(534, status(7, 9), "Authentication mechanism is too weak");
+/// AUTH in clear where TLS must come first (RFC 4954 §6; X.7.11).
+pub const TLS_NEEDED_FOR_AUTH: Reply =
+    Reply::new(538, status(7, 11), "Encryption required for requested authentication mechanism");
+/// A mail command before AUTH where AUTH is needed (RFC 4954 §6, RFC 6409 §4.3).
+pub const AUTH_REQUIRED: Reply = Reply::new(530, status(7, 0), "Authentication required");
+/// AUTH after an AUTH that succeeded (RFC 4954 §4).
+pub const ALREADY_AUTHENTICATED: Reply = Reply::new(503, status(5, 1), "Error: already authenticated");
+/// AUTH after HELO: it is an extension, and needs EHLO (RFC 5321 §2.2.1).
+pub const EHLO_FIRST: Reply = Reply::new(503, status(5, 1), "Error: send EHLO first");
+/// The client gave an AUTH up with `*` (RFC 4954 §4).
+pub const AUTH_CANCELLED: Reply = Reply::new(501, status(7, 0), "Authentication cancelled");
+/// A response that is not base64 (RFC 4954 §4; X.5.2).
+pub const BAD_BASE64: Reply = Reply::new(501, status(5, 2), "Error: the response is not valid base64");
+/// A line of an AUTH exchange longer than 12,288 octets (RFC 4954 §4; X.5.6).
+pub const AUTH_LINE_TOO_LONG: Reply =
+    Reply::new(500, status(5, 6), "Error: authentication exchange line is too long");
+/// STARTTLS, AUTH or XCLIENT between MAIL and the end of the content (RFC 4954 §4).
+pub const NOT_IN_TRANSACTION: Reply =
+    Reply::new(503, status(5, 1), "Error: not within a mail transaction, send RSET first");
+/// XCLIENT from a peer that may not speak for others (Postfix's XCLIENT_README).
+pub const NO_XCLIENT: Reply = Reply::new(550, status(7, 0), "Error: XCLIENT is not for this client");
+/// The peer spoke before it was greeted (RFC 5321 §3.1); the connection closes.
+pub const EARLY_TALKER: Reply =
+    Reply::new(554, status(5, 1), "Error: a client waits for the greeting before it speaks, closing");
+
 /// A transaction before HELO or EHLO (RFC 5321 §4.1.4).
 pub const HELLO_FIRST: Reply = Reply::new(503, status(5, 1), "Error: send HELO/EHLO first");
 /// A transaction before LHLO (RFC 2033 §4.1).
@@ -85,6 +131,14 @@ pub const NO_PURPOSE: Reply = Reply::new(503, status(5, 0), "Error: too many com
 pub const TOO_MANY_ERRORS: Reply = Reply::new(421, status(7, 0), "Error: too many errors, closing");
 /// Nothing came for too long; the connection closes (RFC 5321 §4.5.3.2.7; X.4.2 bad connection).
 pub const TIMEOUT: Reply = Reply::new(421, status(4, 2), "Error: timeout, closing");
+
+/// The same while content came whose line endings are not CRLF: its end was perhaps meant and not seen (RFC 5321
+/// §4.1.1.4).
+pub const TIMEOUT_IN_BARE_CONTENT: Reply = Reply::new(
+    421,
+    status(4, 2),
+    "Error: timeout, closing: only <CR><LF>.<CR><LF> ends the content, and it has bare line endings",
+);
 
 /// The server stops (RFC 5321 §3.8; X.3.2 system not accepting network messages).
 pub const SHUTTING_DOWN: Reply = Reply::new(421, status(3, 2), "Service shutting down, try again later");
@@ -144,11 +198,28 @@ pub fn chunk_received(octets: u64) -> Reply {
     OK.with_text(format!("Ok: {octets} octets received"))
 }
 
+/// Content that a submission server cannot pass on: a line is longer than RFC 5321 §4.5.3.1.6 allows (X.6.0 other
+/// media error).
+pub fn text_line_too_long(max: usize) -> Reply {
+    Reply::new(554, status(6, 0), "").with_text(format!(
+        "Refused: the content has a line of more than {max} octets; fold it, or send the part as quoted-printable \
+         or base64"
+    ))
+}
+
+/// AUTH with a mechanism that is not offered (RFC 4954 §4; X.5.4), with those that are.
+pub fn unknown_mechanism(offered: &[&str]) -> Reply {
+    Reply::new(504, status(5, 4), "")
+        .with_text(format!("Error: authentication mechanism not offered; there are {}", offered.join(" ")))
+}
+
 /// HELP (RFC 5321 §4.1.1.8): the commands, or the form of one.
 pub fn help(topic: Option<&str>) -> Reply {
     const HELP: Reply = Reply::new(214, status(0, 0), "");
     let Some(topic) = topic else {
-        let verbs: Vec<_> = Verb::ALL.iter().map(|verb| verb.as_str()).collect();
+        // Proxies ask for no help, and nobody else may use XCLIENT.
+        let verbs = Verb::ALL.iter().filter(|verb| **verb != Verb::XClient);
+        let verbs: Vec<_> = verbs.map(|verb| verb.as_str()).collect();
         return HELP.with_text(format!("Commands: {}\nHELP command tells its form", verbs.join(" ")));
     };
     match Verb::parse(topic) {
@@ -180,6 +251,7 @@ pub fn syntax(error: &Syntax) -> Reply {
         },
         Fault::Path(reason) => invalid(with_reason(form, &reason.to_string())),
         Fault::Utf8 => NEED_SMTPUTF8,
+        Fault::Base64 => BAD_BASE64,
         Fault::UnknownParameter(keyword) => Reply::new(555, status(5, 4), "")
             .with_text(format!("Error: parameter {keyword} not recognized or not offered")),
         Fault::DuplicateParameter(keyword) => invalid(format!("Error: parameter {keyword} given twice")),
@@ -208,5 +280,6 @@ fn section(verb: Verb) -> &'static str {
         Verb::Help => "RFC 5321 section 4.1.1.8",
         Verb::StartTls => "RFC 3207",
         Verb::Auth => "RFC 4954",
+        Verb::XClient => "the XCLIENT_README of Postfix",
     }
 }

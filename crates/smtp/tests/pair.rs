@@ -143,6 +143,11 @@ impl Pair {
     fn server_event(&mut self, event: server::Event) {
         match event {
             server::Event::Hello(_) => self.server.reply(replies::OK.with_text("mx.example")),
+            server::Event::Auth(_)
+            | server::Event::AuthResponse(_)
+            | server::Event::AuthCancelled(_)
+            | server::Event::Secured
+            | server::Event::XClient(_) => panic!("nothing of this was asked for"),
             server::Event::Mail(mail) => {
                 let message = self.server_queue.pop_front().expect("no more messages than there are");
                 self.server.reply(message.mail.reply(replies::SENDER_OK));

@@ -75,7 +75,10 @@ fn acceptance(event: &Event) -> Option<Reply> {
         Event::Mail(_) => Some(replies::SENDER_OK),
         Event::Rcpt(_) => Some(replies::RECIPIENT_OK),
         Event::End => Some(replies::queued(1)),
-        Event::Content(_) | Event::Abort(_) | Event::Refused { .. } | Event::Closing(_) => None,
+        Event::Auth(_) | Event::AuthResponse(_) => Some(replies::AUTH_SUCCEEDED),
+        Event::XClient(_) => Some(replies::OK),
+        Event::Secured | Event::AuthCancelled(_) | Event::Content(_) | Event::Abort(_) => None,
+        Event::Refused { .. } | Event::Closing(_) => None,
     }
 }
 

@@ -3,10 +3,11 @@
 
 use bytes::BytesMut;
 use proptest::prelude::*;
+use smtp::xclient::Attribute;
 use smtp::{
     AddressError, AddressLiteral, Body, Command, Domain, EnvelopeId, Extension, Extensions, ForwardPath,
     Host, Limits, LocalPart, MailParameters, Mailbox, Notify, OriginalRecipient, RcptParameters, Reply,
-    ReplyError, ReplyParser, Return, ReversePath, Severity, Status, Verb,
+    ReplyError, ReplyParser, Return, ReversePath, SaslMessage, Severity, Status, Submitter, Verb,
 };
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -70,14 +71,18 @@ mod strategies {
     pub(crate) fn mail_parameters() -> impl Strategy<Value = MailParameters> {
         let ret = prop_oneof![Just(Return::Full), Just(Return::Headers)];
         let id = "[ -~]{1,40}".prop_filter_map("too long", |id| EnvelopeId::new(&id));
-        (prop::option::of(any::<u64>()), body(), any::<bool>(), prop::option::of(ret), prop::option::of(id))
-            .prop_map(|(size, body, smtputf8, ret, envelope_id)| MailParameters {
+        let submitter = prop_oneof![Just(Submitter::Unknown), mailbox().prop_map(Submitter::Mailbox)];
+        let dsn = (prop::option::of(ret), prop::option::of(id));
+        (prop::option::of(any::<u64>()), body(), any::<bool>(), dsn, prop::option::of(submitter)).prop_map(
+            |(size, body, smtputf8, (ret, envelope_id), auth)| MailParameters {
                 size,
                 body,
                 smtputf8,
                 ret,
                 envelope_id,
-            })
+                auth,
+            },
+        )
     }
 
     pub(crate) fn command() -> impl Strategy<Value = Command> {
@@ -87,8 +92,15 @@ mod strategies {
         });
         let rcpt = (forward_path(), prop::option::of(notify()), prop::option::of(original()))
             .prop_map(|(path, notify, original)| Command::Rcpt(path, RcptParameters { notify, original }));
-        let auth = ("[A-Z0-9_-]{1,20}", prop::option::of("[A-Za-z0-9+/]{1,20}={0,2}"))
+        let initial = prop::option::of(prop::collection::vec(any::<u8>(), 0..40).prop_map(SaslMessage::from));
+        let auth = ("[A-Z0-9_-]{1,20}", initial)
             .prop_map(|(mechanism, initial)| Command::Auth { mechanism, initial });
+        let xclient = prop::collection::btree_map("[A-Z]", attribute(), 1..4).prop_map(|attributes| {
+            let mut attributes: Vec<_> = attributes.into_values().collect();
+            attributes.sort_by_key(Attribute::name);
+            attributes.dedup_by_key(|attribute| attribute.name());
+            Command::XClient(attributes)
+        });
         prop_oneof![
             "[!-~]{1,40}".prop_map(Command::Helo),
             "[!-~]{1,40}".prop_map(Command::Ehlo),
@@ -100,11 +112,28 @@ mod strategies {
             "[a-zü]{1,9}".prop_map(Command::Expn),
             prop::option::of("[!-~]( ?[!-~]){0,9}").prop_map(Command::Help),
             auth,
+            xclient,
             Just(Command::Data),
             Just(Command::Rset),
             Just(Command::Noop),
             Just(Command::Quit),
             Just(Command::StartTls),
+        ]
+    }
+
+    fn attribute() -> impl Strategy<Value = Attribute> {
+        let text = || prop::option::of("[ -~ü]{1,20}");
+        let address = || prop::option::of(any::<std::net::IpAddr>());
+        let protocol = prop_oneof![Just("SMTP".to_owned()), Just("ESMTP".to_owned())];
+        prop_oneof![
+            text().prop_map(Attribute::Name),
+            address().prop_map(Attribute::Address),
+            any::<Option<u16>>().prop_map(Attribute::Port),
+            prop::option::of(protocol).prop_map(Attribute::Protocol),
+            text().prop_map(Attribute::Helo),
+            text().prop_map(Attribute::Login),
+            address().prop_map(Attribute::DestinationAddress),
+            any::<Option<u16>>().prop_map(Attribute::DestinationPort),
         ]
     }
 
@@ -124,6 +153,7 @@ mod strategies {
             }),
             Just(Extension::StartTls),
             prop::collection::vec("[A-Z0-9-]{1,9}", 0..4).prop_map(Extension::Auth),
+            prop::collection::vec("[A-Z]{1,9}", 0..4).prop_map(Extension::XClient),
             "X[A-Z0-9]{1,9}( [a-z]{1,5}){0,2}".prop_map(Extension::Other),
         ]
     }

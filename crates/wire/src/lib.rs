@@ -13,7 +13,7 @@ mod content;
 pub mod dot;
 mod line;
 
-pub use content::{Flaw, FlawFinder};
+pub use content::{Flaw, FlawFinder, Normaliser};
 pub use line::{Line, LineBuffer};
 
 use bytes::Bytes;

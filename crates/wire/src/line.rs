@@ -58,6 +58,14 @@ impl LineBuffer {
         *self = LineBuffer::default();
     }
 
+    /// The beginning of the next line, as far as it is there: all that waits, if that begins with a line.
+    pub fn start(&mut self) -> &[u8] {
+        if self.skipping && !self.skip() {
+            return &[];
+        }
+        &self.bytes
+    }
+
     /// The next line of at most `max` octets with its CRLF; `None` when more input is needed.
     ///
     /// What is found does not depend on how the input was cut into pieces.

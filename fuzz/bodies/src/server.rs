@@ -1,8 +1,8 @@
 //! The server endpoint: any octets, decisions of any kind, in any cut.
 
 use crate::Random;
-use smtp::server::{Closing, Config, Event, Server};
-use smtp::{Protocol, ReplyParser, replies};
+use smtp::server::{AuthOffer, Closing, Config, Event, LineEndings, MailNeeds, Server, StartTls};
+use smtp::{AUTH_LINE_MAX, InClear, Protocol, ReplyParser, replies};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::{Endpoint, Step};
@@ -11,11 +11,15 @@ use wire::{Endpoint, Step};
 /// peer sends.
 ///
 /// Holds: no panic; what is buffered stays within a command line; every reply is one; content stays within
-/// the limit; the end is told once; and replies and events do not depend on how the input was cut.
+/// the limit; the end is told once; who must authenticate itself sends no mail before; and replies and events do not
+/// depend on how the input was cut, unless TLS was started: what stands in one piece with STARTTLS is refused.
 pub fn smtp_server(input: &[u8]) {
     let [settings, seed, octets @ ..] = input else { return };
     let whole = observe(*settings, *seed, octets.chunks(wire::READ_MAX));
     let cut = observe(*settings, *seed, Random::new(u64::from(*seed)).cut(octets).into_iter());
+    if whole.starttls || cut.starttls {
+        return;
+    }
     assert_eq!(whole, cut, "replies or events depend on how the input was cut");
 }
 
@@ -24,6 +28,8 @@ pub fn smtp_server(input: &[u8]) {
 struct Seen {
     replies: Vec<u8>,
     events: Vec<String>,
+    /// STARTTLS was taken, or refused because something followed it.
+    starttls: bool,
 }
 
 fn observe<'a>(settings: u8, seed: u8, pieces: impl Iterator<Item = &'a [u8]>) -> Seen {
@@ -68,9 +74,13 @@ impl Session {
             max_message_size: if settings & 2 == 0 { 0 } else { 100 },
             max_recipients: if settings & 4 == 0 { 100 } else { 2 },
             max_errors: if settings & 8 == 0 { 1000 } else { 3 },
-            ..Config::new("mx.example")
+            ..if settings & 0x80 == 0 { Config::new("mx.example") } else { submission(settings) }
         });
         let mut server = Server::new(config.clone());
+        if settings & 0x20 != 0 {
+            server.offer_xclient();
+            server.offer_mechanism("EXTERNAL");
+        }
         if settings & 0x10 != 0 {
             server.shut_down(replies::SHUTTING_DOWN);
         }
@@ -95,10 +105,19 @@ impl Session {
                     self.seen.replies.extend_from_slice(&bytes);
                 }
                 Step::Event(event) => self.event(event),
-                Step::StartTls => panic!("TLS was not offered"),
+                Step::StartTls => {
+                    assert_eq!(self.config.starttls, StartTls::Offered);
+                    self.seen.starttls = true;
+                    // What comes in clear now is thrown away.
+                    self.server.receive(b"NOOP\r\n");
+                    self.server.secured();
+                    assert!(self.server.is_secured() && !self.server.is_authenticated());
+                    assert_eq!((self.server.hello_name(), self.server.buffered()), (None, 0));
+                }
                 Step::Wait(until) => {
                     assert!(until > self.now);
-                    assert!(self.server.buffered() < self.config.command_line_max, "too much is held");
+                    let most = self.config.command_line_max.max(AUTH_LINE_MAX);
+                    assert!(self.server.buffered() < most, "too much is held");
                     return;
                 }
                 Step::Close => {
@@ -124,10 +143,23 @@ impl Session {
                 let content = std::mem::take(&mut self.content);
                 self.seen.events.push(format!("{content:?}"));
             }
-            Event::Mail(_) => self.accepted = 0,
+            Event::Mail(_) => {
+                let needed = self.config.mail_needs == MailNeeds::Authentication;
+                assert!(!needed || self.server.is_authenticated(), "MAIL before AUTH");
+                self.accepted = 0;
+            }
+            Event::Auth(auth) => {
+                assert!(!self.server.is_authenticated() && !self.server.in_transaction());
+                let clear = self.config.auth.in_clear == InClear::Allow;
+                assert!(self.server.is_secured() || clear && !auth.mechanism.ends_with("-PLUS"));
+            }
+            Event::Refused { reply, .. } if *reply == replies::PIPELINED_STARTTLS => {
+                self.seen.starttls = true;
+            }
             Event::Abort(_) => self.content.clear(),
             Event::Closing(closing) => self.closing = Some(*closing),
             Event::Hello(_) | Event::Rcpt(_) | Event::Refused { .. } => {}
+            Event::AuthResponse(_) | Event::AuthCancelled(_) | Event::Secured | Event::XClient(_) => {}
         }
         self.seen.events.push(format!("{event:?}"));
         self.answer(&event);
@@ -139,7 +171,13 @@ impl Session {
             Event::Mail(_) => replies::SENDER_OK,
             Event::Rcpt(_) => replies::RECIPIENT_OK,
             Event::End => replies::queued(1),
-            Event::Content(_) | Event::Abort(_) | Event::Refused { .. } | Event::Closing(_) => return,
+            Event::Auth(_) | Event::AuthResponse(_) if self.decisions.below(2) == 0 => {
+                return self.server.challenge(b"Username:");
+            }
+            Event::Auth(_) | Event::AuthResponse(_) => replies::AUTH_SUCCEEDED,
+            Event::XClient(_) => replies::OK,
+            Event::Secured | Event::AuthCancelled(_) | Event::Content(_) | Event::Abort(_) => return,
+            Event::Refused { .. } | Event::Closing(_) => return,
         };
         let reply = match self.decisions.below(12) {
             0 => replies::NO_SUCH_MAILBOX,
@@ -167,5 +205,19 @@ impl Session {
         parser.receive(&self.seen.replies);
         while parser.next_reply().expect("what we send is replies").is_some() {}
         assert!(parser.is_empty());
+    }
+}
+
+/// The settings of a submission service: STARTTLS, AUTH, and content that is mended.
+fn submission(settings: u8) -> Config {
+    let mechanisms = ["PLAIN", "LOGIN", "SCRAM-SHA-256-PLUS"].map(str::to_owned).to_vec();
+    let in_clear = if settings & 0x20 == 0 { InClear::Refuse } else { InClear::Allow };
+    Config {
+        starttls: StartTls::Offered,
+        auth: AuthOffer { mechanisms, in_clear },
+        mail_needs: if settings & 0x10 == 0 { MailNeeds::Authentication } else { MailNeeds::Nothing },
+        line_endings: LineEndings::Normalise,
+        text_line_max: Some(30),
+        ..Config::new("mx.example")
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Facts<'a> {
     pub(super) peer: Peer,
     pub(super) hello: String,
     pub(super) esmtp: bool,
+    pub(super) tls: bool,
+    pub(super) authenticated: bool,
     pub(super) host_name: &'a str,
     pub(super) now: Timestamp,
 }
@@ -165,7 +167,12 @@ fn received_field(facts: &Facts<'_>, id: SpoolId, envelope: &Envelope) -> Bytes 
         hello_name: &facts.hello,
         peer: Some(facts.peer.address.ip()),
         by: facts.host_name,
-        with: With { dialect, smtputf8: envelope.smtputf8, tls: false, authenticated: false },
+        with: With {
+            dialect,
+            smtputf8: envelope.smtputf8,
+            tls: facts.tls,
+            authenticated: facts.authenticated,
+        },
         id: &id.to_string(),
         recipient: recipient.as_deref(),
         date: Date::utc(facts.now.0),

@@ -13,6 +13,7 @@
 //! C: MAIL FROM:<a@b.example>        a line that the client sends, with CRLF
 //! C> abc                            octets that the client sends as they are
 //! ! mail <a@b.example> -> accept    an event, and the decision (`accept`, or a reply such as `550 5.1.1 No`)
+//! ! auth LOGIN -> challenge User:   the same with a challenge; after `with` stands an initial response, decoded
 //! ! wait 60                         seconds pass
 //! ! timeout                         time passes until the server acts on it
 //! ! disconnect                      the client goes away
@@ -30,8 +31,8 @@ mod text;
 
 pub use run::Pace;
 
-use smtp::Protocol;
-use smtp::server::Config;
+use smtp::server::{Config, LineEndings, MailNeeds, StartTls};
+use smtp::{InClear, Protocol};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,15 +47,40 @@ pub struct Chat {
     turns: Vec<Turn>,
 }
 
-/// The settings of the server that a chat speaks to, written `config: lmtp`, `config: host NAME`, `config:
-/// banner TEXT`, `config: max-size OCTETS`, `config: max-recipients N`, `config: max-errors N`, `config:
-/// refuse REPLY`.
-#[derive(Debug, Clone)]
+/// The settings of the server that a chat speaks to, each written `config: SETTING`: `lmtp`, `host NAME`, `banner
+/// TEXT`, `max-size OCTETS`, `max-recipients N`, `max-errors N`, `refuse REPLY`, `greeting-delay SECONDS`,
+/// `starttls`, `tls` (from the start), `auth MECHANISM ...`, `auth-in-clear`, `needs-auth`, `normalise`, `text-line-max
+/// OCTETS`, `xclient`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setup {
     /// The endpoint's own.
     pub config: Config,
     /// The reply that takes the place of the greeting.
     pub refusal: Option<smtp::Reply>,
+    /// When TLS begins.
+    pub tls: Tls,
+    /// Whether the client may use XCLIENT.
+    pub proxy: Proxy,
+}
+
+/// When TLS begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tls {
+    /// With STARTTLS, if at all.
+    #[default]
+    Later,
+    /// Before the protocol.
+    FromTheStart,
+}
+
+/// Whether the client is a proxy that is trusted to say for whom it speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Proxy {
+    /// It is not.
+    #[default]
+    None,
+    /// It is.
+    Trusted,
 }
 
 /// What the client does, and what the server answers before the client does more.
@@ -150,7 +176,8 @@ impl Chat {
 
     /// Reads a chat from its text; `path` is for messages.
     pub fn parse(path: &Path, text: &str) -> Result<Chat, Failure> {
-        let setup = Setup { config: Config::new("mx.example"), refusal: None };
+        let setup =
+            Setup { config: Config::new("mx.example"), refusal: None, tls: Tls::Later, proxy: Proxy::None };
         let mut chat = Chat { path: path.to_owned(), setup, needs_endpoint: false, turns: Vec::new() };
         for (number, line) in (1..).zip(text.lines()) {
             chat.take_line(number, line.trim_end()).map_err(|what| Failure {
@@ -243,7 +270,7 @@ impl Chat {
             Some((pattern, "accept")) => (pattern, Vec::new()),
             Some((pattern, replies)) => (pattern, replies.split(" | ").map(str::to_owned).collect()),
         };
-        for decision in &decisions {
+        for decision in decisions.iter().filter(|decision| text::challenge(decision).is_none()) {
             text::reply(decision)?;
         }
         let kind = pattern.split(' ').next().unwrap_or_default();
@@ -288,6 +315,19 @@ impl Setup {
             Some(("max-size", octets)) => self.config.max_message_size = number(octets)?,
             Some(("max-recipients", n)) => self.config.max_recipients = number(n)? as usize,
             Some(("max-errors", n)) => self.config.max_errors = number(n)? as u32,
+            Some(("greeting-delay", seconds)) => {
+                self.config.greeting_delay = Duration::from_secs(number(seconds)?);
+            }
+            None if setting == "starttls" => self.config.starttls = StartTls::Offered,
+            None if setting == "tls" => self.tls = Tls::FromTheStart,
+            Some(("auth", names)) => {
+                self.config.auth.mechanisms = names.split(' ').map(str::to_owned).collect();
+            }
+            None if setting == "auth-in-clear" => self.config.auth.in_clear = InClear::Allow,
+            None if setting == "needs-auth" => self.config.mail_needs = MailNeeds::Authentication,
+            None if setting == "normalise" => self.config.line_endings = LineEndings::Normalise,
+            Some(("text-line-max", octets)) => self.config.text_line_max = Some(number(octets)? as usize),
+            None if setting == "xclient" => self.proxy = Proxy::Trusted,
             Some(("refuse", reply)) => self.refusal = Some(text::reply(reply)?),
             _ => return Err(format!("there is no setting `{setting}`")),
         }

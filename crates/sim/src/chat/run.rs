@@ -1,9 +1,9 @@
 //! Holding the server endpoint to a chat: octets in some pace, virtual time, decisions as the chat gives
 //! them.
 
-use super::text::{escape, matches, reply, status};
-use super::{Chat, Comparison, Expected, Failure, Incident, Turn};
-use smtp::server::{Abort, Closing, Event, Server};
+use super::text::{challenge, escape, matches, reply, status};
+use super::{Chat, Comparison, Expected, Failure, Incident, Proxy, Tls, Turn};
+use smtp::server::{Abort, Auth, Closing, Event, Server};
 use smtp::{RcptParameters, Recipient, Reply, replies};
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,8 +13,21 @@ use std::time::Instant;
 use wire::{Endpoint, Step};
 
 /// The events that a chat may name.
-pub(super) const EVENTS: &[&str] =
-    &["hello", "mail", "rcpt", "content", "end", "abort", "refused", "closing"];
+pub(super) const EVENTS: &[&str] = &[
+    "hello",
+    "secured",
+    "auth",
+    "auth-response",
+    "auth-cancelled",
+    "xclient",
+    "mail",
+    "rcpt",
+    "content",
+    "end",
+    "abort",
+    "refused",
+    "closing",
+];
 
 /// How the client's octets reach the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,10 +77,16 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(chat: &'a Chat) -> Run<'a> {
         let config = Arc::new(chat.setup.config.clone());
-        let server = match &chat.setup.refusal {
+        let mut server = match &chat.setup.refusal {
             Some(reply) => Server::refuse(config, reply.clone()),
             None => Server::new(config),
         };
+        if chat.setup.tls == Tls::FromTheStart {
+            server.secured();
+        }
+        if chat.setup.proxy == Proxy::Trusted {
+            server.offer_xclient();
+        }
         Run {
             chat,
             server,
@@ -124,7 +143,8 @@ impl<'a> Run<'a> {
             match self.server.step(self.now) {
                 Step::Send(bytes) => received.extend_from_slice(&bytes),
                 Step::Event(event) => self.event(event),
-                Step::StartTls => self.seen.push("start-tls".to_owned()),
+                // Every handshake succeeds here: what the client says next comes under TLS.
+                Step::StartTls => self.server.secured(),
                 Step::Wait(until) => {
                     self.until = Some(until);
                     return;
@@ -147,6 +167,11 @@ impl<'a> Run<'a> {
             self.note(describe(&Event::Content(content.into())));
         }
         let decisions = self.note(describe(&event));
+        if let [decision] = decisions.as_slice()
+            && let Some(challenge) = challenge(decision)
+        {
+            return self.server.challenge(&challenge);
+        }
         let given: Vec<Reply> = decisions.iter().filter_map(|text| reply(text).ok()).collect();
         match (given.len(), acceptance(&event, &self.chat.setup.config.host_name)) {
             // What only tells has no answer.
@@ -195,6 +220,16 @@ impl fmt::Display for Pace {
 fn describe(event: &Event) -> String {
     match event {
         Event::Hello(hello) => format!("hello {} {}", hello.verb, hello.name),
+        Event::Secured => "secured".to_owned(),
+        Event::Auth(Auth { mechanism, initial: None }) => format!("auth {mechanism}"),
+        Event::Auth(Auth { mechanism, initial: Some(initial) }) => {
+            format!("auth {mechanism} with {}", escape(initial)).trim_end().to_owned()
+        }
+        Event::AuthResponse(response) => format!("auth-response {}", escape(response)).trim_end().to_owned(),
+        Event::AuthCancelled(reply) => format!("auth-cancelled {}{}", reply.code().number(), status(reply)),
+        Event::XClient(attributes) => {
+            attributes.iter().fold("xclient".to_owned(), |text, attribute| format!("{text} {attribute}"))
+        }
         Event::Mail(mail) => format!("mail {}{}", mail.reverse_path, mail.parameters),
         Event::Rcpt(Recipient { forward_path, notify, original }) => {
             let parameters = RcptParameters { notify: *notify, original: original.clone() };
@@ -227,6 +262,7 @@ fn describe_closing(closing: Closing) -> &'static str {
         Closing::Quit => "quit",
         Closing::Disconnected => "disconnected",
         Closing::TimedOut => "timed-out",
+        Closing::EarlyTalker => "early-talker",
         Closing::TooManyErrors => "too-many-errors",
         Closing::ShutDown => "shut-down",
         Closing::Refused => "refused",
@@ -240,10 +276,13 @@ fn acceptance(event: &Event, host_name: &str) -> Option<Reply> {
             let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
             Some(replies::hello(host_name, &hello.name, peer))
         }
+        Event::Auth(_) | Event::AuthResponse(_) => Some(replies::AUTH_SUCCEEDED),
+        Event::XClient(_) => Some(replies::OK),
         Event::Mail(_) => Some(replies::SENDER_OK),
         Event::Rcpt(_) => Some(replies::RECIPIENT_OK),
         Event::End => Some(replies::queued("1")),
-        Event::Content(_) | Event::Abort(_) | Event::Refused { .. } | Event::Closing(_) => None,
+        Event::Secured | Event::AuthCancelled(_) | Event::Content(_) | Event::Abort(_) => None,
+        Event::Refused { .. } | Event::Closing(_) => None,
     }
 }
 

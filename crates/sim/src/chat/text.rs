@@ -93,6 +93,12 @@ pub(super) fn reply(text: &str) -> Result<Reply, String> {
     }
 }
 
+/// Reads a decision that is a challenge: `challenge Username:`.
+pub(super) fn challenge(text: &str) -> Option<Vec<u8>> {
+    let challenge = text.strip_prefix("challenge")?;
+    unescape(challenge.strip_prefix(' ').unwrap_or(challenge)).ok()
+}
+
 /// The three numbers of a status, if there is one, for messages about replies.
 pub(super) fn status(reply: &Reply) -> String {
     let class = reply.code().number() / 100;

@@ -147,6 +147,8 @@ impl Delivery {
             smtputf8: utf8 && offered.smtputf8(),
             ret: envelope.ret.filter(|_| offered.dsn()),
             envelope_id: envelope.envelope_id.clone().filter(|_| offered.dsn()),
+            // Nobody who could be trusted to say so said who submitted the message.
+            auth: None,
         };
         Command::Mail(envelope.reverse_path.clone(), parameters)
     }

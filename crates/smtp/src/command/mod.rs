@@ -10,7 +10,8 @@ mod parse;
 
 pub use parameters::{MailParameters, RcptParameters};
 
-use crate::{AddressError, ForwardPath, ReversePath};
+use crate::xclient::Attribute;
+use crate::{AddressError, ForwardPath, ReversePath, SaslMessage};
 use std::fmt;
 
 /// A command, understood.
@@ -54,9 +55,11 @@ pub enum Command {
     Auth {
         /// The name of the SASL mechanism, in upper case.
         mechanism: String,
-        /// The initial response in base64, or `=`.
-        initial: Option<String>,
+        /// The initial response, decoded.
+        initial: Option<SaslMessage>,
     },
+    /// `XCLIENT attribute=value ...` (Postfix's XCLIENT_README).
+    XClient(Vec<Attribute>),
 }
 
 /// The first word of a command.
@@ -92,6 +95,8 @@ pub enum Verb {
     StartTls,
     /// AUTH
     Auth,
+    /// XCLIENT
+    XClient,
 }
 
 /// Why a line is no command. [`crate::replies::syntax`] makes the reply.
@@ -120,6 +125,8 @@ pub enum Fault {
     Path(AddressError),
     /// A path or argument is not ASCII and SMTPUTF8 was not given (RFC 6531 §3.7).
     Utf8,
+    /// An initial response that is not base64 (RFC 4954 §4).
+    Base64,
     /// A parameter that nobody announced.
     UnknownParameter(String),
     /// A parameter given twice.
@@ -158,6 +165,7 @@ impl Command {
             Command::Help(_) => Verb::Help,
             Command::StartTls => Verb::StartTls,
             Command::Auth { .. } => Verb::Auth,
+            Command::XClient(_) => Verb::XClient,
         }
     }
 }
@@ -178,8 +186,14 @@ impl fmt::Display for Command {
             Command::Vrfy(argument) | Command::Expn(argument) | Command::Help(Some(argument)) => {
                 write!(f, "{verb} {argument}")
             }
-            Command::Auth { mechanism, initial: Some(initial) } => write!(f, "AUTH {mechanism} {initial}"),
+            Command::Auth { mechanism, initial: Some(initial) } => {
+                write!(f, "AUTH {mechanism} {}", initial.to_initial())
+            }
             Command::Auth { mechanism, initial: None } => write!(f, "AUTH {mechanism}"),
+            Command::XClient(attributes) => {
+                f.write_str("XCLIENT")?;
+                attributes.iter().try_for_each(|attribute| write!(f, " {attribute}"))
+            }
             Command::Data | Command::Rset | Command::Noop | Command::Quit => write!(f, "{verb}"),
             Command::Help(None) | Command::StartTls => write!(f, "{verb}"),
         }
@@ -188,7 +202,7 @@ impl fmt::Display for Command {
 
 impl Verb {
     /// All of them, in the order in which HELP names them.
-    pub const ALL: [Verb; 15] = [
+    pub const ALL: [Verb; 16] = [
         Verb::Helo,
         Verb::Ehlo,
         Verb::Lhlo,
@@ -204,6 +218,7 @@ impl Verb {
         Verb::Help,
         Verb::StartTls,
         Verb::Auth,
+        Verb::XClient,
     ];
 
     /// The verb as it is written, in upper case.
@@ -224,6 +239,7 @@ impl Verb {
             Verb::Help => "HELP",
             Verb::StartTls => "STARTTLS",
             Verb::Auth => "AUTH",
+            Verb::XClient => "XCLIENT",
         }
     }
 
@@ -245,6 +261,7 @@ impl Verb {
             Verb::Help => "HELP [command]",
             Verb::StartTls => "STARTTLS",
             Verb::Auth => "AUTH mechanism [initial-response]",
+            Verb::XClient => "XCLIENT attribute=value ...",
         }
     }
 

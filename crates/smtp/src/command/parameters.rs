@@ -1,7 +1,7 @@
 //! The parameters of MAIL and RCPT.
 
 use super::{Fault, Syntax, Verb};
-use crate::{Body, EnvelopeId, Notify, OriginalRecipient, Return};
+use crate::{Body, EnvelopeId, Notify, OriginalRecipient, Return, Submitter};
 use std::fmt;
 
 /// The parameters of MAIL.
@@ -17,6 +17,8 @@ pub struct MailParameters {
     pub ret: Option<Return>,
     /// ENVID= (RFC 3461 §4.4).
     pub envelope_id: Option<EnvelopeId>,
+    /// AUTH= (RFC 4954 §5).
+    pub auth: Option<Submitter>,
 }
 
 /// The parameters of RCPT.
@@ -50,6 +52,10 @@ impl MailParameters {
                 .and_then(|text| text.parse().ok())
                 .map(|id| parameters.envelope_id = Some(id))
                 .ok_or(invalid("ENVID", "ENVID=xtext, up to 100 characters")),
+            "AUTH" => value
+                .and_then(|text| text.parse().ok())
+                .map(|submitter| parameters.auth = Some(submitter))
+                .ok_or(invalid("AUTH", "AUTH=mailbox in xtext, or AUTH=<>")),
             _ => Err(Fault::UnknownParameter(keyword.to_owned())),
         })?;
         Ok(parameters)
@@ -169,6 +175,9 @@ impl fmt::Display for MailParameters {
         }
         if let Some(id) = &self.envelope_id {
             write!(f, " ENVID={id}")?;
+        }
+        if let Some(submitter) = &self.auth {
+            write!(f, " AUTH={submitter}")?;
         }
         Ok(())
     }

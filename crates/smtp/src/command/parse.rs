@@ -3,7 +3,8 @@
 use super::parameters::decimal;
 use super::{Command, Fault, MailParameters, RcptParameters, Syntax, Verb};
 use crate::address::{is_atom_text, split_path};
-use crate::{AddressError, ForwardPath, Mailbox, ReversePath};
+use crate::xclient::Attribute;
+use crate::{AddressError, ForwardPath, Mailbox, ReversePath, SaslMessage};
 
 pub(super) fn command(line: &[u8]) -> Result<Command, Syntax> {
     let text = std::str::from_utf8(line).map_err(|_| Syntax { verb: None, fault: Fault::Characters })?;
@@ -71,6 +72,7 @@ fn arguments_of(verb: Verb, arguments: Option<&str>) -> Result<Command, Refused>
         Verb::Expn => Ok(Command::Expn(name(arguments)?)),
         Verb::Help => Ok(Command::Help(arguments.map(str::to_owned))),
         Verb::Auth => Ok(auth(arguments)?),
+        Verb::XClient => Ok(xclient(arguments)?),
         Verb::Noop => Ok(Command::Noop),
         Verb::Data => none(Command::Data),
         Verb::Rset => none(Command::Rset),
@@ -134,7 +136,7 @@ fn name(arguments: Option<&str>) -> Result<String, Fault> {
     if name.is_ascii() || utf8 { Ok(name.to_owned()) } else { Err(Fault::Utf8) }
 }
 
-/// RFC 4954 §4: `AUTH SP mechanism [SP initial-response]`. The response is not decoded here.
+/// RFC 4954 §4: `AUTH SP mechanism [SP initial-response]`.
 fn auth(arguments: Option<&str>) -> Result<Command, Fault> {
     let arguments = arguments.ok_or(Fault::Form(""))?;
     let (mechanism, initial) = match arguments.split_once(' ') {
@@ -144,13 +146,27 @@ fn auth(arguments: Option<&str>) -> Result<Command, Fault> {
     // RFC 4422 §3.1.
     let mechanism_ok = (1..=20).contains(&mechanism.len())
         && mechanism.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    let initial_ok = initial.is_none_or(|text| {
-        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='))
-    });
-    if !mechanism_ok || !initial_ok {
+    if !mechanism_ok {
         return Err(Fault::Form(""));
     }
-    Ok(Command::Auth { mechanism: mechanism.to_ascii_uppercase(), initial: initial.map(str::to_owned) })
+    let initial = match initial {
+        None => None,
+        Some(text) => Some(SaslMessage::from_initial(text).ok_or(Fault::Base64)?),
+    };
+    Ok(Command::Auth { mechanism: mechanism.to_ascii_uppercase(), initial })
+}
+
+/// At least one attribute; the same one twice says two things, and is refused.
+fn xclient(arguments: Option<&str>) -> Result<Command, Fault> {
+    let mut attributes: Vec<Attribute> = Vec::new();
+    for word in arguments.unwrap_or_default().split(' ').filter(|word| !word.is_empty()) {
+        let attribute = Attribute::parse(word).ok_or(Fault::Form("an attribute or value is not known"))?;
+        if attributes.iter().any(|known| known.name() == attribute.name()) {
+            return Err(Fault::Form("an attribute is given twice"));
+        }
+        attributes.push(attribute);
+    }
+    if attributes.is_empty() { Err(Fault::Form("")) } else { Ok(Command::XClient(attributes)) }
 }
 
 /// As long as a domain may be (RFC 5321 §4.5.3.1.2).

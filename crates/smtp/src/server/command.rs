@@ -1,10 +1,11 @@
 //! Commands: whether they fit the moment, and what they do.
 
 use super::content::{Chunk, Data};
-use super::{Abort, Closing, Event, Hello, Mail, Phase, Question, Server, Transaction};
+use super::text::Text;
+use super::{Abort, Closing, Event, Hello, Mail, MailNeeds, Phase, Question, Server, StartTls, Transaction};
 use crate::{
-    Body, Command, ForwardPath, MailParameters, Protocol, RcptParameters, Recipient, Reply, ReversePath,
-    Verb, replies,
+    AUTH_LINE_MAX, Body, Command, Fault, ForwardPath, InClear, MailParameters, Protocol, RcptParameters,
+    Recipient, Reply, ReversePath, Syntax, Verb, replies,
 };
 use bytes::Bytes;
 use std::time::Instant;
@@ -13,15 +14,25 @@ use wire::Line;
 impl Server {
     /// Reads and obeys one command, if there is one.
     pub(super) fn command(&mut self, now: Instant) -> bool {
-        let Some(line) = self.input.next_line(self.config.command_line_max) else {
+        let long_auth = self.is_long_auth();
+        let max = match long_auth {
+            true => self.config.command_line_max.max(AUTH_LINE_MAX),
+            false => self.config.command_line_max,
+        };
+        let Some(line) = self.input.next_line(max) else {
             return self.starve(now);
         };
         self.deadline = Some(now + self.config.idle_timeout);
         let (line, refusal) = match line {
+            Line::TooLong(line) if long_auth => (line, replies::AUTH_LINE_TOO_LONG),
             Line::TooLong(line) => (line, replies::LINE_TOO_LONG),
             Line::BareEnding(line) => (line, replies::BARE_LINE_ENDING),
             Line::Complete(line) => {
                 let result = Command::parse(&line).map_err(|syntax| replies::syntax(&syntax));
+                if let Ok(command) = &result {
+                    // Whoever goes on with commands sends no passwords.
+                    self.after_auth &= command.verb() == Verb::Auth;
+                }
                 match result.map(|command| self.obey(command, &line)) {
                     Ok(Ok(())) => return true,
                     Ok(Err(refusal)) => (line, refusal),
@@ -32,9 +43,13 @@ impl Server {
         let is = |verb: Verb| {
             line.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(verb.as_str().as_bytes()))
         };
-        if is(Verb::Bdat) {
+        let is_auth = is(Verb::Auth);
+        let (is_bdat, is_mail) = (is(Verb::Bdat), is(Verb::Mail));
+        let line = self.loggable(line);
+        self.after_auth |= is_auth;
+        if is_bdat {
             self.lose_chunk(line);
-        } else if is(Verb::Mail) {
+        } else if is_mail {
             self.excused = 0;
             self.refuse_line(line, refusal);
             self.excuse_group();
@@ -66,7 +81,7 @@ impl Server {
             Command::Data => {
                 let recipients = self.recipients_for_content(Verb::Data)?;
                 self.say(&replies::START_CONTENT);
-                self.phase = Phase::Data(Box::new(Data::new(recipients)));
+                self.phase = Phase::Data(Box::new(Data::new(recipients, &self.config)));
             }
             Command::Bdat { size, last } => {
                 let mut chunk = Chunk::new(size);
@@ -89,8 +104,9 @@ impl Server {
                 self.say(&reply);
             }
             Command::Expn(_) => return Err(replies::NO_EXPN),
-            Command::StartTls => return Err(replies::NO_STARTTLS),
-            Command::Auth { .. } => return Err(replies::NO_AUTH),
+            Command::StartTls => self.start_tls()?,
+            Command::Auth { mechanism, initial } => self.auth(mechanism, initial)?,
+            Command::XClient(attributes) => self.xclient(attributes)?,
         }
         Ok(())
     }
@@ -126,7 +142,12 @@ impl Server {
         if self.transaction.is_some() {
             return Err(replies::NESTED_MAIL);
         }
-        if self.exceeds_limit(parameters.size.unwrap_or(0)) {
+        self.need_login()?;
+        if parameters.auth.is_some() && !self.knows_auth() {
+            let fault = Fault::UnknownParameter("AUTH".to_owned());
+            return Err(replies::syntax(&Syntax { verb: Some(Verb::Mail), fault }));
+        }
+        if self.config.is_too_big(parameters.size.unwrap_or(0)) {
             return Err(replies::MESSAGE_TOO_BIG);
         }
         let transaction =
@@ -181,7 +202,7 @@ impl Server {
             Ok(recipients) => {
                 chunk.recipients = recipients;
                 let received = self.transaction.as_ref().map_or(0, |transaction| transaction.received);
-                if self.exceeds_limit(received.saturating_add(chunk.size)) {
+                if self.config.is_too_big(received.saturating_add(chunk.size)) {
                     chunk.refuse_content(replies::MESSAGE_TOO_BIG);
                 }
             }
@@ -195,19 +216,30 @@ impl Server {
                 self.abort(Abort::Refused(reply));
             }
             None => {
-                if let Some(transaction) = &mut self.transaction {
+                if let Some(transaction) = &mut self.transaction
+                    && !transaction.chunked
+                {
                     transaction.chunked = true;
+                    let is_text = transaction.body != Body::BinaryMime;
+                    transaction.text = is_text.then(|| Text::new(&self.config));
                 }
             }
         }
         self.phase = Phase::Chunk(Box::new(chunk));
     }
 
-    pub(super) fn exceeds_limit(&self, size: u64) -> bool {
-        self.config.max_message_size > 0 && size > self.config.max_message_size
+    /// RFC 6409 §4.3. Where AUTH waits for TLS the reply says what comes first (RFC 3207 §4).
+    fn need_login(&self) -> Result<(), Reply> {
+        if self.config.mail_needs == MailNeeds::Nothing || self.is_authenticated() {
+            return Ok(());
+        }
+        let tls_first = !self.is_secured()
+            && self.config.starttls == StartTls::Offered
+            && self.config.auth.in_clear == InClear::Refuse;
+        Err(if tls_first { replies::STARTTLS_FIRST } else { replies::AUTH_REQUIRED })
     }
 
-    fn need_hello(&self) -> Result<(), Reply> {
+    pub(super) fn need_hello(&self) -> Result<(), Reply> {
         match (&self.peer, self.config.protocol) {
             (Some(_), _) => Ok(()),
             (None, Protocol::Smtp) => Err(replies::HELLO_FIRST),
@@ -215,7 +247,7 @@ impl Server {
         }
     }
 
-    fn ask(&mut self, event: Event, question: Question) {
+    pub(super) fn ask(&mut self, event: Event, question: Question) {
         self.events.push_back(event);
         self.phase = Phase::Asked(question);
     }
@@ -239,10 +271,10 @@ impl Server {
 
     /// Counts an error. Refusals for a limit are none, nor is what only follows from an earlier refusal in a
     /// pipelined group.
-    fn is_one_too_many(&mut self, reply: &Reply) -> bool {
+    pub(super) fn is_one_too_many(&mut self, reply: &Reply) -> bool {
         match reply.code().number() {
             503 if self.excused > 0 => self.excused -= 1,
-            500..=504 | 553 | 555 => self.errors += 1,
+            500..=504 | 530 | 538 | 550 | 553 | 555 => self.errors += 1,
             _ => {}
         }
         self.errors > self.config.max_errors

@@ -1,7 +1,8 @@
 //! Content: by DATA or in chunks, and what is refused in it.
 
-use super::{Abort, Closing, Event, MIN_CONTENT_RATE, Phase, Question, Server};
-use crate::{Body, Protocol, Reply, replies};
+use super::text::{Text, refusal_of};
+use super::{Abort, Closing, Config, Event, MIN_CONTENT_RATE, Phase, Question, Server};
+use crate::{Protocol, Reply, replies};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 use wire::Flaw;
@@ -14,6 +15,8 @@ pub(super) struct Data {
     recipients: usize,
     /// Why the content is refused. The rest of it is read and thrown away, and the reply waits for its end.
     refusal: Option<Reply>,
+    /// Looks at the content where that takes more than the decoder does.
+    text: Option<Box<Text>>,
 }
 
 /// A chunk that comes by BDAT.
@@ -36,8 +39,26 @@ enum Refusal {
 }
 
 impl Data {
-    pub(super) fn new(recipients: usize) -> Data {
-        Data { decoder: Decoder::new(), recipients, refusal: None }
+    pub(super) fn new(recipients: usize, config: &Config) -> Data {
+        let text = Text::is_wanted(config).then(|| Box::new(Text::new(config)));
+        Data { decoder: Decoder::new(), recipients, refusal: None, text }
+    }
+
+    /// Whether lines ended otherwise than in CRLF, so that the client may mean an end that is none.
+    pub(super) fn has_bare_endings(&self) -> bool {
+        matches!(self.decoder.flaw(), Some(Flaw::BareCr | Flaw::BareLf))
+    }
+
+    /// Looks at what was decoded; returns what the application gets, or why it gets nothing.
+    fn inspect(&mut self, bytes: Bytes, config: &Config) -> Result<Bytes, Reply> {
+        if let Some(text) = &mut self.text {
+            return text.take(bytes, config);
+        }
+        match self.decoder.flaw() {
+            Some(flaw) => Err(refusal_of(flaw)),
+            None if config.is_too_big(self.decoder.size()) => Err(replies::MESSAGE_TOO_BIG),
+            None => Ok(bytes),
+        }
     }
 }
 
@@ -69,29 +90,8 @@ impl Server {
         match data.decoder.decode(self.input.raw()) {
             None => return self.starve(now),
             Some(Piece::Content(bytes)) => {
-                let refusal = match data.decoder.flaw() {
-                    _ if data.refusal.is_some() => None,
-                    Some(flaw) => Some(refusal_of(flaw)),
-                    None => {
-                        let limit = self.config.max_message_size;
-                        (limit > 0 && data.decoder.size() > limit).then_some(replies::MESSAGE_TOO_BIG)
-                    }
-                };
-                let taken = data.refusal.is_none() && refusal.is_none();
-                let (size, refused) = (data.decoder.size(), data.refusal.clone());
-                if let Some(reply) = refused.filter(|_| self.is_too_much_to_discard(size)) {
-                    self.refuse_to_read_on(&reply);
-                    return true;
-                }
-                let Phase::Data(data) = &mut self.phase else { return false };
-                if let Some(reply) = refusal {
-                    data.refusal = Some(reply.clone());
-                    self.abort(Abort::Refused(reply));
-                }
                 self.renew(now, bytes.len());
-                if taken {
-                    self.events.push_back(Event::Content(bytes));
-                }
+                self.data_came(bytes);
             }
             Some(Piece::End) => {
                 let (refusal, recipients) = (data.refusal.take(), data.recipients);
@@ -99,6 +99,25 @@ impl Server {
             }
         }
         true
+    }
+
+    /// Hands content on, or refuses it, or throws it away.
+    fn data_came(&mut self, bytes: Bytes) {
+        let Phase::Data(data) = &mut self.phase else { return };
+        if let Some(reply) = &data.refusal {
+            let (size, reply) = (data.decoder.size(), reply.clone());
+            if self.is_too_much_to_discard(size) {
+                self.refuse_to_read_on(&reply);
+            }
+            return;
+        }
+        match data.inspect(bytes, &self.config) {
+            Ok(bytes) => self.events.push_back(Event::Content(bytes)),
+            Err(reply) => {
+                data.refusal = Some(reply.clone());
+                self.abort(Abort::Refused(reply));
+            }
+        }
     }
 
     /// Reads a chunk.
@@ -117,24 +136,25 @@ impl Server {
         } else {
             input.split_to(chunk.left as usize).freeze()
         };
-        chunk.left -= bytes.len() as u64;
+        let octets = bytes.len();
+        chunk.left -= octets as u64;
         if chunk.refusal.is_none()
             && let Some(transaction) = &mut self.transaction
         {
-            transaction.received += bytes.len() as u64;
-            let flaw = match transaction.body {
-                Body::BinaryMime => None,
-                Body::SevenBit | Body::EightBitMime => transaction.flaws.read(&bytes),
+            transaction.received += octets as u64;
+            let content = match &mut transaction.text {
+                None => Ok(bytes),
+                Some(text) => text.take(bytes, &self.config),
             };
-            match flaw {
-                None => self.events.push_back(Event::Content(bytes.clone())),
-                Some(flaw) => {
-                    chunk.refuse_content(refusal_of(flaw));
-                    self.abort(Abort::Refused(refusal_of(flaw)));
+            match content {
+                Ok(bytes) => self.events.push_back(Event::Content(bytes)),
+                Err(reply) => {
+                    chunk.refuse_content(reply.clone());
+                    self.abort(Abort::Refused(reply));
                 }
             }
         }
-        self.renew(now, bytes.len());
+        self.renew(now, octets);
         true
     }
 
@@ -164,14 +184,17 @@ impl Server {
             None if !chunk.last => self.say(&replies::chunk_received(chunk.size)),
             None => {
                 // A CR at the very end has no LF.
-                let flaw = self.transaction.as_ref().and_then(|transaction| match transaction.body {
-                    Body::BinaryMime => None,
-                    Body::SevenBit | Body::EightBitMime => transaction.flaws.finish(),
-                });
-                let refusal = flaw.map(refusal_of);
-                if let Some(reply) = &refusal {
-                    self.abort(Abort::Refused(reply.clone()));
-                }
+                let text = self.transaction.as_ref().and_then(|transaction| transaction.text.as_ref());
+                let refusal = match text.map_or(Ok(None), |text| text.finish()) {
+                    Ok(rest) => {
+                        self.events.extend(rest.map(Event::Content));
+                        None
+                    }
+                    Err(reply) => {
+                        self.abort(Abort::Refused(reply.clone()));
+                        Some(reply)
+                    }
+                };
                 self.end(refusal, chunk.recipients);
             }
         }
@@ -208,10 +231,3 @@ const DISCARD_MORE: u64 = 1 << 20;
 
 /// The same where messages have no limit.
 const DISCARD_WITHOUT_LIMIT: u64 = 1 << 30;
-
-fn refusal_of(flaw: Flaw) -> Reply {
-    match flaw {
-        Flaw::BareCr | Flaw::BareLf => replies::BARE_LINE_ENDING_IN_CONTENT,
-        Flaw::Nul => replies::NUL_IN_CONTENT,
-    }
-}

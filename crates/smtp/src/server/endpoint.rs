@@ -11,7 +11,8 @@ impl Endpoint for Server {
     type Event = Event;
 
     fn receive(&mut self, bytes: &[u8]) {
-        if !matches!(self.phase, Phase::Closed) {
+        // What comes in clear between the 220 and TLS is none of ours (RFC 3207 §4.2).
+        if !matches!(self.phase, Phase::Closed | Phase::StartTls | Phase::Handshake) {
             self.input.receive(bytes);
         }
     }
@@ -21,11 +22,7 @@ impl Endpoint for Server {
     }
 
     fn secured(&mut self) {
-        // RFC 3207 §4.2: the server forgets what it learnt from the client, and what came in clear is no command.
-        self.input.clear();
-        self.abort(Abort::Hello);
-        self.peer = None;
-        self.deadline = None;
+        self.tls_is_on();
     }
 
     fn step(&mut self, now: Instant) -> Step<Event> {
@@ -49,12 +46,10 @@ impl Server {
     /// Does one thing more; says whether there was any.
     fn advance(&mut self, now: Instant) -> bool {
         match &mut self.phase {
-            Phase::Start(refusal) => {
-                let refusal = refusal.take();
-                self.greet(refusal.as_deref());
-                true
-            }
-            Phase::Command if self.shutting_down.is_some() && self.transaction.is_none() => {
+            Phase::Start(_) => self.start(now),
+            Phase::Command | Phase::Challenged
+                if self.shutting_down.is_some() && self.transaction.is_none() =>
+            {
                 if let Some(reply) = self.shutting_down.take() {
                     self.say(&reply);
                     self.close(Closing::ShutDown);
@@ -64,27 +59,53 @@ impl Server {
             Phase::Command => self.command(now),
             Phase::Data(_) => self.data(now),
             Phase::Chunk(_) => self.chunk(now),
-            Phase::Asked(_) | Phase::Closed => false,
+            Phase::Challenged => self.auth_response(now),
+            Phase::Handshake => self.handshake(now),
+            Phase::Asked(_) | Phase::StartTls | Phase::Closed => false,
         }
     }
 
-    fn greet(&mut self, refusal: Option<&crate::Reply>) {
-        if let Some(reply) = refusal {
-            self.say(reply);
+    /// Greets, or refuses to; says whether it is time.
+    fn start(&mut self, now: Instant) -> bool {
+        let Phase::Start(refusal) = &mut self.phase else { return false };
+        if let Some(reply) = refusal.take() {
+            self.say(&reply);
             self.close(Closing::Refused);
-            return;
+            return true;
+        }
+        let delay = self.config.greeting_delay;
+        if !delay.is_zero() && self.shutting_down.is_none() {
+            // RFC 5321 §3.1: a client waits for the greeting. What does not is no mail server.
+            if !self.input.is_empty() {
+                self.say(&replies::EARLY_TALKER);
+                self.close(Closing::EarlyTalker);
+                return true;
+            }
+            if self.peer_gone {
+                self.close(Closing::Disconnected);
+                return true;
+            }
+            if now < *self.deadline.get_or_insert(now + delay) {
+                return false;
+            }
+            self.deadline = None;
         }
         self.phase = Phase::Command;
         // Who stops before it greeted says so instead.
         if self.shutting_down.is_none() {
-            let protocol = match self.config.protocol {
-                Protocol::Smtp => "ESMTP",
-                Protocol::Lmtp => "LMTP",
-            };
-            let config = &self.config;
-            let greeting = replies::greeting(&config.host_name, protocol, config.banner.as_deref());
-            self.say(&greeting);
+            self.say_greeting();
         }
+        true
+    }
+
+    pub(super) fn say_greeting(&mut self) {
+        let protocol = match self.config.protocol {
+            Protocol::Smtp => "ESMTP",
+            Protocol::Lmtp => "LMTP",
+        };
+        let config = &self.config;
+        let greeting = replies::greeting(&config.host_name, protocol, config.banner.as_deref());
+        self.say(&greeting);
     }
 
     /// Nothing can be done without more input: says whether the lack of it ends the connection.
@@ -99,8 +120,12 @@ impl Server {
         if now < *self.deadline.get_or_insert(now + idle_timeout) {
             return false;
         }
+        let reply = match &self.phase {
+            Phase::Data(data) if data.has_bare_endings() => replies::TIMEOUT_IN_BARE_CONTENT,
+            _ => replies::TIMEOUT,
+        };
         self.abort(Abort::TimedOut);
-        self.say(&replies::TIMEOUT);
+        self.say(&reply);
         self.close(Closing::TimedOut);
         true
     }
@@ -110,6 +135,10 @@ impl Server {
         self.events = VecDeque::new();
         match self.phase {
             Phase::Closed => Step::Close,
+            Phase::StartTls => {
+                self.phase = Phase::Handshake;
+                Step::StartTls
+            }
             // The application owes an answer, so the peer cannot be late.
             Phase::Asked(_) => Step::Wait(now + self.config.idle_timeout),
             _ => Step::Wait(self.deadline.unwrap_or(now + self.config.idle_timeout)),

@@ -8,62 +8,30 @@
 //! reply, however its octets drip. Content has as long for a start, and each [`MIN_CONTENT_RATE`] octets give
 //! it one second more, but it never has more than the whole timeout before it: a stalled transfer ends as
 //! soon as an idle connection does, and a slow one in a time that its size bounds.
+//!
+//! TLS and SASL themselves are the application's. The endpoint knows when STARTTLS and AUTH may come, discards what
+//! came in clear, and carries the messages of the exchange as opaque octets ([`Event::Auth`],
+//! [`Server::challenge`]).
 
+mod auth;
 mod command;
+mod config;
 mod content;
 mod endpoint;
+mod text;
 
+pub use config::{AuthOffer, COMMAND_LINE_MAX, Config, LineEndings, MailNeeds, StartTls};
+
+use crate::xclient::Attribute;
 use crate::{
-    Body, Extension, Extensions, Limits, MailParameters, Protocol, Recipient, Reply, ReversePath, Severity,
-    Verb,
+    Body, Extension, Extensions, Limits, MailParameters, Protocol, Recipient, Reply, ReversePath,
+    SaslMessage, Severity, Verb,
 };
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use wire::LineBuffer;
-
-/// What a server is and what it allows. Shared by all its connections.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// SMTP or LMTP.
-    pub protocol: Protocol,
-    /// The name in the greeting: the first word after 220 (RFC 5321 §4.2).
-    pub host_name: String,
-    /// What follows the host's name and the protocol's in the greeting.
-    pub banner: Option<String>,
-    /// The largest content taken, in octets after dot-unstuffing; 0 means no limit (RFC 1870 §4).
-    pub max_message_size: u64,
-    /// Recipients in one transaction; RFC 5321 §4.5.3.1.8 asks for 100 at least.
-    pub max_recipients: usize,
-    /// How many errors get their reply; the next one closes the connection. A sender or recipient refused for good counts as one.
-    pub max_errors: u32,
-    /// How long to wait for a command; RFC 5321 §4.5.3.2.7 asks for 5 minutes.
-    pub idle_timeout: Duration,
-    /// The longest command line, in octets with its CRLF: 512 at least, and room for the parameters.
-    pub command_line_max: usize,
-}
-
-impl Config {
-    /// A configuration with the defaults: SMTP, no banner, 50 MiB, 1,000 recipients, 20 errors, 5 minutes.
-    pub fn new(host_name: impl Into<String>) -> Config {
-        Config {
-            protocol: Protocol::Smtp,
-            host_name: host_name.into(),
-            banner: None,
-            max_message_size: 50 * 1024 * 1024,
-            max_recipients: 1000,
-            max_errors: 20,
-            idle_timeout: Duration::from_secs(300),
-            command_line_max: COMMAND_LINE_MAX,
-        }
-    }
-}
-
-/// The default of [`Config::command_line_max`]: 512 octets (RFC 5321 §4.5.3.1.4) and what the extensions add.
-/// The longest command is a RCPT with ORCPT, which alone may have 500 characters (RFC 3461 §4.2), and with an
-/// address in UTF-8. Rounded up for parameters yet to come.
-pub const COMMAND_LINE_MAX: usize = 2048;
 
 /// How many octets of content give a transfer one more second. Postfix asks for as many
 /// (`smtpd_min_data_rate`).
@@ -75,6 +43,19 @@ pub enum Event {
     /// Asks: the peer says who it is. A positive reply's text becomes the first line; the list of extensions
     /// is added.
     Hello(Hello),
+    /// Tells: TLS was started by STARTTLS, and the session begins anew with EHLO (RFC 3207 §4.2).
+    Secured,
+    /// Asks: the peer wants to authenticate itself. Answered with [`Server::challenge`], or with a reply: a positive
+    /// one, 235, makes the session an authenticated one.
+    Auth(Auth),
+    /// Asks: the response to the last challenge. Answered as [`Event::Auth`] is.
+    AuthResponse(SaslMessage),
+    /// Tells: the exchange is over without a decision; the peer gave it up, or its response could not be read. The
+    /// reply is what was answered.
+    AuthCancelled(Reply),
+    /// Asks: a proxy says for whom it speaks. A positive answer is said as a new greeting, and the session begins
+    /// anew; who the client is by then is what the attributes say.
+    XClient(Vec<Attribute>),
     /// Asks: may a transaction begin?
     Mail(Mail),
     /// Asks: is this recipient accepted?
@@ -87,7 +68,8 @@ pub enum Event {
     Abort(Abort),
     /// Tells: a command was refused without asking (for the log).
     Refused {
-        /// What the peer sent, without its line end, at most 512 octets of it.
+        /// What the peer sent, without its line end, at most 512 octets of it. Of an AUTH only the verb is
+        /// shown, and nothing of what may be a password after a failed one.
         line: Bytes,
         /// What was answered.
         reply: Reply,
@@ -103,6 +85,15 @@ pub struct Hello {
     pub verb: Verb,
     /// What the peer calls itself: printable ASCII, not checked further.
     pub name: String,
+}
+
+/// AUTH (RFC 4954 §4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// The name of the mechanism, in upper case: one of those offered.
+    pub mechanism: String,
+    /// The initial response, which may be empty; `None` when there was none.
+    pub initial: Option<SaslMessage>,
 }
 
 /// MAIL.
@@ -140,6 +131,8 @@ pub enum Closing {
     Disconnected,
     /// Nothing came for too long.
     TimedOut,
+    /// It spoke before it was greeted.
+    EarlyTalker,
     /// Too many errors.
     TooManyErrors,
     /// [`Server::shut_down`].
@@ -159,6 +152,12 @@ pub struct Server {
     events: VecDeque<Event>,
     /// Who the peer is, once that was accepted.
     peer: Option<Box<Hello>>,
+    channel: Channel,
+    login: Login,
+    /// What this peer is offered beyond the configuration; for most, nothing.
+    favours: Option<Box<Favours>>,
+    /// An AUTH failed, so what is no command may be a password.
+    after_auth: bool,
     transaction: Option<Box<Transaction>>,
     /// What to say when the connection is to be closed at the next chance.
     shutting_down: Option<Box<Reply>>,
@@ -173,6 +172,27 @@ pub struct Server {
     peer_gone: bool,
 }
 
+/// What carries the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Channel {
+    Clear,
+    Tls,
+}
+
+/// Whether the peer has authenticated itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Login {
+    None,
+    Done,
+}
+
+/// What one peer is offered beyond the configuration.
+#[derive(Debug, Default)]
+struct Favours {
+    xclient: bool,
+    mechanisms: Vec<String>,
+}
+
 /// What the endpoint does next.
 #[derive(Debug)]
 enum Phase {
@@ -182,6 +202,12 @@ enum Phase {
     Command,
     /// To wait for the application.
     Asked(Question),
+    /// To read the response to a challenge.
+    Challenged,
+    /// To send what is to be sent, and then to have TLS started.
+    StartTls,
+    /// To wait until TLS is on.
+    Handshake,
     /// To read dot-stuffed content.
     Data(Box<content::Data>),
     /// To read a chunk.
@@ -194,6 +220,8 @@ enum Phase {
 #[derive(Debug)]
 enum Question {
     Hello(Box<Hello>),
+    Auth,
+    XClient,
     Mail(Box<Transaction>),
     Rcpt,
     End,
@@ -210,7 +238,8 @@ struct Transaction {
     chunked: bool,
     /// Octets that came by BDAT.
     received: u64,
-    flaws: wire::FlawFinder,
+    /// What looks at the chunks, once BDAT has begun, unless they are binary.
+    text: Option<text::Text>,
 }
 
 impl Server {
@@ -232,6 +261,10 @@ impl Server {
             phase: Phase::Start(refusal),
             events: VecDeque::new(),
             peer: None,
+            channel: Channel::Clear,
+            login: Login::None,
+            favours: None,
+            after_auth: false,
             transaction: None,
             shutting_down: None,
             errors: 0,
@@ -314,10 +347,11 @@ impl Server {
             }
         };
         let positive = replies.iter().any(|reply| reply.severity() == Severity::Positive);
-        if matches!(question, Question::Mail(_) | Question::Rcpt)
+        if matches!(question, Question::Mail(_) | Question::Rcpt | Question::Auth)
             && replies.iter().any(|reply| reply.severity() == Severity::Permanent)
         {
-            // Addresses that do not exist may be guesses: a list of them must not be tried in one session.
+            // Addresses that do not exist and wrong passwords may be guesses: a list of them must not be tried in one
+            // session.
             self.errors += 1;
             if self.errors > self.config.max_errors {
                 return self.too_many_errors();
@@ -325,6 +359,10 @@ impl Server {
         }
         match question {
             Question::Hello(hello) => return self.hello_answered(hello, &replies[0]),
+            Question::XClient if positive => return self.speak_for_another(),
+            Question::XClient => {}
+            Question::Auth if positive => self.login = Login::Done,
+            Question::Auth => self.after_auth = true,
             Question::Mail(transaction) if positive => self.transaction = Some(transaction),
             Question::Mail(_) => self.excuse_group(),
             Question::Rcpt => {
@@ -374,11 +412,11 @@ impl Server {
         }
     }
 
-    /// What EHLO and LHLO offer.
+    /// What EHLO and LHLO offer at this moment.
     fn extensions(&self) -> Extensions {
         let size = Some(self.config.max_message_size).filter(|size| *size > 0);
         let limits = Limits { recipients: Some(self.config.max_recipients as u64), ..Limits::default() };
-        Extensions::from_iter([
+        let mut offer = vec![
             Extension::Pipelining,
             Extension::Size(size),
             Extension::EightBitMime,
@@ -388,7 +426,18 @@ impl Server {
             Extension::Dsn,
             Extension::EnhancedStatusCodes,
             Extension::Limits(limits),
-        ])
+        ];
+        if self.channel == Channel::Clear && self.config.starttls == StartTls::Offered {
+            offer.push(Extension::StartTls);
+        }
+        let mechanisms: Vec<_> = self.mechanisms().map(str::to_owned).collect();
+        if !mechanisms.is_empty() {
+            offer.push(Extension::Auth(mechanisms));
+        }
+        if self.may_speak_for_others() {
+            offer.push(Extension::XClient(Attribute::NAMES.map(str::to_owned).to_vec()));
+        }
+        offer.into_iter().collect()
     }
 
     fn say(&mut self, reply: &Reply) {
