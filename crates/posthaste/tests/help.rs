@@ -6,7 +6,7 @@ use common::{assert_file, run};
 use std::path::Path;
 
 /// Every command that can be typed.
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 26] = [
     "",
     "up",
     "serve",
@@ -24,6 +24,10 @@ const COMMANDS: [&str; 22] = [
     "user add",
     "user ls",
     "user rm",
+    "ban",
+    "ban ls",
+    "ban add",
+    "ban rm",
     "store",
     "store verify",
     "store stats",

@@ -86,6 +86,11 @@ impl Open {
         Access { store: self.store(), upkeep: Some(Upkeep { local: self.local.clone() }) }
     }
 
+    /// The data directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Writes what is still to be written and lets the directory go.
     pub async fn close(self) -> Result<(), OpenError> {
         self.local.close().await.map_err(|error| OpenError::Store { directory: self.directory, error })

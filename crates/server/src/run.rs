@@ -1,6 +1,6 @@
 //! A running server: started from settings and an open store, stopped in an orderly way.
 
-use crate::admin::{self, Admin, Status, socket_path};
+use crate::admin::{self, Admin, Bans, Status, socket_path};
 use crate::inbound::{Clock, Context};
 use crate::listen;
 use crate::open::Access;
@@ -47,6 +47,9 @@ pub enum StartError {
         /// What the system said.
         cause: std::io::Error,
     },
+    /// The list of bans cannot be read. Without it somebody would be let in whom the operator does not want.
+    #[error("cannot read the bans: {0}")]
+    Bans(#[from] crate::abuse::ban_file::BanFileError),
     /// The store failed.
     #[error("cannot declare the account {account}: {error}")]
     Account {
@@ -84,6 +87,7 @@ impl Server {
         let admin = Admin::bind(&path).map_err(|cause| StartError::Admin { path, cause })?;
         declare(settings, &access.store).await?;
         let context = Arc::new(Context::new(settings, Arc::clone(&access.store), clock));
+        let bans = Bans::of_server(&settings.data, &context.abuse, &context.clock).await?;
         let listening: Vec<Listener> = listeners.iter().map(|(_, listener)| *listener).collect();
         let mut tasks = JoinSet::new();
         for (socket, listener) in listeners {
@@ -91,7 +95,7 @@ impl Server {
             tasks.spawn(listen::serve(socket, listener, Arc::clone(&context)));
         }
         let status = status_source(&context, &listening);
-        tasks.spawn(admin::serve(admin, access, status, context.stopped()));
+        tasks.spawn(admin::serve(admin, access, bans, status, context.stopped()));
         Ok(Server { listeners: listening, context, tasks, stop_deadline: settings.limits.stop })
     }
 

@@ -1,5 +1,6 @@
 //! One module for each command: its arguments with their help, and what it does.
 
+pub(crate) mod ban;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod inbox;
@@ -24,6 +25,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Send(args) => send::run(*args),
         Command::Inbox(args) => inbox::run(args),
         Command::User(args) => user::run(args),
+        Command::Ban(args) => ban::run(args),
         Command::Store(args) => store::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

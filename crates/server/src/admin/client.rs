@@ -1,5 +1,6 @@
 //! The command line's side: asks a running server, or opens the store itself.
 
+use super::bans::Bans;
 use super::handle::{Gone, answer};
 use super::protocol::{Frame, Item, Request, read_answer, write_request};
 use super::socket_path;
@@ -101,9 +102,9 @@ impl Client {
             }
             Way::Store(open) => {
                 let (sender, frames) = mpsc::channel(8);
-                let access = open.access();
+                let (access, bans) = (open.access(), Bans::in_file(open.directory()));
                 tokio::spawn(async move {
-                    match answer(&access, request, &sender).await {
+                    match answer(&access, &bans, request, &sender).await {
                         // When the reader is gone there is nobody to answer.
                         Ok(()) | Err(Gone) => {}
                     }

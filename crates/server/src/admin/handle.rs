@@ -1,6 +1,8 @@
 //! Answers requests from a store.
 
+use super::bans::Bans;
 use super::protocol::{AccountView, Frame, Item, Mark, MessageView, Request};
+use crate::abuse::ban_file::BanFileError;
 use crate::open::{Access, Upkeep};
 use message::Summary;
 use store::{Account, AccountName, Entry, Error, Flags, MailboxName, MailboxStatus, SharedStore, Uid};
@@ -18,8 +20,13 @@ enum Stop {
 }
 
 /// Carries out a request and sends the answer. [`Request::Status`] is the server's own and not answered here.
-pub(super) async fn answer(access: &Access, request: Request, to: &Sender<Frame>) -> Result<(), Gone> {
-    let last = match carry_out(access, request, to).await {
+pub(super) async fn answer(
+    access: &Access,
+    bans: &Bans,
+    request: Request,
+    to: &Sender<Frame>,
+) -> Result<(), Gone> {
+    let last = match carry_out(access, bans, request, to).await {
         Ok(()) => Item::End,
         Err(Stop::Failed(message)) => Item::Failed { message },
         Err(Stop::Vanished) => Item::Failed { message: "the mailbox was removed meanwhile".to_owned() },
@@ -28,7 +35,7 @@ pub(super) async fn answer(access: &Access, request: Request, to: &Sender<Frame>
     to.send(Frame::Item(last)).await.map_err(|_| Gone)
 }
 
-async fn carry_out(access: &Access, request: Request, to: &Sender<Frame>) -> Result<(), Stop> {
+async fn carry_out(access: &Access, bans: &Bans, request: Request, to: &Sender<Frame>) -> Result<(), Stop> {
     let store = &access.store;
     match request {
         Request::Status => Err(Stop::Failed("no server is running on this data directory".to_owned())),
@@ -59,6 +66,16 @@ async fn carry_out(access: &Access, request: Request, to: &Sender<Frame>) -> Res
         Request::Watch { account } => {
             let account = account.map(|address| name(&address)).transpose()?;
             watch(store, account, to).await
+        }
+        Request::Bans => {
+            for ban in bans.list().await? {
+                send(to, Item::Ban(ban)).await?;
+            }
+            Ok(())
+        }
+        Request::AddBan { ban } => Ok(bans.add(ban).await?),
+        Request::RemoveBan { network } => {
+            send(to, Item::Removed { count: bans.remove(network).await? }).await
         }
     }
 }
@@ -229,6 +246,12 @@ async fn inboxes(
         }
     }
     Ok(inboxes)
+}
+
+impl From<BanFileError> for Stop {
+    fn from(error: BanFileError) -> Stop {
+        Stop::Failed(error.to_string())
+    }
 }
 
 impl From<Error> for Stop {

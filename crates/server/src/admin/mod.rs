@@ -3,13 +3,17 @@
 //! A running server answers on a socket in its data directory that only its owner can open ([`serve`]); the command line uses
 //! [`Client`], which opens the store itself when nobody answers. Both ways end in the same [`answer`](handle).
 
+mod bans;
 mod client;
 mod handle;
 mod protocol;
 mod socket;
 
+pub(crate) use bans::Bans;
 pub use client::{AdminError, Client, Responses};
-pub use protocol::{AccountView, Frame, Item, Mark, MessageView, Request, Status, StoreStats, StoreTotals};
+pub use protocol::{
+    AccountView, BanCause, BanView, Frame, Item, Mark, MessageView, Request, Status, StoreStats, StoreTotals,
+};
 pub(crate) use socket::{Admin, StatusSource, serve};
 
 use std::path::{Path, PathBuf};

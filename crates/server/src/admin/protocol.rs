@@ -3,7 +3,10 @@
 //! A frame is a kind (one byte), a length (four bytes, big-endian) and a body. A connection carries one request frame from the client,
 //! then answer frames until one holds [`Item::End`] or [`Item::Failed`].
 
+use crate::abuse::Measure;
+use crate::abuse::ban_file::HandBan;
 use crate::open::{Stats, Totals};
+use crate::settings::Network;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -56,6 +59,18 @@ pub enum Request {
         /// Whose; everybody's when `None`.
         account: Option<String>,
     },
+    /// All bans in force. Answers: [`Item::Ban`] each.
+    Bans,
+    /// Bans a network by hand.
+    AddBan {
+        /// The ban.
+        ban: HandBan,
+    },
+    /// Lifts the ban of a network, and those that the server made of hosts in it. Answers: [`Item::Removed`].
+    RemoveBan {
+        /// The network.
+        network: Network,
+    },
 }
 
 /// Whether fetching a message marks it as read.
@@ -82,7 +97,9 @@ pub enum Item {
     Message(MessageView),
     /// From now on new messages are reported.
     Watching,
-    /// How many messages were removed.
+    /// A ban.
+    Ban(BanView),
+    /// How many messages or bans were removed.
     Removed {
         /// The number.
         count: u64,
@@ -167,6 +184,35 @@ pub struct AccountView {
     pub unseen: u64,
     /// Their size in bytes.
     pub bytes: u64,
+}
+
+/// A ban that is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BanView {
+    /// Who.
+    pub network: Network,
+    /// Until when; without an end when `None`.
+    pub until: Option<Timestamp>,
+    /// Why.
+    pub cause: BanCause,
+}
+
+/// Why there is a ban.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum BanCause {
+    /// An operator made it.
+    ByHand {
+        /// When.
+        added: Timestamp,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// The server made it.
+    Automatic {
+        /// For too many of these.
+        measure: Measure,
+    },
 }
 
 /// A message as a list shows it.

@@ -1,5 +1,6 @@
 //! The server's side of the admin socket.
 
+use super::bans::Bans;
 use super::handle::answer;
 use super::protocol::{Frame, Item, Request, Status, read_request, write_answer};
 use crate::open::Access;
@@ -57,6 +58,7 @@ impl Drop for Admin {
 pub(crate) async fn serve(
     admin: Admin,
     access: Access,
+    bans: Bans,
     status: StatusSource,
     stop: impl Future<Output = ()>,
 ) {
@@ -74,9 +76,9 @@ pub(crate) async fn serve(
             Some(_) = clients.join_next() => {}
             (place, accepted) = accepted => match accepted {
                 Ok((stream, _)) => {
-                    let (access, status) = (access.clone(), Arc::clone(&status));
+                    let (access, bans, status) = (access.clone(), bans.clone(), Arc::clone(&status));
                     clients.spawn(async move {
-                        if let Err(error) = client(stream, access, status).await {
+                        if let Err(error) = client(stream, access, bans, status).await {
                             tracing::debug!(%error, "an admin client went away");
                         }
                         drop(place);
@@ -91,7 +93,7 @@ pub(crate) async fn serve(
     }
 }
 
-async fn client(mut stream: UnixStream, access: Access, status: StatusSource) -> io::Result<()> {
+async fn client(mut stream: UnixStream, access: Access, bans: Bans, status: StatusSource) -> io::Result<()> {
     let request = tokio::time::timeout(REQUEST_TIMEOUT, read_request(&mut stream)).await??;
     let Some(request) = request else { return Ok(()) };
     if request == Request::Status {
@@ -100,7 +102,7 @@ async fn client(mut stream: UnixStream, access: Access, status: StatusSource) ->
         return write_answer(&mut stream, &Frame::Item(Item::End)).await;
     }
     let (sender, mut frames) = mpsc::channel(8);
-    let answering = async move { answer(&access, request, &sender).await };
+    let answering = async move { answer(&access, &bans, request, &sender).await };
     tokio::pin!(answering);
     let (mut from, mut to) = stream.split();
     // A client sends nothing after its request: what can be read is its leaving, also in the middle of a watch.

@@ -1,8 +1,10 @@
 //! What a peer meets that does too much: loopback is not exempt here.
 
-use crate::common::{Running, Talk, start};
+use crate::common::{NOW, Running, Talk, start};
 use posthaste_server::abuse::Rate;
-use posthaste_server::settings::{Acceptance, Settings};
+use posthaste_server::abuse::ban_file::HandBan;
+use posthaste_server::admin::{Client, Item, Request};
+use posthaste_server::settings::{Acceptance, Network, Settings};
 use std::time::Duration;
 
 fn per_hour(amount: u64) -> Option<Rate> {
@@ -97,4 +99,41 @@ async fn connections_beyond_their_rate_are_turned_away() {
     let reply = talk.reply().await;
     assert!(reply.starts_with("421 4.7.0 Error: too many connections "), "{reply}");
     assert!(talk.closed().await);
+}
+
+#[tokio::test]
+async fn bans_are_listed_made_lifted_and_kept_over_a_restart() {
+    let running = strict(|settings| settings.abuse.rates.errors = per_hour(1)).await;
+    let network: Network = "127.0.0.0/8".parse().expect("a network");
+    let client = Client::open(running.data.path()).await.expect("the server answers");
+    let mut talk = Talk::hello(running.address).await;
+    talk.say("NONSENSE").await;
+    talk.say("NONSENSE").await;
+    let bans = client.ask(Request::Bans).await.expect("a list");
+    let [Item::Ban(ban)] = bans.as_slice() else { panic!("{bans:?}") };
+    assert_eq!(ban.network.to_string(), "127.0.0.1/32");
+    let left = ban.until.expect("an end").0 - NOW.0;
+    assert!((590_000..=600_000).contains(&left), "{left} ms");
+    let lifted = client.ask(Request::RemoveBan { network }).await.expect("an answer");
+    assert_eq!(lifted, [Item::Removed { count: 1 }]);
+    Talk::hello(running.address).await;
+
+    let ban = HandBan { network, until: None, added: NOW, reason: "spam".to_owned() };
+    client.ask(Request::AddBan { ban }).await.expect("an answer");
+    let refused = "554 5.7.1 Error: your network address is not welcome here";
+    assert_eq!(Talk::to(running.address).await.reply().await, refused);
+
+    let running = restart(running).await;
+    assert_eq!(Talk::to(running.address).await.reply().await, refused);
+    let client = Client::open(running.data.path()).await.expect("the server answers");
+    client.ask(Request::RemoveBan { network }).await.expect("an answer");
+    Talk::hello(running.address).await;
+}
+
+/// Another server on the same data.
+async fn restart(running: Running) -> Running {
+    let Running { server, data, .. } = running;
+    server.stop().await;
+    let again = start(|settings| settings.data = data.path().to_owned()).await;
+    Running { data, ..again }
 }
