@@ -3,6 +3,10 @@
 //! These types are a format on disk: a change to one needs a new body version of its kind ([`crate::record`]) and a reader for the old
 //! one. Addresses are kept as the text that `smtp` parses and prints, so that the format does not follow that crate's types.
 
+mod directory;
+
+pub(crate) use directory::{Belongings, DirectoryChange, Subject};
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use store::{AccountId, AccountName, Error, Flags, MailboxId, MailboxName, ModSeq, Origin, Result};
@@ -301,7 +305,11 @@ impl Recipient {
 }
 
 fn unreadable(what: &str, text: &str) -> Error {
-    Error::Damaged(format!("an envelope's {what} cannot be read: {text:?}"))
+    unreadable_as(&format!("envelope's {what}"), text)
+}
+
+fn unreadable_as(what: &str, text: &str) -> Error {
+    Error::Damaged(format!("an {what} cannot be read: {text:?}"))
 }
 
 #[cfg(test)]

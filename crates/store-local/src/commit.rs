@@ -6,16 +6,16 @@
 use crate::batch::Batch;
 use crate::body::{self, AccountChange, Large, MailboxChange, Opening, Placed};
 use crate::effect::{Arrival, Committed, Content, Effect};
-use crate::job::{Answer, ContentBytes, EntryChange, Job, Message, send};
+use crate::job::{Answer, ContentBytes, DirectoryRequest, EntryChange, Job, Message, send};
 use crate::large::Unclaimed;
 use crate::log::Log;
 use crate::record::Kind;
 use crate::roster::Roster;
 use crate::state::{Created, State};
 use crate::status::Status;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use store::{Account, Error, Result, SpoolId, Timestamp};
+use store::{Account, AccountName, Error, NewAccount, Result, SpoolId, Timestamp};
 
 /// The writer: the log, and what it takes to number things.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ struct Pending {
     batch: Batch,
     waiting: Vec<Waiting>,
     counts: Vec<(usize, Answer<u64>)>,
+    /// Accounts whose passwords it changes: the roster does not know of that yet.
+    passwords: HashSet<AccountName>,
 }
 
 /// Somebody to be answered when the batch is durable.
@@ -66,7 +68,7 @@ impl Committer {
                 continue;
             }
             let space = job.space_max() + OPENING_MAX;
-            if !self.log.fits(pending.batch.length() + space) {
+            if !self.log.fits(pending.batch.length() + space) || pending.changes_passwords_of(&job) {
                 self.flush(pending, deliver);
                 pending = self.begin();
             }
@@ -85,7 +87,7 @@ impl Committer {
 
     fn begin(&self) -> Pending {
         let batch = Batch::new(self.log.segment(), self.log.end());
-        Pending { batch, waiting: Vec::new(), counts: Vec::new() }
+        Pending { batch, waiting: Vec::new(), counts: Vec::new(), passwords: HashSet::new() }
     }
 
     /// Gives a job its numbers and adds its records, or refuses it.
@@ -103,16 +105,8 @@ impl Committer {
                 self.push(pending, Kind::Settlement, Effect::Settled(settlement));
                 pending.waiting.push(Waiting::Done(answer));
             }
-            Job::CreateAccount { name, origin, now, answer } => {
-                let mut created = Created { now, changes: Vec::new() };
-                match self.state.create_account(&name, origin, &mut created) {
-                    Ok(account) => {
-                        self.push_changes(pending, created.changes);
-                        pending.waiting.push(Waiting::Account(answer, account));
-                    }
-                    Err(error) => send(answer, Err(error)),
-                }
-            }
+            Job::CreateAccount { new, now, answer } => self.admit_account(&new, now, answer, pending),
+            Job::Directory { request, now, answer } => self.admit_directory(*request, now, answer, pending),
             Job::RemoveAccount { name, answer } => match self.state.remove_account(&name) {
                 Ok(change) => {
                     self.push_changes(pending, vec![change]);
@@ -120,6 +114,45 @@ impl Committer {
                 }
                 Err(error) => send(answer, Err(error)),
             },
+        }
+    }
+
+    fn admit_account(
+        &mut self,
+        new: &NewAccount,
+        now: Timestamp,
+        answer: Answer<Account>,
+        pending: &mut Pending,
+    ) {
+        let mut created = Created { now, changes: Vec::new() };
+        match self.state.create_account(&new.name, new.origin, &mut created) {
+            Ok(account) => {
+                self.push_changes(pending, created.changes);
+                for change in self.state.give(account.id, new) {
+                    self.push(pending, Kind::Directory, Effect::Directory(change));
+                }
+                pending.waiting.push(Waiting::Account(answer, account));
+            }
+            Err(error) => send(answer, Err(error)),
+        }
+    }
+
+    fn admit_directory(
+        &mut self,
+        request: DirectoryRequest,
+        now: Timestamp,
+        answer: Answer<()>,
+        pending: &mut Pending,
+    ) {
+        let passwords_of = request.passwords_of().cloned();
+        match self.state.directory(request, now, &self.roster) {
+            Ok(Some(change)) => {
+                self.push(pending, Kind::Directory, Effect::Directory(change));
+                pending.passwords.extend(passwords_of);
+                pending.waiting.push(Waiting::Done(answer));
+            }
+            Ok(None) => send(answer, Ok(())),
+            Err(error) => send(answer, Err(error)),
         }
     }
 
@@ -131,7 +164,8 @@ impl Committer {
         pending: &mut Pending,
     ) {
         let mut created = Created { now, changes: Vec::new() };
-        let placed = match self.state.place(&message.deliveries, &mut created) {
+        let common = message.accepted.trace.len() as u64 + message.accepted.length;
+        let placed = match self.state.place((&message.deliveries, common), &mut created) {
             Ok(placed) => placed,
             Err(error) => return send(answer, Err(error)),
         };
@@ -195,6 +229,7 @@ impl Committer {
         let body = match &effect {
             Effect::Mailbox(change) => body::encode(change),
             Effect::Account(change) => body::encode(change),
+            Effect::Directory(change) => body::encode(change),
             Effect::Settled(settlement) => body::encode(settlement),
             Effect::Opening(opening) => body::encode(opening),
             Effect::Remains(remains) => body::encode(remains),
@@ -215,7 +250,7 @@ impl Committer {
 
     /// Writes and syncs the batch, answers everybody, hands it on.
     fn flush(&mut self, pending: Pending, deliver: &mut dyn FnMut(Durable)) {
-        let Pending { batch, waiting, counts } = pending;
+        let Pending { batch, waiting, counts, .. } = pending;
         if batch.is_empty() {
             return;
         }
@@ -234,6 +269,14 @@ impl Committer {
                 counts.into_iter().for_each(|(_, answer)| send(answer, Err(error.clone())));
             }
         }
+    }
+}
+
+impl Pending {
+    /// Whether the batch changes passwords that this job must know.
+    fn changes_passwords_of(&self, job: &Job) -> bool {
+        let Job::Directory { request, .. } = job else { return false };
+        request.passwords_of().is_some_and(|account| self.passwords.contains(account))
     }
 }
 

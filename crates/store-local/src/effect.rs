@@ -4,7 +4,8 @@
 //! [`crate::queue`] apply both in the same way, so that a rebuilt index equals the old one.
 
 use crate::body::{
-    self, Accepted, AccountChange, Destination, Large, MailboxChange, Opening, Placed, Remains, Settlement,
+    self, Accepted, AccountChange, Destination, DirectoryChange, Large, MailboxChange, Opening, Placed,
+    Remains, Settlement,
 };
 use crate::record::{BODY_VERSION, Kind};
 use crate::scan::{Batch, Record};
@@ -44,6 +45,7 @@ pub(crate) enum Effect {
     Accepted(Arrival),
     Mailbox(MailboxChange),
     Account(AccountChange),
+    Directory(DirectoryChange),
     Settled(Settlement),
     Remains(Remains),
 }
@@ -182,6 +184,7 @@ fn effect(segment: u64, record: &Record, unaccepted: &mut Option<Unaccepted>) ->
         Kind::Opening => Some(Effect::Opening(body::decode(body)?)),
         Kind::Mailbox => Some(Effect::Mailbox(body::decode(body)?)),
         Kind::Account => Some(Effect::Account(body::decode(body)?)),
+        Kind::Directory => Some(Effect::Directory(body::decode(body)?)),
         Kind::Settlement => Some(Effect::Settled(body::decode(body)?)),
         Kind::Remains => Some(Effect::Remains(body::decode(body)?)),
         kind @ Kind::Unknown(_) => {

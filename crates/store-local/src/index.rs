@@ -21,7 +21,10 @@ use crate::error::{index_error, io_error};
 use crate::file::{Files, Mode};
 use backend::Backend;
 use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
-use rows::{ACCOUNTS, CHANGES, ENTRIES, MAILBOXES, MESSAGES, META, NAMES, QUEUE, SEGMENTS};
+use rows::{
+    ACCOUNTS, ALIASES, BELONGINGS, CHANGES, DOMAINS, ENTRIES, MAILBOXES, MESSAGES, META, NAMES, QUEUE,
+    SEGMENTS,
+};
 use std::io;
 use std::path::Path;
 use store::Result;
@@ -78,10 +81,12 @@ impl Index {
         let database = redb::Builder::new().set_cache_size(cache).create_with_backend(Backend(file));
         let index = Index { database: database.map_err(index_error)? };
         let transaction = index.begin(Sync::Now)?;
-        for table in [MAILBOXES, ENTRIES, CHANGES, MESSAGES, QUEUE, SEGMENTS] {
+        for table in [BELONGINGS, MAILBOXES, ENTRIES, CHANGES, MESSAGES, QUEUE, SEGMENTS] {
             transaction.open_table(table).map_err(index_error)?;
         }
-        transaction.open_table(ACCOUNTS).map_err(index_error)?;
+        for table in [ACCOUNTS, ALIASES, DOMAINS] {
+            transaction.open_table(table).map_err(index_error)?;
+        }
         transaction.open_table(NAMES).map_err(index_error)?;
         put_meta(&transaction, "format", &FORMAT)?;
         put_meta(&transaction, "counters", &Counters::default())?;
@@ -124,4 +129,4 @@ fn put_meta<T: serde::Serialize>(transaction: &WriteTransaction, name: &str, val
 }
 
 /// The version of the index's format. Another one is thrown away and made anew.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;

@@ -2,8 +2,10 @@
 
 use crate::body::{Accepted, Settlement};
 use bytes::Bytes;
+use smtp::{Domain, Mailbox};
 use store::{
-    Account, AccountName, Error, Flags, MailboxId, NewDelivery, Origin, Result, SpoolId, Timestamp, Uid,
+    Account, AccountName, ApplicationPassword, Error, Flags, MailboxId, NewAccount, NewDelivery, Origin,
+    Quota, Result, Secret, SpoolId, Timestamp, Uid,
 };
 use tokio::sync::oneshot;
 
@@ -17,9 +19,44 @@ pub(crate) enum Job {
     /// The outcome of a delivery.
     Settle { settlement: Settlement, answer: Answer<()> },
     /// A new account, or a stronger origin for one.
-    CreateAccount { name: AccountName, origin: Origin, now: Timestamp, answer: Answer<Account> },
+    CreateAccount { new: Box<NewAccount>, now: Timestamp, answer: Answer<Account> },
     /// An account's end.
     RemoveAccount { name: AccountName, answer: Answer<()> },
+    /// Another change of the directory.
+    Directory { request: Box<DirectoryRequest>, now: Timestamp, answer: Answer<()> },
+}
+
+/// A change of the directory; its texts were checked.
+#[derive(Debug)]
+pub(crate) enum DirectoryRequest {
+    /// Of what belongs to an account.
+    Account(AccountName, ForAccount),
+    SetAlias {
+        name: AccountName,
+        targets: Vec<Mailbox>,
+        origin: Origin,
+    },
+    RemoveAlias {
+        name: AccountName,
+    },
+    CreateDomain {
+        name: Domain,
+        origin: Origin,
+    },
+    RemoveDomain {
+        name: Domain,
+    },
+}
+
+/// A change of what belongs to an account.
+#[derive(Debug)]
+pub(crate) enum ForAccount {
+    Quota(Quota),
+    FullName(Option<String>),
+    Password { password: Secret, scram: Option<Secret> },
+    AddApplicationPassword(ApplicationPassword),
+    RemoveApplicationPassword(String),
+    Used { name: String, at: Timestamp },
 }
 
 /// Where an answer goes.
@@ -62,7 +99,7 @@ impl Job {
             Job::Entries { answer, .. } => send(answer, Err(error)),
             Job::Settle { answer, .. } => send(answer, Err(error)),
             Job::CreateAccount { answer, .. } => send(answer, Err(error)),
-            Job::RemoveAccount { answer, .. } => send(answer, Err(error)),
+            Job::RemoveAccount { answer, .. } | Job::Directory { answer, .. } => send(answer, Err(error)),
         }
     }
 
@@ -77,10 +114,58 @@ impl Job {
                 }
                 Job::Settle { settlement: Settlement::Deferred { reply, .. }, .. } => reply.len() as u64,
                 Job::Settle { .. } => 0,
-                Job::CreateAccount { name, .. } | Job::RemoveAccount { name, .. } => {
-                    RECORD_MAX + name.as_str().len() as u64
+                Job::CreateAccount { new, .. } => {
+                    let secrets = [&new.password, &new.scram].into_iter().flatten();
+                    let texts = secrets.map(|secret| secret.reveal().len()).sum::<usize>()
+                        + new.full_name.as_ref().map_or(0, String::len)
+                        + new.name.as_str().len();
+                    4 * RECORD_MAX + texts as u64
                 }
+                Job::RemoveAccount { name, .. } => RECORD_MAX + name.as_str().len() as u64,
+                Job::Directory { request, .. } => RECORD_MAX + request.texts() as u64,
             }
+    }
+}
+
+impl DirectoryRequest {
+    /// The account whose passwords it changes.
+    pub(crate) fn passwords_of(&self) -> Option<&AccountName> {
+        match self {
+            DirectoryRequest::Account(name, change) => match change {
+                ForAccount::Quota(_) | ForAccount::FullName(_) => None,
+                ForAccount::Password { .. }
+                | ForAccount::AddApplicationPassword(_)
+                | ForAccount::RemoveApplicationPassword(_)
+                | ForAccount::Used { .. } => Some(name),
+            },
+            _ => None,
+        }
+    }
+
+    /// How long its texts are at most, together, with their lengths.
+    fn texts(&self) -> usize {
+        let secrets = |password: &Secret, scram: &Option<Secret>| {
+            password.reveal().len() + scram.as_ref().map_or(0, |scram| scram.reveal().len())
+        };
+        match self {
+            DirectoryRequest::Account(_, change) => match change {
+                ForAccount::Quota(_) => 0,
+                ForAccount::FullName(full_name) => full_name.as_ref().map_or(0, String::len),
+                ForAccount::Password { password, scram } => secrets(password, scram),
+                ForAccount::AddApplicationPassword(new) => {
+                    new.name.len() + secrets(&new.password, &new.scram)
+                }
+                ForAccount::RemoveApplicationPassword(name) | ForAccount::Used { name, .. } => name.len(),
+            },
+            DirectoryRequest::SetAlias { name, targets, .. } => {
+                let text = |target: &Mailbox| target.to_string().len() + NUMBER_MAX as usize;
+                name.as_str().len() + targets.iter().map(text).sum::<usize>()
+            }
+            DirectoryRequest::RemoveAlias { name } => name.as_str().len(),
+            DirectoryRequest::CreateDomain { name, .. } | DirectoryRequest::RemoveDomain { name } => {
+                name.ascii().len() + name.to_string().len()
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The embedded engine: an append-only log with group commit as the truth, a derived index beside it.
 //!
-//! * The log (`log/NNNNNNNN.seg`) is the truth about everything: messages, deliveries, mailboxes, accounts. One writer takes all that
+//! * The log (`log/NNNNNNNN.seg`) is the truth about everything: messages, deliveries, mailboxes, accounts, aliases, domains. One writer takes all that
 //!   waits, writes it at once, syncs once, and then answers everybody: that is the promise behind `250`.
 //! * Content above a threshold has a file of its own (`large/XX/ID`), synced by its connection before the log names it.
 //! * The index (`index.redb`) follows the log and can be thrown away; the queue is kept in memory.
@@ -43,6 +43,7 @@ mod stage;
 mod state;
 mod stats;
 mod status;
+mod usage;
 mod verify;
 mod view;
 mod writer;

@@ -19,6 +19,7 @@ use crate::segments::Segments;
 use crate::space::{self, Choice, Space};
 use crate::state::State;
 use crate::status::Status;
+use crate::usage::Usages;
 use crate::view::View;
 use crate::writer::Writer;
 use std::collections::HashMap;
@@ -51,10 +52,11 @@ pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
     let preparer = Preparer::new(segments.clone(), size, options.work);
     let log = Log::open(segments.clone(), preparer, tail)?;
     let segment = log.segment();
-    let state = state(&index)?;
-    let roster = Arc::new(Roster::new(index.read()?.accounts()?));
+    let usages = Arc::new(usages(&index)?);
+    let roster = Arc::new(Roster::new(&index.read()?, usages.clone())?);
+    let state = state(&index, &roster, usages.clone())?;
     let ids = SpoolIds::above(SpoolId(state.counters.spool), options.node);
-    let view = Arc::new(View::new(index, large.clone())?);
+    let view = Arc::new(View::new(index, large.clone(), usages)?);
     let status = Arc::new(Status::new(
         files.clone(),
         options.directory.clone(),
@@ -320,10 +322,19 @@ impl Replay<'_> {
     }
 }
 
+/// How much each account holds.
+fn usages(index: &Index) -> Result<Usages> {
+    let mailboxes = index.read()?.all_mailboxes()?.into_iter();
+    Ok(Usages::new(mailboxes.map(|mailbox| {
+        let store::MailboxStatus { account, bytes, messages, .. } = mailbox;
+        (account, store::Usage { bytes, messages })
+    })))
+}
+
 /// What the writer must know.
-fn state(index: &Index) -> Result<State> {
+fn state(index: &Index, roster: &Roster, usages: Arc<Usages>) -> Result<State> {
     let snapshot = index.read()?;
-    let mut state = State::new(snapshot.counters()?);
+    let mut state = State::new(snapshot.counters()?, usages);
     let accounts = snapshot.accounts()?;
     let names: HashMap<_, _> = accounts.iter().map(|account| (account.id, account.name.clone())).collect();
     accounts.into_iter().for_each(|account| state.add_account(account));
@@ -333,6 +344,13 @@ fn state(index: &Index) -> Result<State> {
             state.add_mailbox(name, mailbox.name, mailbox.id, last);
         }
     }
+    for (account, belongings) in snapshot.all_belongings()? {
+        if let Some(name) = names.get(&account) {
+            state.add_quota(name, belongings.quota);
+        }
+    }
+    roster.aliases().into_iter().for_each(|alias| state.add_alias(alias.name, alias.targets));
+    roster.domains().into_iter().for_each(|domain| state.add_domain(domain));
     Ok(state)
 }
 

@@ -58,7 +58,11 @@ impl Queue {
                     self.add(id, due, attempts);
                 }
             }
-            Effect::Opening(_) | Effect::Mailbox(_) | Effect::Account(_) | Effect::Remains(_) => {}
+            Effect::Opening(_)
+            | Effect::Mailbox(_)
+            | Effect::Account(_)
+            | Effect::Directory(_)
+            | Effect::Remains(_) => {}
         }
     }
 

@@ -5,7 +5,9 @@
 //! decides what is rewritten and when, and lets the index point to the new segment.
 
 use crate::batch::Batch;
-use crate::body::{self, Accepted, MailboxChange, Opening, Place, Remains, Settlement};
+use crate::body::{
+    self, Accepted, DirectoryChange, MailboxChange, Opening, Place, Remains, Settlement, Subject,
+};
 use crate::effect::Locator;
 use crate::error::io_error;
 use crate::file::{File, write_all_at};
@@ -176,6 +178,7 @@ impl Rewriter<'_> {
                     false
                 }
                 Kind::Account => true,
+                Kind::Directory => self.directory_stays(&body::decode(bytes)?)?,
                 Kind::Mailbox => self.change_stays(&body::decode(bytes)?)?,
                 Kind::Settlement => self.settlement_stays(&body::decode(bytes)?)?,
                 Kind::Unknown(_) => return Err(damaged(segment, "a later program wrote to it")),
@@ -232,6 +235,17 @@ impl Rewriter<'_> {
         })
     }
 
+    /// A change of the directory stays as long as it is the last of its kind: what it set is still so. One that took something away
+    /// is needed only while an older segment may hold what that was.
+    fn directory_stays(&self, change: &DirectoryChange) -> Result<bool> {
+        let is_so = match change.subject() {
+            Subject::Account(account) => self.snapshot.belongings(account)?.shows(change),
+            Subject::Alias(name) => is_row(change, self.snapshot.alias(name)?),
+            Subject::Domain(name) => is_row(change, self.snapshot.domain(name)?),
+        };
+        Ok(is_so && !(change.is_removal() && self.oldest))
+    }
+
     /// The numbers that a message was given stay given.
     fn remain(&mut self, place: Place) {
         let last = self.remains.entry(place.mailbox).or_insert(place);
@@ -257,6 +271,14 @@ impl Rewriter<'_> {
 
     fn fail(&self, error: std::io::Error) -> Error {
         io_error("writing", &self.segments.path(self.rewritten.segment), error)
+    }
+}
+
+/// Whether a change made this row of an alias or a domain what it is.
+fn is_row(change: &DirectoryChange, row: Option<DirectoryChange>) -> bool {
+    match row {
+        Some(row) => row == *change,
+        None => change.is_removal(),
     }
 }
 

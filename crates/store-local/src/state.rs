@@ -1,13 +1,18 @@
-//! What the writer must know to give numbers: accounts, mailboxes, and the highest numbers given so far.
+//! What the writer must know to give numbers and to refuse: accounts, mailboxes, aliases, domains, and the highest numbers given so far.
 //!
 //! It is ahead of what readers see: it holds what was admitted to the batch in hand. If that batch fails the log is fenced, so
 //! nothing is ever taken back.
 
+mod directory;
+
 use crate::body::{AccountChange, Counters, MailboxChange, Place, Placed};
+use crate::usage::Usages;
+use smtp::{Domain, Mailbox};
 use std::collections::HashMap;
+use std::sync::Arc;
 use store::{
-    Account, AccountId, AccountName, Destination, Error, IfMissing, MailboxId, MailboxName, ModSeq,
-    NewDelivery, Origin, Result, Timestamp, Uid, UidValidity,
+    Account, AccountId, AccountName, Destination, DomainRecord, Error, IfMissing, MailboxId, MailboxName,
+    ModSeq, NewDelivery, Origin, Quota, Result, Timestamp, Uid, UidValidity, Usage,
 };
 
 /// The writer's knowledge.
@@ -17,6 +22,10 @@ pub(crate) struct State {
     accounts: HashMap<AccountName, Known>,
     /// The last UID given in each mailbox.
     uids: HashMap<MailboxId, Uid>,
+    aliases: HashMap<AccountName, Vec<Mailbox>>,
+    domains: HashMap<Domain, DomainRecord>,
+    /// How much each account holds; shared with readers, for it has its own way to be up to date.
+    usages: Arc<Usages>,
 }
 
 /// What an act has created so far, and when.
@@ -29,18 +38,20 @@ pub(crate) struct Created {
 #[derive(Debug)]
 struct Known {
     account: Account,
+    quota: Quota,
     mailboxes: HashMap<MailboxName, MailboxId>,
 }
 
 impl State {
     /// Nothing known but these numbers.
-    pub(crate) fn new(counters: Counters) -> State {
-        State { counters, ..State::default() }
+    pub(crate) fn new(counters: Counters, usages: Arc<Usages>) -> State {
+        State { counters, usages, ..State::default() }
     }
 
     /// Takes in an account that exists.
     pub(crate) fn add_account(&mut self, account: Account) {
-        self.accounts.insert(account.name.clone(), Known { account, mailboxes: HashMap::new() });
+        let name = account.name.clone();
+        self.accounts.insert(name, Known { account, quota: Quota::default(), mailboxes: HashMap::new() });
     }
 
     /// Takes in a mailbox that exists, of an account that was taken in.
@@ -58,6 +69,9 @@ impl State {
         origin: Origin,
         created: &mut Created,
     ) -> Result<Account> {
+        if self.aliases.contains_key(name) {
+            return Err(Error::Exists(format!("alias {name}")));
+        }
         if let Some(known) = self.accounts.get_mut(name) {
             if known.account.origin >= origin {
                 return Err(Error::Exists(format!("account {name}")));
@@ -84,13 +98,22 @@ impl State {
         Ok(AccountChange::Removed { id: known.account.id, name: name.clone() })
     }
 
-    /// Gives each mailbox delivery of a message its place; creates what is to be created. On an error nothing has changed.
-    pub(crate) fn place(&mut self, deliveries: &[NewDelivery], created: &mut Created) -> Result<Placed> {
+    /// Gives each mailbox delivery of a message its place; creates what is to be created. On an error nothing has changed. `common` is
+    /// how many bytes each entry has besides its own trace.
+    pub(crate) fn place(
+        &mut self,
+        (deliveries, common): (&[NewDelivery], u64),
+        created: &mut Created,
+    ) -> Result<Placed> {
         self.check(deliveries)?;
+        self.check_quotas(deliveries, common)?;
         let mut placed = Placed::default();
         for delivery in deliveries {
-            let Destination::Mailbox { account, mailbox, .. } = &delivery.destination else { continue };
+            let Destination::Mailbox { account, mailbox, trace, .. } = &delivery.destination else {
+                continue;
+            };
             let id = self.mailbox(account, mailbox, created);
+            self.usages.admit(self.accounts[account].account.id, one(common, trace));
             let last = self.uids.get_mut(&id).expect("every mailbox known has a last UID");
             last.0 += 1;
             let uid = *last;
@@ -120,6 +143,9 @@ impl State {
                 IfMissing::Fail if known.is_none() && !created.contains(&account) => {
                     return Err(Error::NoSuchAccount(account.to_string()));
                 }
+                IfMissing::Create if known.is_none() && self.aliases.contains_key(account) => {
+                    return Err(Error::Exists(format!("alias {account}")));
+                }
                 IfMissing::Create if known.is_none() => created.push(account),
                 _ => {}
             }
@@ -129,6 +155,23 @@ impl State {
                     "mailbox {} of {account} has no UIDs left",
                     mailbox.as_str()
                 )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a message that does not fit into the quota of an account that it goes to.
+    fn check_quotas(&self, deliveries: &[NewDelivery], common: u64) -> Result<()> {
+        let mut added: HashMap<&AccountName, Usage> = HashMap::new();
+        for delivery in deliveries {
+            let Destination::Mailbox { account, trace, .. } = &delivery.destination else { continue };
+            let Some(known) = self.accounts.get(account).filter(|known| known.quota.is_bounded()) else {
+                continue;
+            };
+            let usage = added.entry(account).or_insert_with(|| self.usages.of(known.account.id));
+            *usage = usage.with(one(common, trace));
+            if !known.quota.allows(*usage) {
+                return Err(Error::OverQuota(account.to_string()));
             }
         }
         Ok(())
@@ -174,6 +217,11 @@ impl State {
         self.counters.modseq.0 += count;
         ModSeq(first)
     }
+}
+
+/// One entry of a message.
+fn one(common: u64, trace: &[u8]) -> Usage {
+    Usage { bytes: common + trace.len() as u64, messages: 1 }
 }
 
 impl Counters {

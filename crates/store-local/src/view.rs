@@ -5,6 +5,7 @@ use crate::index::{Applied, Index, Rewritten, Snapshot};
 use crate::job::send;
 use crate::large::LargeFiles;
 use crate::queue::Queue;
+use crate::usage::Usages;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use store::{Error, ModSeq, Result};
 use tokio::sync::watch;
@@ -16,6 +17,7 @@ pub(crate) struct View {
     index: RwLock<Option<Index>>,
     queue: Mutex<Queue>,
     large: Arc<LargeFiles>,
+    usages: Arc<Usages>,
     /// How many batches are applied, or why no more will be.
     applied: watch::Sender<Result<u64>>,
     modseq: watch::Sender<ModSeq>,
@@ -23,7 +25,7 @@ pub(crate) struct View {
 
 impl View {
     /// A view of what is in this index; the queue is loaded from it.
-    pub(crate) fn new(index: Index, large: Arc<LargeFiles>) -> Result<View> {
+    pub(crate) fn new(index: Index, large: Arc<LargeFiles>, usages: Arc<Usages>) -> Result<View> {
         let mut queue = Queue::default();
         let snapshot = index.read()?;
         snapshot.all_queued(|id, row| queue.add(id, row.due, row.attempts))?;
@@ -32,6 +34,7 @@ impl View {
             index: RwLock::new(Some(index)),
             queue: Mutex::new(queue),
             large,
+            usages,
             applied: watch::Sender::new(Ok(0)),
             modseq: watch::Sender::new(modseq),
         })
@@ -56,7 +59,9 @@ impl View {
         let mut queue = self.queue();
         batches.iter().flat_map(|batch| &batch.committed.effects).for_each(|effect| queue.apply(effect));
         drop(queue);
-        let Applied { counts, gone, modseq } = applied;
+        // Before anybody who waits is told: what they have removed must not count any more.
+        self.usages.see(&applied);
+        let Applied { counts, gone, modseq, .. } = applied;
         self.applied.send_modify(|applied| *applied = Ok(sequence));
         if let Some(modseq) = modseq {
             self.modseq.send_replace(modseq);

@@ -4,6 +4,7 @@
 //! the store opened anew in between where the engine can. It panics at the first difference, as a test does. The histories come
 //! from fixed seeds, so a failure repeats. What only one engine has (files, faults, recovery) is that engine's own to test.
 
+mod directory;
 mod history;
 mod mailboxes;
 mod queue;
@@ -28,6 +29,7 @@ pub trait Subject: Send + Sync {
 /// Runs the whole suite.
 pub async fn run(subject: &dyn Subject) {
     mailboxes::run(subject).await;
+    directory::run(subject).await;
     queue::run(subject).await;
     for seed in 1..=8 {
         history::run(subject, seed, 120).await;

@@ -16,12 +16,24 @@ pub enum Error {
     /// No such message.
     #[error("no message {0}")]
     NoSuchMessage(String),
+    /// No such alias.
+    #[error("no alias {0}")]
+    NoSuchAlias(String),
+    /// No such domain.
+    #[error("no domain {0}")]
+    NoSuchDomain(String),
+    /// No application password of that name.
+    #[error("no application password {0}")]
+    NoSuchPassword(String),
     /// It exists already.
     #[error("{0} exists already")]
     Exists(String),
     /// The disk is full, or too full to accept more. Temporary: `452 4.3.1`.
     #[error("the disk is full: {0}")]
     Full(String),
+    /// The message does not fit into an account's quota. Temporary, because somebody may make room: `452 4.2.2`.
+    #[error("{0} is over its quota")]
+    OverQuota(String),
     /// A write or a sync failed; the engine accepts nothing more until it is opened anew. Temporary for peers: `451 4.3.0`.
     /// For the operation in hand the outcome is unknown until then.
     #[error("the store is out of service: {0}")]

@@ -1,7 +1,7 @@
 //! What Posthaste keeps, and what it asks of an engine that keeps it.
 //!
 //! Domain records and three narrow traits: [`Spool`] (accepted messages and their deliveries), [`Mailboxes`] (what
-//! people read) and [`Directory`] (domains and accounts). One type per engine implements all three ([`Store`]), which is what
+//! people read) and [`Directory`] (domains, accounts, aliases). One type per engine implements all three ([`Store`]), which is what
 //! lets one [`Stage::commit`] be a single durable act.
 //!
 //! [`memory`] is the reference model, [`contract`] the suite that every engine must pass. Nothing here names a file,
@@ -10,14 +10,17 @@
 #![forbid(unsafe_code)]
 
 pub mod contract;
-mod directory;
+pub mod directory;
 mod error;
 mod ids;
 mod mailboxes;
 pub mod memory;
 mod spool;
 
-pub use directory::{Account, AccountName, Directory, Origin};
+pub use directory::{
+    Account, AccountName, Addressee, Alias, ApplicationPassword, Credentials, Directory, DomainRecord,
+    NewAccount, Origin, Quota, Resolution, Secret, Standing, Usage,
+};
 pub use error::{Error, Result};
 pub use ids::{AccountId, MailboxId, ModSeq, SpoolId, SpoolIdError, SpoolIds, Timestamp, Uid, UidValidity};
 pub use mailboxes::{Change, ChangeKind, Entry, Flags, INBOX, MailboxName, MailboxStatus, Mailboxes};

@@ -4,12 +4,13 @@
 //! where a disk would only be in the way. It keeps no promise across a crash, and it searches its queue from end to end, so it is
 //! no engine for a server.
 
+mod directory;
 mod mailboxes;
 
 use crate::{
-    Accepted, Account, AccountId, AccountName, Claim, Content, Delivery, DeliveryId, Destination, Directory,
-    Entry, Error, Flags, IfMissing, MailboxId, MailboxName, ModSeq, NewDelivery, Origin, Outcome, Reader,
-    Result, Spool, SpoolId, SpoolIds, Stage, Timestamp, Uid, UidValidity,
+    Accepted, Account, AccountId, AccountName, Alias, Claim, Content, Credentials, Delivery, DeliveryId,
+    Destination, DomainRecord, Entry, Error, Flags, IfMissing, MailboxId, MailboxName, ModSeq, NewDelivery,
+    Origin, Outcome, Quota, Reader, Result, Spool, SpoolId, SpoolIds, Stage, Timestamp, Uid, UidValidity,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -37,9 +38,20 @@ struct Model {
     last_validity: UidValidity,
     modseq: ModSeq,
     accounts: BTreeMap<AccountName, Account>,
+    belongings: BTreeMap<AccountId, Belongings>,
+    aliases: BTreeMap<AccountName, Alias>,
+    domains: BTreeMap<smtp::Domain, DomainRecord>,
     mailboxes: BTreeMap<MailboxId, Kept>,
     messages: BTreeMap<SpoolId, Message>,
     queue: BTreeMap<DeliveryId, Queued>,
+}
+
+/// What belongs to an account besides its mail.
+#[derive(Default)]
+struct Belongings {
+    full_name: Option<String>,
+    quota: Quota,
+    credentials: Credentials,
 }
 
 /// A mailbox.
@@ -85,6 +97,9 @@ impl Memory {
             last_validity: UidValidity(0),
             modseq: ModSeq(0),
             accounts: BTreeMap::new(),
+            belongings: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            domains: BTreeMap::new(),
             mailboxes: BTreeMap::new(),
             messages: BTreeMap::new(),
             queue: BTreeMap::new(),
@@ -222,6 +237,7 @@ impl Stage for MemoryStage {
         let now = inner.now();
         inner.change(|model| {
             model.check_accounts(&accepted.deliveries)?;
+            model.check_quotas(&accepted, len)?;
             for delivery in &accepted.deliveries {
                 model.place(now, id, &accepted, len, delivery);
             }
@@ -238,6 +254,9 @@ impl Model {
         for delivery in deliveries {
             let Destination::Mailbox { account, if_missing, .. } = &delivery.destination else { continue };
             match if_missing {
+                IfMissing::Create if self.aliases.contains_key(account) => {
+                    return Err(Error::Exists(format!("alias {account}")));
+                }
                 IfMissing::Create => created.push(account),
                 IfMissing::Fail if self.accounts.contains_key(account) || created.contains(&account) => {}
                 IfMissing::Fail => return Err(Error::NoSuchAccount(account.to_string())),
@@ -333,44 +352,4 @@ impl Content for Chunks {
 
 fn no_such_delivery(id: DeliveryId) -> Error {
     Error::NoSuchMessage(format!("{} for recipient {} in the queue", id.spool, id.recipient))
-}
-
-#[async_trait]
-impl Directory for Memory {
-    async fn create_account(&self, name: &AccountName, origin: Origin) -> Result<Account> {
-        let now = self.inner.now();
-        self.inner.change(|model| match model.accounts.get_mut(name) {
-            None => Ok(model.create_account(now, name, origin)),
-            Some(account) if account.origin < origin => {
-                account.origin = origin;
-                Ok(account.clone())
-            }
-            Some(_) => Err(Error::Exists(format!("account {name}"))),
-        })
-    }
-
-    async fn remove_account(&self, name: &AccountName) -> Result<()> {
-        self.inner.change(|model| {
-            let account =
-                model.accounts.remove(name).ok_or_else(|| Error::NoSuchAccount(name.to_string()))?;
-            let theirs = |kept: &Kept| kept.account == account.id;
-            let spools: Vec<SpoolId> = model
-                .mailboxes
-                .values()
-                .filter(|kept| theirs(kept))
-                .flat_map(|kept| kept.entries.values().map(|(entry, _)| entry.spool))
-                .collect();
-            model.mailboxes.retain(|_, kept| !theirs(kept));
-            spools.into_iter().for_each(|spool| model.forget_if_unused(spool));
-            Ok(())
-        })
-    }
-
-    async fn account(&self, name: &AccountName) -> Result<Option<Account>> {
-        Ok(self.inner.model().accounts.get(name).cloned())
-    }
-
-    async fn accounts(&self) -> Result<Vec<Account>> {
-        Ok(self.inner.model().accounts.values().cloned().collect())
-    }
 }

@@ -96,6 +96,7 @@ proptest! {
             decode::<MailboxChange>(&bytes).is_err(),
             decode::<AccountChange>(&bytes).is_err(),
             decode::<Settlement>(&bytes).is_err(),
+            decode::<DirectoryChange>(&bytes).is_err(),
         ];
         prop_assert!(refused.contains(&true), "no bytes are all of these at once");
     }
@@ -133,4 +134,82 @@ fn an_acceptance_places_each_of_its_entries() {
     let mut body = encode(&accepted);
     body.extend(encode(&Placed::default()));
     assert!(matches!(Accepted::decode(&body), Err(Error::Damaged(_))));
+}
+
+#[test]
+fn changes_of_the_directory_read_back_and_show_no_secret() {
+    let (account, created) = (AccountId(7), Timestamp(8));
+    let target: smtp::Mailbox = "\"b b\"@bücher.example".parse().expect("an address");
+    let alias = store::Alias {
+        name: AccountName::parse("team@example.org").expect("a name"),
+        targets: vec![target],
+        origin: Origin::Added,
+        created,
+    };
+    let domain = store::DomainRecord {
+        name: smtp::Domain::parse("bücher.example").expect("a domain"),
+        origin: Origin::Declared,
+        created,
+    };
+    let secret = store::Secret::new("$argon2id$hunter2");
+    let changes = [
+        DirectoryChange::alias(&alias),
+        DirectoryChange::domain(&domain),
+        DirectoryChange::Password { account, password: Some(secret.clone()), scram: Some(secret.clone()) },
+        DirectoryChange::ApplicationPassword {
+            account,
+            name: "phone".to_owned(),
+            password: secret.clone(),
+            scram: None,
+            created,
+        },
+    ];
+    for change in &changes {
+        assert_eq!(decode::<DirectoryChange>(&encode(change)).expect("it reads back"), *change);
+        assert!(!format!("{change:?}").contains("hunter2"));
+    }
+    assert_eq!(changes[0].as_alias().expect("readable"), Some(alias));
+    assert_eq!(changes[1].as_domain().expect("readable"), Some(domain));
+    assert_eq!(changes[2].as_domain().expect("another change"), None);
+}
+
+#[test]
+fn only_the_last_word_on_a_thing_shows() {
+    let account = AccountId(1);
+    let secret = |text: &str| store::Secret::new(text);
+    let application = |name: &str, hash: &str| DirectoryChange::ApplicationPassword {
+        account,
+        name: name.to_owned(),
+        password: secret(hash),
+        scram: None,
+        created: Timestamp(1),
+    };
+    let used = |at| DirectoryChange::ApplicationPasswordUsed {
+        account,
+        name: "phone".to_owned(),
+        at: Timestamp(at),
+    };
+    let removed = |name: &str| DirectoryChange::ApplicationPasswordRemoved { account, name: name.to_owned() };
+    let quota = |bytes| DirectoryChange::Quota { account, bytes, messages: None };
+    // Each change, and whether it still says something at the end.
+    let history = [
+        (quota(Some(5)), false),
+        (quota(None), true),
+        (application("phone", "one"), false),
+        (used(3), false),
+        (removed("phone"), false),
+        (application("phone", "two"), true),
+        (used(4), false),
+        (used(5), true),
+        (application("tablet", "x"), false),
+        (removed("tablet"), true),
+    ];
+    let mut belongings = Belongings::default();
+    history.iter().for_each(|(change, _)| belongings.apply(change));
+    for (change, shows) in &history {
+        assert_eq!(belongings.shows(change), *shows, "{change:?}");
+    }
+    let mut again = Belongings::default();
+    history.iter().filter(|(_, shows)| *shows).for_each(|(change, _)| again.apply(change));
+    assert_eq!(again, belongings, "the others can be dropped");
 }

@@ -4,18 +4,21 @@
 //! equals the one that was lost. What a change names but is not there (any more) is passed over; that is how two changes that
 //! crossed each other on their way to the log are settled.
 
+mod directory;
+
 use super::overlay::Overlay;
 use super::rows::{
-    ACCOUNTS, CHANGES, ChangeRow, ENTRIES, EntryRow, MAILBOXES, MESSAGES, MailboxRow, MessageRow, NAMES,
-    QUEUE, QueueRow, SEGMENTS, SegmentRow,
+    ACCOUNTS, ALIASES, BELONGINGS, CHANGES, ChangeRow, DOMAINS, ENTRIES, EntryRow, MAILBOXES, MESSAGES,
+    MailboxRow, MessageRow, NAMES, QUEUE, QueueRow, SEGMENTS, SegmentRow,
 };
 use super::{Index, Sync, put_meta};
-use crate::body::{self, AccountChange, Counters, MailboxChange, Place, Remains, Settlement};
+use crate::body::{self, AccountChange, Belongings, Counters, MailboxChange, Place, Remains, Settlement};
 use crate::effect::{Arrival, Committed, Content, Effect, Locator};
 use crate::error::index_error;
 use crate::record;
 use redb::{ReadableTable, Table, WriteTransaction};
-use store::{Account, AccountId, AccountName, Flags, MailboxId, ModSeq, Result, Uid, UidValidity};
+use std::collections::HashMap;
+use store::{Account, AccountId, AccountName, Flags, MailboxId, ModSeq, Result, Uid, UidValidity, Usage};
 
 /// What came of applying batches.
 #[derive(Debug, Default)]
@@ -26,11 +29,20 @@ pub(crate) struct Applied {
     pub(crate) gone: Vec<u64>,
     /// The latest change of a mailbox, if there was one.
     pub(crate) modseq: Option<ModSeq>,
+    /// What accounts got.
+    pub(crate) arrived: HashMap<AccountId, Usage>,
+    /// What was expunged of accounts.
+    pub(crate) left: HashMap<AccountId, Usage>,
+    /// Accounts that were removed.
+    pub(crate) removed: Vec<AccountId>,
 }
 
 /// One transaction's work.
 struct Work<'t> {
     accounts: Table<'t, &'static str, &'static [u8]>,
+    belongings: Overlay<'t, Belongings>,
+    aliases: Table<'t, &'static str, &'static [u8]>,
+    domains: Table<'t, &'static str, &'static [u8]>,
     names: Table<'t, (u64, &'static str), u64>,
     mailboxes: Overlay<'t, MailboxRow>,
     entries: Overlay<'t, EntryRow>,
@@ -72,6 +84,9 @@ impl<'t> Work<'t> {
     fn new(transaction: &'t WriteTransaction, counters: Counters) -> Result<Work<'t>> {
         Ok(Work {
             accounts: transaction.open_table(ACCOUNTS).map_err(index_error)?,
+            belongings: Overlay::new(transaction, BELONGINGS)?,
+            aliases: transaction.open_table(ALIASES).map_err(index_error)?,
+            domains: transaction.open_table(DOMAINS).map_err(index_error)?,
             names: transaction.open_table(NAMES).map_err(index_error)?,
             mailboxes: Overlay::new(transaction, MAILBOXES)?,
             entries: Overlay::new(transaction, ENTRIES)?,
@@ -85,6 +100,7 @@ impl<'t> Work<'t> {
     }
 
     fn write(self) -> Result<(Counters, Applied)> {
+        self.belongings.write()?;
         self.mailboxes.write()?;
         self.entries.write()?;
         self.changes.write()?;
@@ -100,6 +116,7 @@ impl<'t> Work<'t> {
             Effect::Opening(opening) => self.counters.see(&opening.counters),
             Effect::Accepted(arrival) => self.arrival(arrival)?,
             Effect::Account(change) => self.account(change)?,
+            Effect::Directory(change) => self.directory(change)?,
             Effect::Settled(settlement) => self.settlement(settlement)?,
             Effect::Remains(remains) => self.remains(remains)?,
             Effect::Mailbox(change) => {
@@ -129,6 +146,7 @@ impl<'t> Work<'t> {
             mailbox.unseen += 1;
             mailbox.bytes += entry.size;
             mailbox.highest = entry.modseq;
+            count(&mut self.applied.arrived, mailbox.account, entry.size);
             let row = EntryRow {
                 modseq: entry.modseq,
                 flags: Flags::default(),
@@ -193,6 +211,7 @@ impl<'t> Work<'t> {
                 row.messages -= 1;
                 row.unseen -= u64::from(!entry.flags.contains(Flags::SEEN));
                 row.bytes -= entry.size;
+                count(&mut self.applied.left, row.account, entry.size);
             }
             self.release(entry.spool)?;
         }
@@ -255,6 +274,8 @@ impl<'t> Work<'t> {
 
     fn remove_account(&mut self, account: AccountId, name: &AccountName) -> Result<()> {
         self.accounts.remove(name.as_str()).map_err(index_error)?;
+        self.belongings.remove((account.0, 0));
+        self.applied.removed.push(account);
         let range = (account.0, "")..(account.0 + 1, "");
         let mut mailboxes = Vec::new();
         for row in self.names.extract_from_if(range, |_, _| true).map_err(index_error)? {
@@ -307,6 +328,12 @@ impl<'t> Work<'t> {
         self.segments.put((segment, 0), row);
         Ok(())
     }
+}
+
+/// Counts one message.
+fn count(counted: &mut HashMap<AccountId, Usage>, account: AccountId, size: u64) {
+    let usage = counted.entry(account).or_default();
+    *usage = usage.with(Usage { bytes: size, messages: 1 });
 }
 
 fn empty_mailbox(

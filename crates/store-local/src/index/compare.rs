@@ -1,7 +1,10 @@
 //! Comparing two indexes row by row, for verification.
 
 use super::Index;
-use super::rows::{ACCOUNTS, CHANGES, ENTRIES, MAILBOXES, MESSAGES, META, NAMES, QUEUE, SEGMENTS};
+use super::rows::{
+    ACCOUNTS, ALIASES, BELONGINGS, CHANGES, DOMAINS, ENTRIES, MAILBOXES, MESSAGES, META, NAMES, QUEUE,
+    SEGMENTS,
+};
 use crate::error::index_error;
 use redb::{Key, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableHandle, Value};
 use store::Result;
@@ -11,10 +14,12 @@ impl Index {
     pub(crate) fn compare(&self, other: &Index, differ: &mut dyn FnMut(String)) -> Result<()> {
         let ours = self.database.begin_read().map_err(index_error)?;
         let theirs = other.database.begin_read().map_err(index_error)?;
-        for table in [MAILBOXES, ENTRIES, CHANGES, MESSAGES, QUEUE, SEGMENTS] {
+        for table in [BELONGINGS, MAILBOXES, ENTRIES, CHANGES, MESSAGES, QUEUE, SEGMENTS] {
             compare_table(table, (&ours, &theirs), differ)?;
         }
-        compare_table(ACCOUNTS, (&ours, &theirs), differ)?;
+        for table in [ACCOUNTS, ALIASES, DOMAINS] {
+            compare_table(table, (&ours, &theirs), differ)?;
+        }
         compare_table(NAMES, (&ours, &theirs), differ)?;
         compare_table(META, (&ours, &theirs), differ)
     }

@@ -1,10 +1,10 @@
 //! Reading the index.
 
 use super::rows::{
-    ACCOUNTS, CHANGES, ChangeRow, Definition, ENTRIES, EntryRow, MAILBOXES, MESSAGES, META, MailboxRow,
-    MessageRow, NAMES, QUEUE, QueueRow, SEGMENTS, SegmentRow,
+    ACCOUNTS, ALIASES, BELONGINGS, CHANGES, ChangeRow, DOMAINS, Definition, ENTRIES, EntryRow, MAILBOXES,
+    MESSAGES, META, MailboxRow, MessageRow, NAMES, Named, QUEUE, QueueRow, SEGMENTS, SegmentRow,
 };
-use crate::body::{self, Counters};
+use crate::body::{self, Belongings, Counters, DirectoryChange};
 use crate::effect::Position;
 use crate::error::index_error;
 use crate::segment;
@@ -37,16 +37,47 @@ impl Snapshot {
 
     /// One account.
     pub(crate) fn account(&self, name: &AccountName) -> Result<Option<Account>> {
-        let accounts = self.transaction.open_table(ACCOUNTS).map_err(index_error)?;
-        let row = accounts.get(name.as_str()).map_err(index_error)?;
-        row.map(|bytes| body::decode(bytes.value())).transpose()
+        self.row_named(ACCOUNTS, name.as_str())
     }
 
     /// All accounts, by name.
     pub(crate) fn accounts(&self) -> Result<Vec<Account>> {
-        let accounts = self.transaction.open_table(ACCOUNTS).map_err(index_error)?;
-        let rows = accounts.iter().map_err(index_error)?;
-        rows.map(|row| body::decode(row.map_err(index_error)?.1.value())).collect()
+        self.named(ACCOUNTS)
+    }
+
+    /// What belongs to an account.
+    pub(crate) fn belongings(&self, account: AccountId) -> Result<Belongings> {
+        Ok(self.row(BELONGINGS, (account.0, 0))?.unwrap_or_default())
+    }
+
+    /// What belongs to accounts, of each that has anything.
+    pub(crate) fn all_belongings(&self) -> Result<Vec<(AccountId, Belongings)>> {
+        let mut all = Vec::new();
+        self.rows(BELONGINGS, (0, 0), |key, row| {
+            all.push((AccountId(key.0), row));
+            Ok(true)
+        })?;
+        Ok(all)
+    }
+
+    /// What made an alias what it is.
+    pub(crate) fn alias(&self, name: &AccountName) -> Result<Option<DirectoryChange>> {
+        self.row_named(ALIASES, name.as_str())
+    }
+
+    /// What made each alias what it is.
+    pub(crate) fn aliases(&self) -> Result<Vec<DirectoryChange>> {
+        self.named(ALIASES)
+    }
+
+    /// What made a domain what it is.
+    pub(crate) fn domain(&self, name: &str) -> Result<Option<DirectoryChange>> {
+        self.row_named(DOMAINS, name)
+    }
+
+    /// What made each domain what it is.
+    pub(crate) fn domains(&self) -> Result<Vec<DirectoryChange>> {
+        self.named(DOMAINS)
     }
 
     /// The mailboxes of an account, by name.
@@ -196,6 +227,19 @@ impl Snapshot {
         let meta = self.transaction.open_table(META).map_err(index_error)?;
         let value = meta.get(name).map_err(index_error)?;
         value.map(|bytes| body::decode(bytes.value())).transpose()
+    }
+
+    fn row_named<V: DeserializeOwned>(&self, table: Named, name: &str) -> Result<Option<V>> {
+        let table = self.transaction.open_table(table).map_err(index_error)?;
+        let row = table.get(name).map_err(index_error)?;
+        row.map(|bytes| body::decode(bytes.value())).transpose()
+    }
+
+    /// All rows of a table, by name.
+    fn named<V: DeserializeOwned>(&self, table: Named) -> Result<Vec<V>> {
+        let table = self.transaction.open_table(table).map_err(index_error)?;
+        let rows = table.iter().map_err(index_error)?;
+        rows.map(|row| body::decode(row.map_err(index_error)?.1.value())).collect()
     }
 
     fn row<V: DeserializeOwned>(&self, table: Definition, key: (u64, u64)) -> Result<Option<V>> {

@@ -8,11 +8,19 @@ use store::{AccountId, Flags, MailboxName, ModSeq, Timestamp, Uid, UidValidity};
 /// Rows by two numbers, encoded with postcard.
 pub(super) type Definition = TableDefinition<'static, (u64, u64), &'static [u8]>;
 
+/// Rows by a name, encoded with postcard.
+pub(super) type Named = TableDefinition<'static, &'static str, &'static [u8]>;
+
 /// `format`, `position` and `counters`.
-pub(super) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta");
+pub(super) const META: Named = TableDefinition::new("meta");
 /// Account name → [`store::Account`].
-pub(super) const ACCOUNTS: TableDefinition<'static, &'static str, &'static [u8]> =
-    TableDefinition::new("accounts");
+pub(super) const ACCOUNTS: Named = TableDefinition::new("accounts");
+/// Account, 0 → [`crate::body::Belongings`].
+pub(super) const BELONGINGS: Definition = TableDefinition::new("belongings");
+/// Alias → the [`crate::body::DirectoryChange`] that made it what it is.
+pub(super) const ALIASES: Named = TableDefinition::new("aliases");
+/// Domain → the [`crate::body::DirectoryChange`] that made it what it is.
+pub(super) const DOMAINS: Named = TableDefinition::new("domains");
 /// Account, mailbox name → mailbox.
 pub(super) const NAMES: TableDefinition<'static, (u64, &'static str), u64> = TableDefinition::new("names");
 /// Mailbox, 0 → [`MailboxRow`].

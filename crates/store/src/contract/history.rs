@@ -4,12 +4,14 @@
 //! order.
 
 use super::{Subject, accepted, account, commit};
+use crate::directory::LAST_USED_GRAIN;
 use crate::memory::Memory;
 use crate::{
-    AccountName, Destination, Error, Flags, IfMissing, MailboxId, MailboxName, ModSeq, NewDelivery, Origin,
-    Outcome, Reader, Result, SharedStore, SpoolId, Timestamp, Uid,
+    AccountName, ApplicationPassword, Destination, Error, Flags, IfMissing, MailboxId, MailboxName, ModSeq,
+    NewDelivery, Origin, Outcome, Quota, Reader, Result, Secret, SharedStore, SpoolId, Timestamp, Uid,
 };
 use bytes::Bytes;
+use smtp::{Domain, Mailbox};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -56,14 +58,15 @@ pub(super) async fn run(subject: &dyn Subject, seed: u64, steps: usize) {
 impl Pair {
     async fn step(&mut self) {
         self.now += self.random.below(20) as i64;
-        match self.random.below(20) {
+        match self.random.below(24) {
             0 => self.create_account().await,
             1 => self.remove_account().await,
             2..8 => self.commit().await,
             8..12 => self.update_flags().await,
             12..15 => self.expunge().await,
             15..19 => self.work_the_queue().await,
-            _ => self.compare().await,
+            19 => self.compare().await,
+            _ => self.change_directory().await,
         }
     }
 
@@ -82,6 +85,52 @@ impl Pair {
             self.engine.remove_account(&name).await,
             self.model.remove_account(&name).await,
         );
+    }
+
+    /// Changes what belongs to an account, an alias, or a domain.
+    async fn change_directory(&mut self) {
+        let (name, number) = (self.random.account(), self.random.below(9) as u64);
+        let password = ["phone", "laptop"][self.random.below(2)];
+        let secret = Secret::new(format!("hash {number}"));
+        let domain = Domain::parse(["example.org", "example.net"][self.random.below(2)]).expect("a domain");
+        let origin = [Origin::Declared, Origin::Added][self.random.below(2)];
+        let alias = account(
+            ["team@example.org", "all@example.org", "bob@example.org", "*@example.net"][self.random.below(4)],
+        );
+        let targets: Vec<Mailbox> = (0..1 + self.random.below(2))
+            .map(|_| {
+                ["team@example.org", "all+x@example.org", "x@example.net", "alice@example.org"]
+                    [self.random.below(4)]
+            })
+            .map(|target| target.parse().expect("an address"))
+            .collect();
+        let quota = match number {
+            0..4 => Quota::default(),
+            4..7 => Quota { bytes: Some(number * 20_000), messages: None },
+            _ => Quota { bytes: None, messages: Some(number) },
+        };
+        let application = ApplicationPassword {
+            name: password.to_owned(),
+            password: secret.clone(),
+            scram: None,
+            created: Timestamp(self.now),
+            last_used: None,
+        };
+        let at = Timestamp(self.now * LAST_USED_GRAIN / 50);
+        let step = self.random.below(11);
+        let change = async |store: &SharedStore| match step {
+            0 => store.set_quota(&name, quota).await,
+            1 => store.set_full_name(&name, (number > 3).then(|| format!("Name {number}"))).await,
+            2 => store.set_password(&name, secret.clone(), None).await,
+            3 => store.add_application_password(&name, application.clone()).await,
+            4 => store.remove_application_password(&name, password).await,
+            5 | 6 => store.note_use(&name, password, at).await,
+            7 => store.set_alias(&alias, &targets, origin).await,
+            8 => store.remove_alias(&alias).await,
+            9 => store.create_domain(&domain, origin).await,
+            _ => store.remove_domain(&domain).await,
+        };
+        same("a change of the directory", change(&self.engine).await, change(&self.model).await);
     }
 
     async fn commit(&mut self) {
@@ -182,6 +231,7 @@ impl Pair {
         };
         let engine = self.engine.accounts().await.unwrap();
         assert_eq!(name_and_origin(&engine), name_and_origin(&accounts));
+        self.compare_directory().await;
         let mut ids = BTreeMap::new();
         for account in &accounts {
             let engine = self.engine.mailboxes(&account.name).await.unwrap();
@@ -207,6 +257,29 @@ impl Pair {
             assert_eq!(kinds(engine), kinds(model));
         }
         self.compare_queue().await;
+    }
+
+    async fn compare_directory(&self) {
+        let aliases = async |store: &SharedStore| -> Vec<_> {
+            let all = store.aliases().await.unwrap().into_iter();
+            all.map(|alias| (alias.name, alias.targets, alias.origin)).collect()
+        };
+        assert_eq!(aliases(&self.engine).await, aliases(&self.model).await);
+        let domains = async |store: &SharedStore| -> Vec<_> {
+            let all = store.domains().await.unwrap().into_iter();
+            all.map(|domain| (domain.name, domain.origin)).collect()
+        };
+        assert_eq!(domains(&self.engine).await, domains(&self.model).await);
+        for account in self.model.accounts().await.unwrap() {
+            let standing = async |store: &SharedStore| {
+                let standing = store.standing(&account.name).await.unwrap().expect("the account is there");
+                (standing.full_name, standing.quota, standing.usage)
+            };
+            assert_eq!(standing(&self.engine).await, standing(&self.model).await, "{}", account.name);
+            let (engine, model) =
+                (self.engine.credentials(&account.name), self.model.credentials(&account.name));
+            assert_eq!(engine.await.unwrap(), model.await.unwrap(), "{}", account.name);
+        }
     }
 
     async fn compare_mailbox(&self, engine: &crate::MailboxStatus, model: &crate::MailboxStatus) {

@@ -1,6 +1,6 @@
 //! The mailboxes of the model: reading them, changing their entries, and making them.
 
-use super::{Kept, Memory, Model};
+use super::{Belongings, Kept, Memory, Model};
 use crate::{
     Account, AccountId, AccountName, Change, ChangeKind, Entry, Error, Flags, MailboxId, MailboxName,
     MailboxStatus, Mailboxes, ModSeq, Origin, Reader, Result, Timestamp, Uid, UidValidity,
@@ -119,6 +119,7 @@ impl Model {
         self.last_account += 1;
         let account = Account { id: AccountId(self.last_account), name: name.clone(), origin, created: now };
         self.accounts.insert(name.clone(), account.clone());
+        self.belongings.insert(account.id, Belongings::default());
         self.create_mailbox(now, account.id, MailboxName::inbox());
         account
     }
@@ -146,7 +147,7 @@ impl Model {
         id
     }
 
-    fn account_id(&self, name: &AccountName) -> Result<AccountId> {
+    pub(super) fn account_id(&self, name: &AccountName) -> Result<AccountId> {
         let account = self.accounts.get(name).ok_or_else(|| Error::NoSuchAccount(name.to_string()))?;
         Ok(account.id)
     }

@@ -1,0 +1,69 @@
+//! How much each account holds: what the index has applied, and what was admitted to the log since.
+//!
+//! The writer asks it before it admits a message, so that a quota is decided in the same order in which messages become durable. What
+//! goes away counts until the index has applied that: an account can for a moment seem fuller than it is, never emptier.
+
+use crate::index::Applied;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard};
+use store::{AccountId, Usage};
+
+/// The usage of every account that ever held something.
+#[derive(Debug, Default)]
+pub(crate) struct Usages(Mutex<HashMap<AccountId, Held>>);
+
+#[derive(Debug, Default)]
+struct Held {
+    applied: Usage,
+    /// On its way to the index.
+    admitted: Usage,
+}
+
+impl Usages {
+    /// What accounts hold, mailbox by mailbox.
+    pub(crate) fn new(mailboxes: impl IntoIterator<Item = (AccountId, Usage)>) -> Usages {
+        let mut all: HashMap<AccountId, Held> = HashMap::new();
+        for (account, usage) in mailboxes {
+            let held = all.entry(account).or_default();
+            held.applied = held.applied.with(usage);
+        }
+        Usages(Mutex::new(all))
+    }
+
+    /// How much an account holds.
+    pub(crate) fn of(&self, account: AccountId) -> Usage {
+        self.all().get(&account).map(|held| held.applied.with(held.admitted)).unwrap_or_default()
+    }
+
+    /// An account gets something more.
+    pub(crate) fn admit(&self, account: AccountId, usage: Usage) {
+        let mut all = self.all();
+        let held = all.entry(account).or_default();
+        held.admitted = held.admitted.with(usage);
+    }
+
+    /// Takes in what the index has applied.
+    pub(crate) fn see(&self, applied: &Applied) {
+        let Applied { arrived, left, removed, .. } = applied;
+        if arrived.is_empty() && left.is_empty() && removed.is_empty() {
+            return;
+        }
+        let mut all = self.all();
+        for (account, usage) in arrived {
+            let held = all.entry(*account).or_default();
+            held.admitted = held.admitted.without(*usage);
+            held.applied = held.applied.with(*usage);
+        }
+        for (account, usage) in left {
+            let held = all.entry(*account).or_default();
+            held.applied = held.applied.without(*usage);
+        }
+        for account in removed {
+            all.remove(account);
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<AccountId, Held>> {
+        self.0.lock().expect("no holder of this lock panics")
+    }
+}

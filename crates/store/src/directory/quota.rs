@@ -1,0 +1,50 @@
+//! How much an account may hold, and how much it holds.
+
+/// How much mail an account may hold; what is `None` is not bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Quota {
+    /// Bytes, as read: content and the header fields before it.
+    pub bytes: Option<u64>,
+    /// Messages.
+    pub messages: Option<u64>,
+}
+
+/// How much mail an account holds, in all its mailboxes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Usage {
+    /// Bytes, as read.
+    pub bytes: u64,
+    /// Messages.
+    pub messages: u64,
+}
+
+impl Quota {
+    /// Whether an account may hold this much.
+    pub fn allows(&self, usage: Usage) -> bool {
+        self.bytes.is_none_or(|bytes| usage.bytes <= bytes)
+            && self.messages.is_none_or(|messages| usage.messages <= messages)
+    }
+
+    /// Whether there is any bound.
+    pub fn is_bounded(&self) -> bool {
+        self.bytes.is_some() || self.messages.is_some()
+    }
+}
+
+impl Usage {
+    /// This and that together.
+    pub fn with(self, other: Usage) -> Usage {
+        Usage {
+            bytes: self.bytes.saturating_add(other.bytes),
+            messages: self.messages.saturating_add(other.messages),
+        }
+    }
+
+    /// This without that.
+    pub fn without(self, other: Usage) -> Usage {
+        Usage {
+            bytes: self.bytes.saturating_sub(other.bytes),
+            messages: self.messages.saturating_sub(other.messages),
+        }
+    }
+}
