@@ -3,7 +3,8 @@
 //! It knows two states of everything: as it is now, and as a power cut would leave it. [`Disk::crash`] makes a new file system from the
 //! latter, and from as much of the former as it is told to keep: each sector and each name by itself, so that unsynced effects
 //! are lost, torn and reordered. What goes wrong meanwhile is a [`Fault`] that lasts, or a plan of [`Wrong`]s, each of
-//! which happens once. [`Disk::injected`] counts everything that really happened. The store's own tests and the simulation use it.
+//! which happens once; single reads fail with [`Disk::plan_read`]. [`Disk::injected`] counts everything that really happened. The store's
+//! own tests and the simulation use it.
 
 mod crash;
 mod data;
@@ -36,6 +37,10 @@ struct State {
     operations: u64,
     fault: Option<Fault>,
     plan: BTreeMap<u64, Wrong>,
+    happened: Option<u64>,
+    /// How many times something has been read.
+    reads: u64,
+    bad_reads: BTreeSet<u64>,
     stopped: bool,
     digest: u64,
     injected: Injected,
@@ -65,14 +70,31 @@ impl Disk {
         self.state().plan.insert(operation, wrong);
     }
 
+    /// This read of a file or a directory (counted from 0) fails with EIO; the same read would succeed if it were tried again.
+    pub fn plan_read(&self, read: u64) {
+        self.state().bad_reads.insert(read);
+    }
+
+    /// How many times a file or a directory has been read.
+    pub fn reads(&self) -> u64 {
+        self.state().reads
+    }
+
     /// How many operations that change something have been done.
     pub fn operations(&self) -> u64 {
         self.state().operations
     }
 
+    /// The operation with which the last thing went wrong that was planned.
+    pub fn happened(&self) -> Option<u64> {
+        self.state().happened
+    }
+
     /// Nothing more goes wrong as planned.
     pub fn plan_nothing(&self) {
-        self.state().plan.clear();
+        let mut state = self.state();
+        state.plan.clear();
+        state.bad_reads.clear();
     }
 
     /// The same file system for somebody else, as it is now: what is done with this one from here on does not reach it.
@@ -81,6 +103,8 @@ impl Disk {
         let (state, mut after) = (self.state(), frozen.state());
         after.operations = state.operations;
         after.plan = state.plan.clone();
+        after.reads = state.reads;
+        after.bad_reads = state.bad_reads.clone();
         after.fault = state.fault;
         after.stopped = state.stopped;
         drop(after);
@@ -138,7 +162,8 @@ impl Files for Disk {
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
-        let state = self.state();
+        let mut state = self.state();
+        state.read()?;
         if !state.directories.contains(directory) {
             return Err(not_found());
         }
@@ -211,6 +236,7 @@ impl DiskFile {
 
 impl File for DiskFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.disk.state().read()?;
         Ok(self.data().read(buffer, offset))
     }
 

@@ -6,6 +6,7 @@
 
 use crate::mail::Mail;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use store::{AccountName, Error, MailboxName, Store, Uid};
 
 /// What a campaign knows.
@@ -27,6 +28,20 @@ pub struct Ledger {
     /// Removed, or asked to be.
     expunged: BTreeSet<(usize, u32)>,
     doubtful: BTreeSet<(usize, u32)>,
+}
+
+/// Why a check did not end well.
+#[derive(Debug)]
+pub enum Finding {
+    /// The store did not say what it has.
+    Refused {
+        /// What was asked for.
+        what: String,
+        /// Its answer.
+        error: Error,
+    },
+    /// What it has is not what was promised.
+    Broken(String),
 }
 
 /// How much is read.
@@ -92,6 +107,11 @@ impl Ledger {
         self.expunged.insert((account, uid));
     }
 
+    /// Whether somebody has asked for the removal of an entry.
+    pub fn may_be_gone(&self, account: usize, uid: u32) -> bool {
+        self.doubtful.contains(&(account, uid))
+    }
+
     /// How many messages were acknowledged.
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged
@@ -103,57 +123,63 @@ impl Ledger {
     }
 
     /// Reads what the store has. The error says what is wrong.
-    pub async fn check(&mut self, store: &dyn Store, scope: Scope) -> Result<(), String> {
+    pub async fn check(&mut self, store: &dyn Store, scope: Scope) -> Result<(), Finding> {
         for account in 0..self.accounts.len() {
             self.check_account(store, account, scope).await?;
         }
         if let Some((token, account)) = self.owed.first() {
             let (count, name) = (self.owed.len(), &self.accounts[*account]);
-            return Err(format!(
+            return Err(broken(format!(
                 "lost: {count} acknowledged deliveries, first message {token:016x} for {name}"
-            ));
+            )));
         }
         Ok(())
     }
 
-    async fn check_account(&mut self, store: &dyn Store, account: usize, scope: Scope) -> Result<(), String> {
+    async fn check_account(
+        &mut self,
+        store: &dyn Store,
+        account: usize,
+        scope: Scope,
+    ) -> Result<(), Finding> {
         let name = self.accounts[account].clone();
         let (id, entries) = match store.mailbox(&name, &MailboxName::inbox()).await {
             Ok(inbox) => {
                 let entries = store.entries(inbox.id, Uid(0), usize::MAX).await;
-                (inbox.id, entries.map_err(|error| format!("{name} cannot be listed: {error}"))?)
+                (inbox.id, entries.map_err(|error| refused(format!("{name} cannot be listed"), error))?)
             }
             Err(Error::NoSuchAccount(_)) if self.found[account].is_empty() => return Ok(()),
-            Err(error) => return Err(format!("{name} cannot be read: {error}")),
+            Err(error) => return Err(refused(format!("{name} cannot be read"), error)),
         };
         if let Some(pair) = entries.windows(2).find(|pair| pair[0].uid >= pair[1].uid) {
-            return Err(format!("{name}: UID {} is not below {}", pair[0].uid, pair[1].uid));
+            return Err(broken(format!("{name}: UID {} is not below {}", pair[0].uid, pair[1].uid)));
         }
         let there: BTreeSet<u32> = entries.iter().map(|entry| entry.uid.0).collect();
         for (uid, token) in &self.found[account] {
             let may_be_gone = self.doubtful.contains(&(account, *uid));
             if !there.contains(uid) && !may_be_gone {
-                return Err(format!("{name}: UID {uid}, message {token:016x}, was there and is gone"));
+                return Err(broken(format!(
+                    "{name}: UID {uid}, message {token:016x}, was there and is gone"
+                )));
             }
         }
         let highest = self.highest[account];
         for entry in entries {
             let uid = entry.uid.0;
             if self.expunged.contains(&(account, uid)) {
-                return Err(format!("{name}: UID {uid} was expunged and came back"));
+                return Err(broken(format!("{name}: UID {uid} was expunged and came back")));
             }
             let known = self.found[account].get(&uid).copied();
             if known.is_none() && uid <= highest {
-                return Err(format!("{name}: UID {uid} is new, but not above {highest}"));
+                return Err(broken(format!("{name}: UID {uid} is new, but not above {highest}")));
             }
             if known.is_some() && scope == Scope::New {
                 continue;
             }
-            let read =
-                store.fetch(id, entry.uid).await.map_err(|error| format!("{name}: UID {uid}: {error}"))?;
-            let text =
-                read.1.read_all(1 << 30).await.map_err(|error| format!("{name}: UID {uid}: {error}"))?;
-            self.place(account, uid, &text).map_err(|what| format!("{name}: UID {uid}: {what}"))?;
+            let unread = |error| refused(format!("{name}: UID {uid}"), error);
+            let (_, reader) = store.fetch(id, entry.uid).await.map_err(unread)?;
+            let text = reader.read_all(1 << 30).await.map_err(unread)?;
+            self.place(account, uid, &text).map_err(|what| broken(format!("{name}: UID {uid}: {what}")))?;
         }
         self.highest[account] = self.found[account].last_key_value().map_or(0, |(uid, _)| *uid);
         Ok(())
@@ -178,4 +204,21 @@ impl Ledger {
         self.owed.remove(&(token, account));
         Ok(())
     }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finding::Refused { what, error } => write!(f, "{what}: {error}"),
+            Finding::Broken(what) => f.write_str(what),
+        }
+    }
+}
+
+fn refused(what: String, error: Error) -> Finding {
+    Finding::Refused { what, error }
+}
+
+fn broken(what: String) -> Finding {
+    Finding::Broken(what)
 }

@@ -2,22 +2,24 @@
 //!
 //! The real sessions of the server (endpoint, driver, application) and the real store run on one thread under virtual time, on a
 //! [`crate::disk`] and a [`crate::net`] in which things go wrong. Clients behave and misbehave; now and then the server is
-//! stopped, killed, or loses power, and goes on from what is left. After each start and at the end the [`crate::ledger`] is held
+//! stopped, killed, or loses power, and goes on from what is left. Mail is removed and its space reclaimed meanwhile. After each start and at the end the [`crate::ledger`] is held
 //! against the mailboxes. Relay and retrieval will join as further kinds of clients and as further columns of the ledger.
 
 mod clients;
 mod life;
+mod readers;
+mod sessions;
 mod talk;
 
 use crate::disk::{Disk, Injected, Keep, Wrong};
 use crate::history::{History, Trace};
-use crate::ledger::{Ledger, Scope};
+use crate::ledger::{Finding, Ledger, Scope};
 use crate::net::Mishaps;
 use crate::random::Random;
 use server::settings::{Catcher, Settings};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{AccountName, Spool, Timestamp};
-use store_local::{Clock, Local, Options, Work, verify};
+use store_local::{Clock, Local, Options, Reclaimed, Work, verify};
 use tokio::time::Instant;
 
 /// What came of a seed.
@@ -44,10 +46,21 @@ pub struct Counts {
     pub kills: u64,
     /// Power cuts.
     pub power_cuts: u64,
+    /// What the reclamation of space did.
+    pub reclaimed: Space,
     /// What went wrong with disks.
     pub disk: Injected,
     /// What went wrong with connections.
     pub network: Mishaps,
+}
+
+/// What the reclamation of space did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Space {
+    /// Segments whose place a shorter one took.
+    pub segments: u64,
+    /// By how many bytes that was shorter.
+    pub bytes: u64,
 }
 
 /// Runs one seed. The error says what is wrong.
@@ -70,6 +83,8 @@ const EPOCH: i64 = 1_700_000_000_000;
 struct World {
     random: Random,
     disk: Disk,
+    /// How many bytes a segment of the log has.
+    segment: u64,
     began: Instant,
     settings: Settings,
     shared: Shared,
@@ -82,6 +97,7 @@ struct Shared {
     ledger: Arc<Mutex<Ledger>>,
     history: History,
     mishaps: Arc<Mutex<Mishaps>>,
+    reclaimed: Arc<Mutex<Space>>,
     /// The first thing that a task found wrong.
     violation: Arc<Mutex<Option<String>>>,
 }
@@ -100,8 +116,11 @@ impl World {
         let host_name = smtp::Domain::parse("mx.example").expect("a domain");
         let mut settings = Settings::catcher(Catcher::default(), host_name);
         settings.limits.message_size = 64 << 10;
+        let mut random = Random::new(seed);
         World {
-            random: Random::new(seed),
+            // Small ones, so that they fill, die and are reclaimed within one history.
+            segment: random.pick(&[4 << 10, 8 << 10, 12 << 10, 48 << 10]),
+            random,
             disk: Disk::default(),
             began: Instant::now(),
             settings,
@@ -109,6 +128,7 @@ impl World {
                 ledger: Arc::new(Mutex::new(Ledger::new(accounts.to_vec()))),
                 history: History::new(trace),
                 mishaps: Arc::default(),
+                reclaimed: Arc::default(),
                 violation: Arc::default(),
             },
             counts: Counts::default(),
@@ -118,7 +138,7 @@ impl World {
     fn options(&self) -> Options {
         Options {
             files: Arc::new(self.disk.clone()),
-            segment_size: 48 << 10,
+            segment_size: self.segment,
             large_from: 8 << 10,
             reserve: 0,
             index_cache: 256 << 10,
@@ -145,12 +165,13 @@ impl World {
             let ending = match self.open(Scope::New).await? {
                 Some(store) => self.life(Arc::new(store)).await?,
                 // The machine stopped while the store was being opened.
-                None => Ending::PowerCut,
+                None => self.sudden(),
             };
             self.end(ending);
         }
         self.disk.plan_nothing();
         let store = self.open(Scope::Everything).await?.ok_or("the machine stopped without a fault")?;
+        self.reclaim_all(&store).await?;
         let queued = store.deliveries(usize::MAX).await.map_err(|error| error.to_string())?;
         if !queued.is_empty() {
             return Err(format!("{} deliveries in the queue of a server that relays nothing", queued.len()));
@@ -165,13 +186,30 @@ impl World {
         Ok(())
     }
 
-    /// Up to three things that will go wrong with the disk during the next life.
+    /// Reclaims all that there is to reclaim; after that everything must be as it was.
+    async fn reclaim_all(&mut self, store: &Local) -> Result<(), String> {
+        let mut any = false;
+        while let Some(reclaimed) = store.reclaim().await.map_err(|error| format!("reclaiming: {error}"))? {
+            self.shared.reclaimed(reclaimed)?;
+            any = true;
+        }
+        let mut ledger = self.shared.take_ledger();
+        let checked = if any { ledger.check(store, Scope::Everything).await } else { Ok(()) };
+        *self.shared.ledger() = ledger;
+        checked.map_err(|finding| format!("after space was reclaimed: {finding}"))
+    }
+
+    /// What will go wrong with the disk during the next life: up to three things, and up to two reads.
     fn plan_faults(&mut self) {
         for _ in 0..self.random.below(4) {
             let wrong = self.random.pick(&Wrong::ALL);
             // A few early ones meet the opening.
             let reach = self.random.pick(&[20, 150, 600]);
             self.disk.plan(self.disk.operations() + self.random.below(reach), wrong);
+        }
+        for _ in 0..self.random.below(5).saturating_sub(2) {
+            let reach = self.random.pick(&[15, 100, 400]);
+            self.disk.plan_read(self.disk.reads() + self.random.below(reach));
         }
     }
 
@@ -182,11 +220,19 @@ impl World {
             match Local::open(self.options()) {
                 Ok(store) => {
                     self.event("open");
-                    let mut ledger = Ledger::new(Vec::new());
-                    std::mem::swap(&mut ledger, &mut *self.shared.ledger());
+                    let before = self.disk.injected().read_errors;
+                    let mut ledger = self.shared.take_ledger();
                     let checked = ledger.check(&store, scope).await;
                     *self.shared.ledger() = ledger;
-                    return checked.map(|()| Some(store));
+                    let read_failed = self.disk.injected().read_errors > before;
+                    match checked {
+                        Ok(()) => return Ok(Some(store)),
+                        // It said so, and said nothing wrong.
+                        Err(Finding::Refused { error: store::Error::Io { .. }, .. }) if read_failed => {
+                            self.event("not checked");
+                        }
+                        Err(finding) => return Err(finding.to_string()),
+                    }
                 }
                 Err(_) if self.disk.has_stopped() => return Ok(None),
                 Err(error @ store::Error::Damaged(_)) => {
@@ -200,7 +246,7 @@ impl World {
 
     /// What is left of the disk for the next life.
     fn end(&mut self, ending: Ending) {
-        let ending = if self.disk.has_stopped() { Ending::PowerCut } else { ending };
+        let ending = if self.disk.has_stopped() { self.sudden() } else { ending };
         self.event(&format!("{ending:?}"));
         match ending {
             Ending::Stop => self.counts.stops += 1,
@@ -217,6 +263,11 @@ impl World {
         }
     }
 
+    /// How a server ended that was stopped in the middle of something.
+    fn sudden(&mut self) -> Ending {
+        self.random.pick(&[Ending::Kill, Ending::PowerCut])
+    }
+
     fn outcome(self) -> Outcome {
         let (hash, events) = self.shared.history.hash();
         let ledger = self.shared.ledger();
@@ -224,6 +275,7 @@ impl World {
             events,
             acknowledged: ledger.acknowledged(),
             entries: ledger.entries() as u64,
+            reclaimed: *self.shared.reclaimed.lock().unwrap_or_else(PoisonError::into_inner),
             disk: self.disk.injected(),
             network: *self.shared.mishaps.lock().unwrap_or_else(PoisonError::into_inner),
             ..self.counts
@@ -237,11 +289,24 @@ impl Shared {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A client that panics is a fault of the simulation or of what it runs.
-    fn client_ended(&self, ended: Result<(), tokio::task::JoinError>) {
-        if let Err(error) = ended {
-            self.violated(format!("a client ended by a fault of its own: {error}"));
-        }
+    /// The ledger, for who holds it against a store; it has to be put back.
+    fn take_ledger(&self) -> Ledger {
+        std::mem::replace(&mut *self.ledger(), Ledger::new(Vec::new()))
+    }
+
+    /// A reclamation of space has succeeded.
+    fn reclaimed(&self, reclaimed: Reclaimed) -> Result<(), String> {
+        let Reclaimed { segments, before, after } = reclaimed;
+        self.history.event(0, "reclaimed", &[segments, before, after].map(u64::to_le_bytes).concat());
+        let mut sum = self.reclaimed.lock().unwrap_or_else(PoisonError::into_inner);
+        sum.segments += segments;
+        sum.bytes += before.checked_sub(after).ok_or_else(|| format!("the log grew: {reclaimed:?}"))?;
+        Ok(())
+    }
+
+    /// A client or session that panics is a fault of the simulation or of what it runs.
+    fn ended<T>(&self, who: &str, ended: Result<T, tokio::task::JoinError>) -> Option<T> {
+        ended.inspect_err(|error| self.violated(format!("{who} ended by a fault of its own: {error}"))).ok()
     }
 
     fn violated(&self, what: String) {
@@ -257,6 +322,8 @@ impl std::ops::AddAssign for Counts {
         self.stops += other.stops;
         self.kills += other.kills;
         self.power_cuts += other.power_cuts;
+        self.reclaimed.segments += other.reclaimed.segments;
+        self.reclaimed.bytes += other.reclaimed.bytes;
         self.disk += other.disk;
         self.network += other.network;
     }
@@ -264,9 +331,12 @@ impl std::ops::AddAssign for Counts {
 
 impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Counts { events, acknowledged, entries, stops, kills, power_cuts, disk, network } = self;
+        let Counts { events, acknowledged, entries, stops, kills, power_cuts, reclaimed, disk, network } =
+            self;
+        let Space { segments, bytes } = reclaimed;
         writeln!(f, "{events} events, {acknowledged} messages acknowledged, {entries} mailbox entries")?;
         writeln!(f, "server: orderly stops {stops}, kills {kills}, power cuts {power_cuts}")?;
+        writeln!(f, "space: segments reclaimed {segments}, bytes given back {bytes}")?;
         writeln!(f, "disk: {disk}")?;
         write!(f, "network: {network}")
     }

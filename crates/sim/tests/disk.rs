@@ -1,5 +1,5 @@
-//! Every single thing that can go wrong with a disk, at every operation of a history: then the store is opened anew, and what it had
-//! acknowledged must be there.
+//! Every single thing that can go wrong with a disk, at every operation of a history in which mail comes, goes, and its space is
+//! reclaimed: then the store is opened anew, and what it had acknowledged must be there.
 
 #![forbid(unsafe_code)]
 
@@ -8,15 +8,15 @@ use sim::disk::{Disk, Injected, Keep, Wrong};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{
-    Accepted, AccountName, Destination, Error, IfMissing, MailboxName, Mailboxes, NewDelivery, Result, Spool,
-    Timestamp, Uid,
+    Accepted, AccountName, Destination, Error, IfMissing, MailboxId, MailboxName, Mailboxes, NewDelivery,
+    Result, Spool, Timestamp, Uid,
 };
 use store_local::{Local, Options, Work, verify};
 
 fn options(disk: &Disk) -> Options {
     Options {
         files: Arc::new(disk.clone()),
-        segment_size: 32 << 10,
+        segment_size: 8 << 10,
         large_from: 8 << 10,
         reserve: 0,
         index_cache: 1 << 20,
@@ -37,7 +37,9 @@ const TRACE: &[u8] = b"Delivered-To: somebody\r\n";
 /// A content that is different for each number, and says which it is.
 fn content(number: usize) -> Vec<u8> {
     let size = [40, 3_000, 7_000, 20_000][number % 4];
-    format!("{number:06} ").into_bytes().into_iter().cycle().take(size).collect()
+    let mut content = format!("{number:06} ").repeat(size / 7 + 1).into_bytes();
+    content.truncate(size);
+    content
 }
 
 async fn send(store: &Local, number: usize) -> Result<()> {
@@ -69,6 +71,8 @@ struct Known {
     /// Message and account.
     acknowledged: Vec<(usize, usize)>,
     expunged: Vec<(usize, Uid)>,
+    /// Segments whose space was given back.
+    reclaimed: u64,
     /// Which message was seen under which UID of which account.
     seen: BTreeMap<(usize, u32), usize>,
 }
@@ -81,25 +85,51 @@ async fn history(store: &Local, known: &mut Known, from: usize) -> usize {
             acknowledged += 1;
             known.acknowledged.extend([(number, 0), (number, 1)]);
         }
-        if number % 4 == 2 && store.health().is_ok() {
-            expunge(store, known, number / 4 % 2).await;
+        if number % 2 == 1 && store.health().is_ok() {
+            expunge(store, known, 0).await;
+            expunge(store, known, 1).await;
+        }
+        if number % 3 == 2 {
+            reclaim(store, known).await;
         }
     }
     acknowledged
 }
 
+async fn reclaim(store: &Local, known: &mut Known) {
+    loop {
+        match store.reclaim().await {
+            Ok(None) => break,
+            Ok(Some(reclaimed)) => known.reclaimed += reclaimed.segments,
+            Err(Error::Damaged(what)) => panic!("a disk that fails is no damage: {what}"),
+            Err(_) => break,
+        }
+    }
+}
+
 /// Expunges the first entry of an account.
 async fn expunge(store: &Local, known: &mut Known, of: usize) {
-    let Ok(inbox) = store.mailbox(&account(ACCOUNTS[of]), &MailboxName::inbox()).await else { return };
-    let entries = store.entries(inbox.id, Uid(0), 1).await.expect("entries can be read");
-    let Some(first) = entries.first() else { return };
-    let (_, reader) = store.fetch(inbox.id, first.uid).await.expect("an entry can be read");
-    let number = number_of(&reader.read_all(1 << 20).await.expect("a text can be read"));
+    let (inbox, first, text) = match first(store, of).await {
+        Ok(Some(found)) => found,
+        Ok(None) | Err(Error::NoSuchAccount(_)) => return,
+        // A disk that cannot be read: that is what is said then, and nothing else.
+        Err(Error::Io { .. }) => return,
+        Err(error) => panic!("{error}"),
+    };
+    let number = number_of(&text);
     // Whether that is answered or not, the entry may be gone from here on.
     known.acknowledged.retain(|acknowledged| *acknowledged != (number, of));
-    if store.expunge(inbox.id, &[first.uid]).await.is_ok() {
-        known.expunged.push((of, first.uid));
+    if store.expunge(inbox, &[first]).await.is_ok() {
+        known.expunged.push((of, first));
     }
+}
+
+/// The first entry of an account.
+async fn first(store: &Local, of: usize) -> Result<Option<(MailboxId, Uid, Vec<u8>)>> {
+    let inbox = store.mailbox(&account(ACCOUNTS[of]), &MailboxName::inbox()).await?;
+    let Some(entry) = store.entries(inbox.id, Uid(0), 1).await?.pop() else { return Ok(None) };
+    let (_, reader) = store.fetch(inbox.id, entry.uid).await?;
+    Ok(Some((inbox.id, entry.uid, reader.read_all(1 << 20).await?)))
 }
 
 /// Which message this text is, after a check that it is whole.
@@ -135,8 +165,9 @@ async fn check(store: &Local, known: &mut Known, context: &str) {
     }
 }
 
-/// One thing goes wrong at one operation; then the machine stops, and the store goes on from what is left.
-async fn survives(wrong: Wrong, operation: u64, keep: Keep, injected: &mut Injected) {
+/// One thing goes wrong at an operation, the first from this one on that it can happen to; then the machine stops, and the store goes
+/// on from what is left. Returns that operation.
+async fn survives(wrong: Wrong, operation: u64, keep: Keep, injected: &mut Injected) -> Option<u64> {
     let context = format!("{wrong:?} at {operation}, kept {keep:?}");
     let disk = Disk::default();
     disk.plan(operation, wrong);
@@ -150,15 +181,21 @@ async fn survives(wrong: Wrong, operation: u64, keep: Keep, injected: &mut Injec
         }
         break;
     }
+    let happened = disk.happened();
     // First the process ends and another one goes on, on what may not be durable; then the power fails.
     let disk = if disk.has_stopped() { disk } else { after_a_kill(&disk, &mut known, &context).await };
-    let after = disk.crash(keep);
-    let store = Local::open(options(&after)).unwrap_or_else(|error| panic!("{context}: {error}"));
-    check(&store, &mut known, &context).await;
-    assert_eq!(history(&store, &mut known, 200).await, MESSAGES, "{context}: it goes on");
-    check(&store, &mut known, &context).await;
+    goes_on(&disk.crash(keep), &mut known, &context, injected).await;
+    happened
+}
+
+/// What a crash has left is whole, and it can be gone on with.
+async fn goes_on(after: &Disk, known: &mut Known, context: &str, injected: &mut Injected) {
+    let store = Local::open(options(after)).unwrap_or_else(|error| panic!("{context}: {error}"));
+    check(&store, known, context).await;
+    assert_eq!(history(&store, known, 200).await, MESSAGES, "{context}: it goes on");
+    check(&store, known, context).await;
     store.close().await.expect("a store on a good disk closes");
-    let report = verify(&options(&after)).expect("it can be verified");
+    let report = verify(&options(after)).expect("it can be verified");
     assert_eq!(report.findings, [], "{context}");
     *injected += after.injected();
 }
@@ -178,17 +215,19 @@ async fn after_a_kill(disk: &Disk, known: &mut Known, context: &str) -> Disk {
 async fn survives_everywhere(wrong: Wrong) -> Injected {
     let disk = Disk::default();
     let store = Local::open(options(&disk)).expect("a store");
-    history(&store, &mut Known::default(), 0).await;
+    let mut known = Known::default();
+    history(&store, &mut known, 0).await;
     drop(store);
     let operations = disk.operations();
-    assert!(operations > 80, "{operations} operations");
+    assert!(operations > 80 && known.reclaimed >= 2, "{operations} operations, {known:?}");
     let mut injected = Injected::default();
-    for operation in 0..operations {
-        let keep =
-            [Keep::Some(operation), Keep::Nothing, Keep::Some(operation + 10_000)][operation as usize % 3];
-        survives(wrong, operation, keep, &mut injected).await;
+    let (mut next, mut count) = (0, 0);
+    while next < operations {
+        let keep = [Keep::Some(next), Keep::Nothing, Keep::Some(next + 10_000)][count % 3];
+        let Some(happened) = survives(wrong, next, keep, &mut injected).await else { break };
+        (next, count) = (happened + 1, count + 1);
     }
-    println!("{wrong:?} at each of {operations} operations: {injected}");
+    println!("{wrong:?} at {count} of {operations} operations: {injected}");
     injected
 }
 
@@ -213,11 +252,55 @@ async fn a_sync_fails() {
 #[tokio::test]
 async fn the_disk_is_full_for_a_moment() {
     let injected = survives_everywhere(Wrong::Full).await;
-    assert!(injected.full > 50, "{injected}");
+    assert!(injected.full > 30, "{injected}");
 }
 
 #[tokio::test]
 async fn a_write_takes_only_a_part() {
     let injected = survives_everywhere(Wrong::Short).await;
     assert!(injected.short_writes > 50, "{injected}");
+}
+
+/// One read fails. It may fail a request, an opening or a reclamation, and must change nothing.
+async fn survives_a_failed_read(read: u64, injected: &mut Injected) {
+    let context = format!("read {read}");
+    let disk = Disk::default();
+    disk.plan_read(read);
+    let mut known = Known::default();
+    let store = Local::open(options(&disk)).or_else(|error| {
+        assert!(matches!(error, Error::Io { .. }), "{context}: {error}");
+        Local::open(options(&disk))
+    });
+    let store = store.unwrap_or_else(|error| panic!("{context}: {error}"));
+    history(&store, &mut known, 0).await;
+    let mut disk = disk.clone();
+    if read.is_multiple_of(2) {
+        disk = disk.kill();
+    }
+    drop(store);
+    // What was begun before the read failed is now read again: by an opening that replays, or by one that need not.
+    for from in [100, 150] {
+        disk.plan_nothing();
+        let store = Local::open(options(&disk)).unwrap_or_else(|error| panic!("{context}: {error}"));
+        check(&store, &mut known, &context).await;
+        disk.plan_read(disk.reads() + read / 2);
+        history(&store, &mut known, from).await;
+    }
+    goes_on(&disk.crash(Keep::Some(read)), &mut known, &context, injected).await;
+}
+
+#[tokio::test]
+async fn a_read_fails() {
+    let disk = Disk::default();
+    let store = Local::open(options(&disk)).expect("a store");
+    history(&store, &mut Known::default(), 0).await;
+    drop(store);
+    let reads = disk.reads();
+    assert!(reads > 30, "{reads} reads");
+    let mut injected = Injected::default();
+    for read in 0..reads {
+        survives_a_failed_read(read, &mut injected).await;
+    }
+    println!("each of {reads} reads: {injected}");
+    assert!(injected.read_errors > reads, "{injected}");
 }

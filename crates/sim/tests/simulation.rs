@@ -13,9 +13,11 @@ fn many_seeds_lose_nothing() {
         counts += outcome.counts;
     }
     // What is meant to go wrong has gone wrong: else nothing was shown.
-    let Counts { acknowledged, stops, kills, power_cuts, disk, network, .. } = counts;
+    let Counts { acknowledged, stops, kills, power_cuts, reclaimed, disk, network, .. } = counts;
     assert!(acknowledged > 1_000 && stops > 20 && kills > 20 && power_cuts > 20, "{counts}");
+    assert!(reclaimed.segments > 100 && reclaimed.bytes > 100_000, "{counts}");
     assert!(disk.stops > 0 && disk.write_errors > 0 && disk.sync_errors > 0, "{counts}");
+    assert!(disk.read_errors > 20, "{counts}");
     assert!(disk.full > 0 && disk.short_writes > 0 && disk.files_torn > 0 && disk.names_lost > 0, "{counts}");
     assert!(network.splits > 0 && network.stalls > 0 && network.resets > 0, "{counts}");
     assert!(
@@ -26,7 +28,8 @@ fn many_seeds_lose_nothing() {
 
 #[test]
 fn a_seed_is_one_history() {
-    for seed in 1..=10 {
+    // Some of them stop a server with many sessions open, which must not leave to chance who hears of it first.
+    for seed in 1..=20 {
         assert_eq!(run(seed, Trace::Hash), run(seed, Trace::Hash), "seed {seed}");
     }
     assert_ne!(run(1, Trace::Hash), run(2, Trace::Hash));

@@ -120,7 +120,7 @@ impl Campaign {
             self.figures.torn += u64::from(store.recovery().torn > 0);
             self.figures.replayed += u64::from(store.recovery().replayed > 0);
             let ledger = self.ledger.get_mut().unwrap_or_else(PoisonError::into_inner);
-            ledger.check(&store, scope).await?;
+            ledger.check(&store, scope).await.map_err(failed)?;
             store.close().await.map_err(failed)
         })
     }

@@ -55,6 +55,8 @@ pub struct Injected {
     pub write_errors: u64,
     /// Syncs failed with EIO.
     pub sync_errors: u64,
+    /// Reads failed with EIO.
+    pub read_errors: u64,
     /// Operations failed with ENOSPC.
     pub full: u64,
     /// Writes that took only a part.
@@ -105,6 +107,7 @@ impl State {
             self.plan.range(..=number).find(|(_, wrong)| !self.stopped && wrong.can_happen_to(operation));
         if let Some((&at, &wrong)) = due {
             self.plan.remove(&at);
+            self.happened = Some(number);
             self.happens(wrong)?;
             if wrong == Wrong::Short {
                 return Ok(Hit::Part(at));
@@ -120,6 +123,18 @@ impl State {
             Some(Fault::Space) if operation == Operation::Grow => Err(io::ErrorKind::StorageFull.into()),
             _ => Ok(Hit::Whole),
         }
+    }
+
+    /// Counts a read and decides whether it fails.
+    pub(super) fn read(&mut self) -> io::Result<()> {
+        let number = self.reads;
+        self.reads += 1;
+        if !self.bad_reads.remove(&number) {
+            return Ok(());
+        }
+        self.injected.read_errors += 1;
+        self.digest(b"read");
+        Err(eio())
     }
 
     /// Mixes something into the number that stands for all operations.
@@ -179,6 +194,7 @@ impl std::ops::AddAssign for Injected {
         self.stops += other.stops;
         self.write_errors += other.write_errors;
         self.sync_errors += other.sync_errors;
+        self.read_errors += other.read_errors;
         self.full += other.full;
         self.short_writes += other.short_writes;
         self.crashes += other.crashes;
@@ -192,12 +208,13 @@ impl std::ops::AddAssign for Injected {
 
 impl fmt::Display for Injected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Injected { stops, write_errors, sync_errors, full, short_writes, crashes, .. } = self;
+        let Injected { stops, write_errors, sync_errors, read_errors, full, short_writes, crashes, .. } =
+            self;
         let Injected { sectors_lost, sectors_kept, files_torn, names_lost, names_kept, .. } = self;
         write!(
             f,
-            "machine stopped {stops}, write EIO {write_errors}, sync EIO {sync_errors}, ENOSPC {full}, short write \
-             {short_writes}; crashes {crashes}: unsynced sectors lost {sectors_lost}, kept {sectors_kept}, files torn \
+            "machine stopped {stops}, write EIO {write_errors}, sync EIO {sync_errors}, read EIO {read_errors}, ENOSPC \
+             {full}, short write {short_writes}; crashes {crashes}: unsynced sectors lost {sectors_lost}, kept {sectors_kept}, files torn \
              {files_torn}, unsynced names lost {names_lost}, kept {names_kept}"
         )
     }

@@ -1,8 +1,9 @@
 //! One life of a server: from an open store to a stop, a kill or a power cut, with clients and a reader meanwhile.
 
 use super::clients::{self, Client};
-use super::{ACCOUNTS, Ending, Shared, World};
-use crate::mail::Mail;
+use super::readers::{self, Reader};
+use super::sessions::Sessions;
+use super::{Ending, Shared, World};
 use crate::net::{End, Weather, pair};
 use crate::random::Random;
 use server::inbound::{Context, Peer};
@@ -10,9 +11,9 @@ use server::listen;
 use server::settings::Service;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use store::{AccountName, Flags, MailboxName, SharedStore, Spool, Uid};
+use store::{SharedStore, Spool};
 use store_local::Local;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -21,7 +22,7 @@ use tokio::time::Instant;
 #[derive(Clone)]
 pub(super) struct Listener {
     context: Arc<Context>,
-    sessions: Arc<Mutex<JoinSet<()>>>,
+    sessions: Sessions,
     up: Arc<AtomicBool>,
     began: Instant,
     connections: Arc<AtomicU64>,
@@ -34,7 +35,7 @@ impl World {
         let shared_store: SharedStore = store.clone();
         let listener = Listener {
             context: Arc::new(Context::new(&self.settings, shared_store.clone(), self.clock())),
-            sessions: Arc::default(),
+            sessions: Sessions::start(),
             up: Arc::new(AtomicBool::new(true)),
             began: self.began,
             connections: Arc::default(),
@@ -47,7 +48,11 @@ impl World {
             clients.spawn(clients::run(Client::new(listener.clone(), random, tokens, self.shared.clone())));
         }
         // With the sessions: it ends when the server ends.
-        listener.spawn(read(shared_store, self.random.part(self.random.clone().next()), self.shared.clone()));
+        let random = self.random.part(self.random.clone().next());
+        let reader = |number| Reader::new(shared_store.clone(), random.part(number), self.shared.clone());
+        listener.sessions.spawn(readers::read(reader(1)));
+        listener.sessions.spawn(readers::tidy(reader(2)));
+        listener.sessions.spawn(readers::reclaim(store.clone(), random.part(3), self.shared.clone()));
         let ending = self.random.pick(&[Ending::Stop, Ending::Kill, Ending::PowerCut]);
         let until =
             Instant::now() + Duration::from_millis(self.random.pick(&[300, 3_000, 30_000, 1_200_000]));
@@ -72,7 +77,9 @@ impl World {
                 biased;
                 ended = clients.join_next() => match ended {
                     None => break,
-                    Some(ended) => self.shared.client_ended(ended),
+                    Some(ended) => {
+                        self.shared.ended("a client", ended);
+                    }
                 },
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(20)),
             }
@@ -87,10 +94,9 @@ impl World {
         up.store(false, Ordering::Relaxed);
         // From here on nothing of the old process reaches the disk of the next one.
         let frozen = self.disk.freeze();
-        let mut sessions = std::mem::take(&mut *sessions.lock().unwrap_or_else(PoisonError::into_inner));
-        sessions.shutdown().await;
+        self.shared.ended("a session", sessions.abort().await);
         while let Some(ended) = clients.join_next().await {
-            self.shared.client_ended(ended);
+            self.shared.ended("a client", ended);
         }
         drop((context, store));
         self.disk = frozen;
@@ -117,51 +123,16 @@ impl Listener {
         let local = SocketAddr::from(([127, 0, 0, 1], 25));
         let peer = Peer::new(address, local, Service::Smtp);
         let session = listen::session(server, peer, self.context.clone());
-        self.spawn(session);
+        self.sessions.spawn(session);
         Some(client)
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
     }
 
     /// An orderly stop, as [`server::Server::stop`] does it: sessions may finish what they are at, for half a minute.
     async fn stop(&self) {
         self.up.store(false, Ordering::Relaxed);
         self.context.shut_down();
-        let mut sessions = std::mem::take(&mut *self.sessions.lock().unwrap_or_else(PoisonError::into_inner));
-        let ended = async { while sessions.join_next().await.is_some() {} };
-        let in_time = tokio::time::timeout(Duration::from_secs(30), ended).await;
-        self.shared.history.event(0, if in_time.is_ok() { "stopped" } else { "cut" }, b"");
-        sessions.shutdown().await;
-    }
-}
-
-/// Somebody who reads their mail now and then, marks it, and removes some of it.
-async fn read(store: SharedStore, mut random: Random, shared: Shared) {
-    for _ in 0..random.below(12) {
-        tokio::time::sleep(Duration::from_millis(random.pick(&[10, 400, 9_000]))).await;
-        let account = random.below(ACCOUNTS.len() as u64) as usize;
-        let name = AccountName::parse(ACCOUNTS[account]).expect("a valid name");
-        // A store whose disk has failed may refuse to be read; mail is missed when it is opened anew, not here.
-        let Ok(inbox) = store.mailbox(&name, &MailboxName::inbox()).await else { continue };
-        let Ok(entries) = store.entries(inbox.id, Uid(0), usize::MAX).await else { continue };
-        let Some(entry) = entries.get(random.below(entries.len().max(1) as u64) as usize) else { continue };
-        let Ok((_, reader)) = store.fetch(inbox.id, entry.uid).await else { continue };
-        let Ok(text) = reader.read_all(1 << 20).await else { continue };
-        let seen = Mail::of(&text).and_then(|_| shared.ledger().place(account, entry.uid.0, &text));
-        if let Err(what) = seen {
-            shared.violated(format!("{name}: UID {}: {what}", entry.uid));
-        }
-        if random.one_in(2) {
-            let seen = store.update_flags(inbox.id, &[entry.uid], Flags::SEEN, Flags::default()).await;
-            shared.history.event(0, if seen.is_ok() { "seen" } else { "not seen" }, b"");
-        }
-        if random.one_in(4) {
-            shared.ledger().expunging(account, entry.uid.0);
-            if store.expunge(inbox.id, &[entry.uid]).await.is_ok() {
-                shared.ledger().is_expunged(account, entry.uid.0);
-            }
-        }
+        let finished = self.sessions.finish(Duration::from_secs(30)).await;
+        let in_time = self.shared.ended("a session", finished) == Some(true);
+        self.shared.history.event(0, if in_time { "stopped" } else { "cut" }, b"");
     }
 }

@@ -1,0 +1,150 @@
+//! Who has the mail while clients send more: somebody who reads and marks it, somebody who removes it, and the reclamation of the space
+//! that this leaves. All of them end with the server.
+//!
+//! What is read is checked at once. A store may refuse a request when its disk fails, but then it has to say so: an entry that
+//! is listed and then "does not exist", or counts as damaged, is a violation.
+
+use super::{ACCOUNTS, Shared};
+use crate::mail::Mail;
+use crate::random::Random;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{AccountName, Entry, Error, Flags, MailboxId, MailboxName, SharedStore, Uid};
+use store_local::Local;
+
+/// Somebody with access to all mailboxes.
+pub(super) struct Reader {
+    store: SharedStore,
+    random: Random,
+    shared: Shared,
+}
+
+/// An inbox as it was listed.
+struct Inbox {
+    account: usize,
+    id: MailboxId,
+    entries: Vec<Entry>,
+}
+
+impl Reader {
+    pub(super) fn new(store: SharedStore, random: Random, shared: Shared) -> Reader {
+        Reader { store, random, shared }
+    }
+
+    async fn pause(&mut self) {
+        tokio::time::sleep(Duration::from_millis(self.random.pick(&[10, 400, 9_000]))).await;
+    }
+
+    /// Lists an inbox; `None` when there is none or the store cannot.
+    async fn inbox(&self, account: usize) -> Option<Inbox> {
+        let name = AccountName::parse(ACCOUNTS[account]).expect("a valid name");
+        // Mail that is missed is noticed when the store is opened anew, not here.
+        let inbox = match self.store.mailbox(&name, &MailboxName::inbox()).await {
+            Err(Error::NoSuchAccount(_)) => return None,
+            inbox => self.answered(account, inbox)?,
+        };
+        let entries = self.store.entries(inbox.id, Uid(0), usize::MAX).await;
+        Some(Inbox { account, id: inbox.id, entries: self.answered(account, entries)? })
+    }
+
+    /// Reads an entry to its end and checks it; whether that was possible.
+    async fn read(&self, inbox: &Inbox, uid: Uid) -> bool {
+        let read = match self.store.fetch(inbox.id, uid).await {
+            Ok((_, reader)) => reader.read_all(1 << 20).await,
+            Err(error) => Err(error),
+        };
+        if matches!(read, Err(Error::NoSuchMessage(_)))
+            && self.shared.ledger().may_be_gone(inbox.account, uid.0)
+        {
+            return false;
+        }
+        let Some(text) = self.answered(inbox.account, read) else { return false };
+        let seen = Mail::of(&text).and_then(|_| self.shared.ledger().place(inbox.account, uid.0, &text));
+        if let Err(what) = seen {
+            self.shared.violated(format!("{}: UID {uid}: {what}", ACCOUNTS[inbox.account]));
+        }
+        true
+    }
+
+    /// Removes entries.
+    async fn expunge(&self, inbox: &Inbox, uids: &[Uid]) {
+        uids.iter().for_each(|uid| self.shared.ledger().expunging(inbox.account, uid.0));
+        if self.store.expunge(inbox.id, uids).await.is_ok() {
+            uids.iter().for_each(|uid| self.shared.ledger().is_expunged(inbox.account, uid.0));
+        }
+    }
+
+    /// What was answered. A refusal has to say that something failed, not that there is nothing.
+    fn answered<T>(&self, account: usize, answer: store::Result<T>) -> Option<T> {
+        if let Err(error) = &answer {
+            self.shared.history.event(0, &format!("not read: {error}"), b"");
+            if !matches!(error, Error::Io { .. } | Error::Fenced(_) | Error::Full(_) | Error::Closed) {
+                self.shared.violated(format!("{} is told: {error}", ACCOUNTS[account]));
+            }
+        }
+        answer.ok()
+    }
+}
+
+/// Reads mail now and then, marks it, and removes some of it.
+pub(super) async fn read(mut reader: Reader) {
+    for _ in 0..reader.random.below(12) {
+        reader.pause().await;
+        let account = reader.random.below(ACCOUNTS.len() as u64) as usize;
+        let Some(inbox) = reader.inbox(account).await else { continue };
+        let at = reader.random.below(inbox.entries.len().max(1) as u64) as usize;
+        let Some(uid) = inbox.entries.get(at).map(|entry| entry.uid) else { continue };
+        if !reader.read(&inbox, uid).await {
+            continue;
+        }
+        if reader.random.one_in(2) {
+            let seen = reader.store.update_flags(inbox.id, &[uid], Flags::SEEN, Flags::default()).await;
+            reader.shared.history.event(0, if seen.is_ok() { "seen" } else { "not seen" }, b"");
+        }
+        if reader.random.one_in(4) {
+            reader.expunge(&inbox, &[uid]).await;
+        }
+    }
+}
+
+/// Empties mailboxes now and then, all but some entries.
+pub(super) async fn tidy(mut reader: Reader) {
+    for _ in 0..reader.random.below(6) {
+        reader.pause().await;
+        let keep_one_in = reader.random.pick(&[2, 8, u64::MAX]);
+        for account in 0..ACCOUNTS.len() {
+            let Some(inbox) = reader.inbox(account).await else { continue };
+            let mut uids = Vec::new();
+            for entry in &inbox.entries {
+                // The ledger has to know what it was.
+                if !reader.random.one_in(keep_one_in) && reader.read(&inbox, entry.uid).await {
+                    uids.push(entry.uid);
+                }
+            }
+            if !uids.is_empty() {
+                reader.expunge(&inbox, &uids).await;
+            }
+        }
+    }
+}
+
+/// Gives back the space of what was removed, as the server does it all the time.
+pub(super) async fn reclaim(store: Arc<Local>, mut random: Random, shared: Shared) {
+    for _ in 0..random.below(40) {
+        tokio::time::sleep(Duration::from_millis(random.pick(&[50, 400, 3_000]))).await;
+        match store.reclaim().await {
+            Ok(None) => {}
+            Ok(Some(reclaimed)) => {
+                if let Err(what) = shared.reclaimed(reclaimed) {
+                    shared.violated(what);
+                }
+            }
+            Err(error) => {
+                shared.history.event(0, &format!("not reclaimed: {error}"), b"");
+                if matches!(error, Error::Damaged(_)) {
+                    shared.violated(format!("reclaiming: {error}"));
+                }
+            }
+        }
+    }
+}
