@@ -172,7 +172,7 @@ impl World {
         self.disk.plan_nothing();
         let store = self.open(Scope::Everything).await?.ok_or("the machine stopped without a fault")?;
         self.reclaim_all(&store).await?;
-        let queued = store.deliveries(usize::MAX).await.map_err(|error| error.to_string())?;
+        let queued = store.deliveries(None, usize::MAX).await.map_err(|error| error.to_string())?;
         if !queued.is_empty() {
             return Err(format!("{} deliveries in the queue of a server that relays nothing", queued.len()));
         }

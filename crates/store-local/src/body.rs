@@ -9,7 +9,9 @@ pub(crate) use directory::{Belongings, DirectoryChange, Subject};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use store::{AccountId, AccountName, Error, Flags, MailboxId, MailboxName, ModSeq, Origin, Result};
+use store::{
+    AccountId, AccountName, Attempt, Error, Flags, MailboxId, MailboxName, ModSeq, Origin, QueueName, Result,
+};
 use store::{Timestamp, Uid, UidValidity};
 
 /// The highest numbers given so far: what must never be given again, even when the records that show it are reclaimed.
@@ -163,7 +165,7 @@ pub(crate) enum Settlement {
         recipient: u32,
         due: Timestamp,
         attempts: u32,
-        reply: String,
+        attempt: Attempt,
     },
 }
 
@@ -271,6 +273,16 @@ impl Envelope {
         let id = |id: &String| smtp::EnvelopeId::new(id).ok_or_else(|| unreadable("envelope identifier", id));
         envelope.envelope_id = self.envelope_id.as_ref().map(id).transpose()?;
         Ok(envelope)
+    }
+}
+
+impl Envelope {
+    /// The destination of a recipient's queue entry.
+    pub(crate) fn queue_name(&self, recipient: u32) -> Result<QueueName> {
+        let missing = || Error::Damaged(format!("an envelope has no recipient {recipient}"));
+        let recipient = self.recipients.get(recipient as usize).ok_or_else(missing)?;
+        QueueName::of(&recipient.value()?.forward_path)
+            .ok_or_else(|| unreadable("forward-path for the queue", &recipient.forward_path))
     }
 }
 

@@ -183,7 +183,7 @@ impl Committer {
         placed: &Placed,
         pending: &mut Pending,
     ) -> Option<Unclaimed> {
-        let Message { content, accepted, encoded, .. } = message;
+        let Message { content, accepted, encoded, queued, .. } = message;
         self.open_segment(pending);
         let batch = &mut pending.batch;
         let (content, file) = match content {
@@ -200,7 +200,7 @@ impl Committer {
         let mut body = encoded;
         body.extend(body::encode(placed));
         let record = batch.push(Kind::Accepted, &body);
-        batch.mean(Effect::Accepted(Arrival::of(&accepted, placed, record, content)));
+        batch.mean(Effect::Accepted(Arrival::of(&accepted, queued, placed, (record, content))));
         file
     }
 

@@ -11,7 +11,7 @@ use crate::record::{BODY_VERSION, Kind};
 use crate::scan::{Batch, Record};
 use crate::segment;
 use serde::{Deserialize, Serialize};
-use store::{Error, MailboxId, ModSeq, Result, Timestamp, Uid};
+use store::{Error, MailboxId, ModSeq, QueueName, Result, Timestamp, Uid};
 
 /// Where a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,8 +59,17 @@ pub(crate) struct Arrival {
     pub(crate) record: Locator,
     pub(crate) content: Content,
     pub(crate) entries: Vec<NewEntry>,
-    /// Recipients with a queue entry, and when it is first due.
-    pub(crate) queued: Vec<(u32, Timestamp)>,
+    /// Recipients with a queue entry.
+    pub(crate) queued: Vec<NewQueued>,
+}
+
+/// A message's entry in the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewQueued {
+    pub(crate) recipient: u32,
+    pub(crate) queue: QueueName,
+    /// When it is first due.
+    pub(crate) due: Timestamp,
 }
 
 /// A message's entry in a mailbox.
@@ -92,7 +101,12 @@ pub(crate) struct Committed {
 
 impl Arrival {
     /// The arrival of a message accepted like this, placed there.
-    pub(crate) fn of(accepted: &Accepted, placed: &Placed, record: Locator, content: Content) -> Arrival {
+    pub(crate) fn of(
+        accepted: &Accepted,
+        queued: Vec<NewQueued>,
+        placed: &Placed,
+        (record, content): (Locator, Content),
+    ) -> Arrival {
         let common = accepted.trace.len() as u64 + accepted.length;
         let entry = |(delivery, (place, trace)): (usize, (&body::Place, &bytes::Bytes))| NewEntry {
             mailbox: place.mailbox,
@@ -101,18 +115,29 @@ impl Arrival {
             delivery: delivery as u32,
             size: common + trace.len() as u64,
         };
-        let queued = accepted.deliveries.iter().filter_map(|delivery| match delivery.destination {
-            Destination::Queue { due } => Some((delivery.recipient, due)),
-            Destination::Mailbox { .. } => None,
-        });
         Arrival {
             spool: accepted.spool,
             received: accepted.received,
             record,
             content,
             entries: placed.0.iter().zip(accepted.own_traces()).enumerate().map(entry).collect(),
-            queued: queued.collect(),
+            queued,
         }
+    }
+}
+
+impl NewQueued {
+    /// The queue entries of a message accepted like this.
+    pub(crate) fn of(accepted: &Accepted) -> Result<Vec<NewQueued>> {
+        let queued = accepted.deliveries.iter().filter_map(|delivery| match delivery.destination {
+            Destination::Queue { due } => Some((delivery.recipient, due)),
+            Destination::Mailbox { .. } => None,
+        });
+        let named = |(recipient, due)| {
+            let queue = accepted.envelope.queue_name(recipient)?;
+            Ok(NewQueued { recipient, queue, due })
+        };
+        queued.map(named).collect()
     }
 }
 
@@ -179,7 +204,8 @@ fn effect(segment: u64, record: &Record, unaccepted: &mut Option<Unaccepted>) ->
             let (accepted, placed) = Accepted::decode(body)?;
             let own = unaccepted.take().filter(|own| own.spool.is_none_or(|spool| spool == accepted.spool));
             let own = own.ok_or_else(|| Error::Damaged("a message without its content".to_owned()))?;
-            Some(Effect::Accepted(Arrival::of(&accepted, &placed, at, own.content)))
+            let queued = NewQueued::of(&accepted)?;
+            Some(Effect::Accepted(Arrival::of(&accepted, queued, &placed, (at, own.content))))
         }
         Kind::Opening => Some(Effect::Opening(body::decode(body)?)),
         Kind::Mailbox => Some(Effect::Mailbox(body::decode(body)?)),

@@ -1,6 +1,7 @@
 //! What callers ask of the writer, and how they are answered.
 
 use crate::body::{Accepted, Settlement};
+use crate::effect::NewQueued;
 use bytes::Bytes;
 use smtp::{Domain, Mailbox};
 use store::{
@@ -69,6 +70,8 @@ pub(crate) struct Message {
     /// The acceptance without its places, and its encoding.
     pub(crate) accepted: Accepted,
     pub(crate) encoded: Vec<u8>,
+    /// Its entries in the queue.
+    pub(crate) queued: Vec<NewQueued>,
     /// Which accounts and mailboxes it goes to.
     pub(crate) deliveries: Vec<NewDelivery>,
 }
@@ -112,7 +115,10 @@ impl Job {
                     let (EntryChange::Flags { uids, .. } | EntryChange::Expunge { uids, .. }) = change;
                     uids.len() as u64 * NUMBER_MAX
                 }
-                Job::Settle { settlement: Settlement::Deferred { reply, .. }, .. } => reply.len() as u64,
+                Job::Settle { settlement: Settlement::Deferred { attempt, .. }, .. } => {
+                    let host = attempt.host.as_ref().map_or(0, String::len);
+                    (attempt.reply.len() + host) as u64 + 4 * NUMBER_MAX
+                }
                 Job::Settle { .. } => 0,
                 Job::CreateAccount { new, .. } => {
                     let secrets = [&new.password, &new.scram].into_iter().flatten();

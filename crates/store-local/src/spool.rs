@@ -8,7 +8,10 @@ use crate::local::Local;
 use crate::stage::LocalStage;
 use async_trait::async_trait;
 use std::sync::Arc;
-use store::{Claim, Delivery, DeliveryId, Error, Outcome, Reader, Result, Spool, SpoolId, Stage, Timestamp};
+use store::{
+    Claim, Delivery, DeliveryId, Error, Outcome, QueueName, Reader, Result, Spool, SpoolId, Stage, Timestamp,
+    Waiting,
+};
 use tokio::sync::oneshot;
 
 #[async_trait]
@@ -18,9 +21,20 @@ impl Spool for Local {
         Ok(Box::new(LocalStage::new(self.engine.clone(), self.engine.next_id())))
     }
 
-    async fn claim(&self, now: Timestamp, limit: usize, lease: Timestamp) -> Result<Vec<Claim>> {
+    async fn waiting(&self, now: Timestamp, after: Option<&Waiting>, limit: usize) -> Result<Vec<Waiting>> {
         self.engine.catch_up().await?;
-        let ids = self.engine.view.queue().claim(now, limit, lease);
+        Ok(self.engine.view.queue().waiting(now, after, limit))
+    }
+
+    async fn claim(
+        &self,
+        queue: &QueueName,
+        now: Timestamp,
+        limit: usize,
+        lease: Timestamp,
+    ) -> Result<Vec<Claim>> {
+        self.engine.catch_up().await?;
+        let ids = self.engine.view.queue().claim(queue, now, limit, lease);
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -38,8 +52,8 @@ impl Spool for Local {
         let (spool, recipient) = (id.spool.0, id.recipient);
         let settlement = match outcome {
             Outcome::Done => Settlement::Done { spool, recipient },
-            Outcome::Deferred { due, reply } => {
-                Settlement::Deferred { spool, recipient, due, attempts, reply }
+            Outcome::Deferred { due, attempt } => {
+                Settlement::Deferred { spool, recipient, due, attempts, attempt }
             }
         };
         let (answer, answered) = oneshot::channel();
@@ -68,11 +82,11 @@ impl Spool for Local {
         Ok(self.engine.view.queue().next_due())
     }
 
-    async fn deliveries(&self, limit: usize) -> Result<Vec<Delivery>> {
+    async fn deliveries(&self, after: Option<DeliveryId>, limit: usize) -> Result<Vec<Delivery>> {
         let engine = self.engine.clone();
         self.engine
             .read(move || {
-                let ids = engine.view.queue().first(limit);
+                let ids = engine.view.queue().after(after, limit);
                 engine.deliveries(&ids)
             })
             .await
@@ -116,7 +130,7 @@ impl Engine {
                 recipient: recipient.value()?,
                 due: row.due,
                 attempts: row.attempts,
-                last_reply: row.last_reply,
+                history: row.history,
             });
         }
         Ok(deliveries)

@@ -1,6 +1,7 @@
 //! Content on its way in: in memory as long as it is small, in a file of its own from then on.
 
 use crate::body::{self, Accepted};
+use crate::effect::NewQueued;
 use crate::engine::Engine;
 use crate::job::{ContentBytes, Job, Message};
 use crate::large::{BLOCK, Unfinished};
@@ -90,6 +91,7 @@ impl Stage for LocalStage {
         self.failed.clone().map_or(Ok(()), Err)?;
         self.engine.status.check()?;
         let stored = Accepted::of(self.id.0, self.len, &accepted);
+        let queued = NewQueued::of(&stored)?;
         let encoded = body::encode(&stored);
         if encoded.len() > ACCEPTANCE_MAX {
             return Err(Error::Invalid(format!("an envelope and trace of {} bytes", encoded.len())));
@@ -109,7 +111,7 @@ impl Stage for LocalStage {
                 ContentBytes::Large { length, crc, file }
             }
         };
-        let message = Message { content, accepted: stored, encoded, deliveries: accepted.deliveries };
+        let message = Message { content, accepted: stored, queued, encoded, deliveries: accepted.deliveries };
         let (answer, answered) = oneshot::channel();
         let now = self.engine.now();
         self.engine.writer.submit(Job::Commit { message: Box::new(message), now, answer });

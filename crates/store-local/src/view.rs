@@ -28,7 +28,14 @@ impl View {
     pub(crate) fn new(index: Index, large: Arc<LargeFiles>, usages: Arc<Usages>) -> Result<View> {
         let mut queue = Queue::default();
         let snapshot = index.read()?;
-        snapshot.all_queued(|id, row| queue.add(id, row.due, row.attempts))?;
+        let mut unreadable = None;
+        snapshot.all_queued(|id, row| match row.queue.parse() {
+            Ok(name) => queue.add(id, name, row.due, row.attempts),
+            Err(_) => unreadable = Some(row.queue),
+        })?;
+        if let Some(name) = unreadable {
+            return Err(Error::Damaged(format!("the index names a destination that is none: {name:?}")));
+        }
         let modseq = snapshot.counters()?.modseq;
         Ok(View {
             index: RwLock::new(Some(index)),

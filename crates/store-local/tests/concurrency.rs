@@ -82,8 +82,9 @@ async fn workers_never_hold_the_same_delivery() {
         let store = store.clone();
         tokio::spawn(async move {
             let mut done = Vec::new();
+            let queue = "example.org".parse().unwrap();
             loop {
-                let claims = store.claim(Timestamp(10), 7, Timestamp(1_000)).await.unwrap();
+                let claims = store.claim(&queue, Timestamp(10), 7, Timestamp(1_000)).await.unwrap();
                 if claims.is_empty() {
                     return done;
                 }

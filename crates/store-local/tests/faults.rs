@@ -142,7 +142,7 @@ async fn check(store: &Local, known: &Known, context: &str) {
     }
     let last = entries.last().map_or(0, |entry| entry.uid.0 as usize);
     assert!(last <= known.messages.len() + usize::from(known.in_doubt), "{context}: a message from nowhere");
-    let queued = store.deliveries(usize::MAX).await.unwrap().len() + known.settled as usize;
+    let queued = store.deliveries(None, usize::MAX).await.unwrap().len() + known.settled as usize;
     let doubt = usize::from(known.in_doubt);
     assert!(
         queued <= known.messages.len() + doubt && queued + doubt >= known.messages.len(),

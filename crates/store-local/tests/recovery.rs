@@ -96,7 +96,7 @@ impl Fixture {
         for number in 0..messages {
             assert!(read(store, Uid(number + 1)).await.unwrap() == content(u64::from(number), 2000));
         }
-        assert_eq!(store.deliveries(100).await.unwrap().len() as u32, messages);
+        assert_eq!(store.deliveries(None, 100).await.unwrap().len() as u32, messages);
     }
 }
 
@@ -349,7 +349,7 @@ async fn large_content_lives_and_goes_with_its_message() {
     let inbox_id = store.mailbox(&alice(), &support::inbox_name()).await.unwrap().id;
     store.expunge(inbox_id, &[Uid(1)]).await.unwrap();
     assert!(file.exists(), "it is still queued");
-    let delivery = store.deliveries(1).await.unwrap()[0].id;
+    let delivery = store.deliveries(None, 1).await.unwrap()[0].id;
     store.settle(delivery, store::Outcome::Done).await.unwrap();
     assert!(!file.exists());
 

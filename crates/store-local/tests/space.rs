@@ -20,7 +20,7 @@ async fn everything(store: &Local) -> Everything {
         mailboxes,
         store.entries(inbox, Uid(0), usize::MAX).await.unwrap(),
         store.changes(inbox, ModSeq(0), usize::MAX).await.unwrap(),
-        store.deliveries(usize::MAX).await.unwrap(),
+        store.deliveries(None, usize::MAX).await.unwrap(),
     )
 }
 
@@ -41,7 +41,7 @@ async fn expunge(store: &Local, uids: impl IntoIterator<Item = u32>) {
 
 /// Settles the deliveries of these messages, counted from 1 in the order in which they came.
 async fn settle(store: &Local, numbers: impl Fn(usize) -> bool) {
-    for (index, delivery) in store.deliveries(usize::MAX).await.unwrap().into_iter().enumerate() {
+    for (index, delivery) in store.deliveries(None, usize::MAX).await.unwrap().into_iter().enumerate() {
         if numbers(index + 1) {
             store.settle(delivery.id, Outcome::Done).await.unwrap();
         }
@@ -243,7 +243,7 @@ async fn history(store: &Local, acknowledged: &mut Vec<u32>, deleted: &mut Vec<u
             acknowledged.push(uid);
         }
         let inbox_id = store.mailbox(&alice(), &inbox_name()).await?.id;
-        for delivery in store.deliveries(usize::MAX).await? {
+        for delivery in store.deliveries(None, usize::MAX).await? {
             store.settle(delivery.id, Outcome::Done).await?;
         }
         for uid in round * 12 + 1..=round * 12 + 10 {

@@ -10,8 +10,8 @@ mod mailboxes;
 mod queue;
 
 use crate::{
-    Accepted, AccountName, Destination, IfMissing, MailboxName, NewDelivery, Reader, Result, SharedStore,
-    SpoolId, Timestamp,
+    Accepted, AccountName, Attempt, Destination, IfMissing, MailboxName, NewDelivery, Reader, Result,
+    SharedStore, SpoolId, Timestamp,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -66,6 +66,13 @@ fn into_mailbox(account: &AccountName, mailbox: &str, if_missing: IfMissing) -> 
 /// A delivery into the queue.
 fn into_queue(recipient: u32, due: i64) -> NewDelivery {
     NewDelivery { recipient, destination: Destination::Queue { due: Timestamp(due) } }
+}
+
+/// A try that failed.
+fn attempt(at: i64, number: usize) -> Attempt {
+    let host = number.is_multiple_of(2).then(|| format!("mx{number}.example.com"));
+    let address = host.is_some().then(|| "192.0.2.1:25".parse().expect("an address"));
+    Attempt { at: Timestamp(at), took: 7, host, address, reply: format!("451 4.7.1 try {number}") }
 }
 
 /// Commits a message with this content in one piece.

@@ -15,6 +15,7 @@ mod error;
 mod ids;
 mod mailboxes;
 pub mod memory;
+mod queue_name;
 mod spool;
 
 pub use directory::{
@@ -24,9 +25,10 @@ pub use directory::{
 pub use error::{Error, Result};
 pub use ids::{AccountId, MailboxId, ModSeq, SpoolId, SpoolIdError, SpoolIds, Timestamp, Uid, UidValidity};
 pub use mailboxes::{Change, ChangeKind, Entry, Flags, INBOX, MailboxName, MailboxStatus, Mailboxes};
+pub use queue_name::QueueName;
 pub use spool::{
-    Accepted, Claim, Content, Delivery, DeliveryId, Destination, IfMissing, NewDelivery, Outcome, Reader,
-    Spool, Stage,
+    Accepted, Attempt, Claim, Content, Delivery, DeliveryId, Destination, HISTORY_MAX, IfMissing,
+    NewDelivery, Outcome, Reader, Spool, Stage, Waiting, remember,
 };
 
 use std::sync::Arc;

@@ -8,9 +8,10 @@ mod directory;
 mod mailboxes;
 
 use crate::{
-    Accepted, Account, AccountId, AccountName, Alias, Claim, Content, Credentials, Delivery, DeliveryId,
-    Destination, DomainRecord, Entry, Error, Flags, IfMissing, MailboxId, MailboxName, ModSeq, NewDelivery,
-    Origin, Outcome, Quota, Reader, Result, Spool, SpoolId, SpoolIds, Stage, Timestamp, Uid, UidValidity,
+    Accepted, Account, AccountId, AccountName, Alias, Attempt, Claim, Content, Credentials, Delivery,
+    DeliveryId, Destination, DomainRecord, Entry, Error, Flags, IfMissing, MailboxId, MailboxName, ModSeq,
+    NewDelivery, Origin, Outcome, QueueName, Quota, Reader, Result, Spool, SpoolId, SpoolIds, Stage,
+    Timestamp, Uid, UidValidity, Waiting, remember,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -73,7 +74,7 @@ struct Message {
 struct Queued {
     due: Timestamp,
     attempts: u32,
-    last_reply: Option<String>,
+    history: Vec<Attempt>,
     lease: Option<Timestamp>,
 }
 
@@ -144,13 +145,38 @@ impl Spool for Memory {
         Ok(Box::new(MemoryStage { inner: self.inner.clone(), id, content: Vec::new(), len: 0 }))
     }
 
-    async fn claim(&self, now: Timestamp, limit: usize, lease: Timestamp) -> Result<Vec<Claim>> {
+    async fn waiting(&self, now: Timestamp, after: Option<&Waiting>, limit: usize) -> Result<Vec<Waiting>> {
+        let model = self.inner.model();
+        let mut first = BTreeMap::<QueueName, Timestamp>::new();
+        for (id, queued) in model.queue.iter().filter(|(_, queued)| queued.is_free(now)) {
+            let due = first.entry(model.queue_name(*id)).or_insert(queued.due);
+            *due = queued.due.min(*due);
+        }
+        let mut waiting: Vec<Waiting> = first
+            .into_iter()
+            .map(|(queue, due)| Waiting { queue, due })
+            .filter(|one| one.due <= now)
+            .collect();
+        waiting.sort_by(Waiting::order);
+        waiting.retain(|one| after.is_none_or(|after| one.order(after).is_gt()));
+        waiting.truncate(limit);
+        Ok(waiting)
+    }
+
+    async fn claim(
+        &self,
+        queue: &QueueName,
+        now: Timestamp,
+        limit: usize,
+        lease: Timestamp,
+    ) -> Result<Vec<Claim>> {
         let mut model = self.inner.model();
-        let free = |queued: &Queued| queued.lease.is_none_or(|end| end <= now);
         let mut ready: Vec<(Timestamp, DeliveryId)> = model
             .queue
             .iter()
-            .filter(|(_, queued)| queued.due <= now && free(queued))
+            .filter(|(id, queued)| {
+                queued.due <= now && queued.is_free(now) && model.queue_name(**id) == *queue
+            })
             .map(|(id, queued)| (queued.due, *id))
             .collect();
         ready.sort();
@@ -169,9 +195,11 @@ impl Spool for Memory {
                     model.queue.remove(&id);
                     model.forget_if_unused(id.spool);
                 }
-                Outcome::Deferred { due, reply } => {
-                    let attempts = queued.attempts + 1;
-                    *queued = Queued { due, attempts, last_reply: Some(reply), lease: None };
+                Outcome::Deferred { due, attempt } => {
+                    queued.attempts += 1;
+                    queued.due = due;
+                    queued.lease = None;
+                    remember(&mut queued.history, attempt);
                 }
             }
             Ok(())
@@ -197,12 +225,10 @@ impl Spool for Memory {
         Ok(model.queue.values().map(|queued| queued.lease.unwrap_or(queued.due)).min())
     }
 
-    async fn deliveries(&self, limit: usize) -> Result<Vec<Delivery>> {
+    async fn deliveries(&self, after: Option<DeliveryId>, limit: usize) -> Result<Vec<Delivery>> {
         let model = self.inner.model();
-        let mut all: Vec<_> = model.queue.iter().map(|(id, queued)| (queued.due, *id)).collect();
-        all.sort();
-        all.truncate(limit);
-        Ok(all.into_iter().map(|(_, id)| model.delivery(id)).collect())
+        let ids = model.queue.keys().filter(|id| after.is_none_or(|after| **id > after)).take(limit);
+        Ok(ids.map(|id| model.delivery(*id)).collect())
     }
 
     fn health(&self) -> Result<()> {
@@ -276,7 +302,7 @@ impl Model {
     ) {
         match &delivery.destination {
             Destination::Queue { due } => {
-                let queued = Queued { due: *due, attempts: 0, last_reply: None, lease: None };
+                let queued = Queued { due: *due, attempts: 0, history: Vec::new(), lease: None };
                 self.queue.insert(DeliveryId { spool, recipient: delivery.recipient }, queued);
             }
             Destination::Mailbox { account, mailbox, trace, .. } => {
@@ -304,6 +330,11 @@ impl Model {
         }
     }
 
+    fn queue_name(&self, id: DeliveryId) -> QueueName {
+        let recipients = &self.messages[&id.spool].accepted.envelope.recipients;
+        QueueName::of(&recipients[id.recipient as usize].forward_path).expect("checked when it was accepted")
+    }
+
     fn delivery(&self, id: DeliveryId) -> Delivery {
         let queued = &self.queue[&id];
         let accepted = &self.messages[&id.spool].accepted;
@@ -314,7 +345,7 @@ impl Model {
             recipient: accepted.envelope.recipients[id.recipient as usize].clone(),
             due: queued.due,
             attempts: queued.attempts,
-            last_reply: queued.last_reply.clone(),
+            history: queued.history.clone(),
         }
     }
 
@@ -331,6 +362,12 @@ impl Model {
     fn next_modseq(&mut self) -> ModSeq {
         self.modseq.0 += 1;
         self.modseq
+    }
+}
+
+impl Queued {
+    fn is_free(&self, now: Timestamp) -> bool {
+        self.lease.is_none_or(|end| end <= now)
     }
 }
 

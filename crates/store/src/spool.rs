@@ -3,9 +3,10 @@
 //! One message has one content, one envelope, and for each recipient a delivery: into a mailbox, within the commit itself, or into
 //! the queue. The queue's workers, their schedule and their concurrency are the server's affair.
 
-use crate::{AccountName, Error, MailboxName, Result, SpoolId, Timestamp};
+use crate::{AccountName, Error, MailboxName, QueueName, Result, SpoolId, Timestamp};
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::net::SocketAddr;
 
 /// Everything about an accepted message but its content.
 #[derive(Debug, Clone)]
@@ -106,8 +107,32 @@ pub struct Delivery {
     pub due: Timestamp,
     /// How often it was tried.
     pub attempts: u32,
-    /// Why it is still here, in the words of the last attempt.
-    pub last_reply: Option<String>,
+    /// The attempts that are remembered, oldest first: see [`remember`].
+    pub history: Vec<Attempt>,
+}
+
+/// One try to deliver that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Attempt {
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub took: u32,
+    /// The name of the host that was spoken with; `None` when it did not come so far.
+    pub host: Option<String>,
+    /// Its address.
+    pub address: Option<SocketAddr>,
+    /// What that host said, or what stood in the way, as a reply: code, enhanced status, text.
+    pub reply: String,
+}
+
+/// Queued deliveries with the same destination, some of them due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Where to.
+    pub queue: QueueName,
+    /// Since when the first of those that nobody holds is due.
+    pub due: Timestamp,
 }
 
 /// A delivery that a worker holds until `lease`; then it is free again. Not written anywhere: after a restart all are free.
@@ -128,8 +153,8 @@ pub enum Outcome {
     Deferred {
         /// From when on.
         due: Timestamp,
-        /// Why.
-        reply: String,
+        /// What was tried, and what stood in the way.
+        attempt: Attempt,
     },
 }
 
@@ -154,9 +179,19 @@ pub trait Spool: Send + Sync {
     /// Begins a message. Fails as [`health`](Spool::health) does.
     fn stage(&self) -> Result<Box<dyn Stage>>;
 
-    /// Takes up to `limit` deliveries that are due at `now` and not held by anybody (a lease that ends at `now` has ended), those
-    /// due first first, and holds them until `lease`.
-    async fn claim(&self, now: Timestamp, limit: usize, lease: Timestamp) -> Result<Vec<Claim>>;
+    /// The destinations that have deliveries which are due at `now` and not held by anybody (a lease that ends at `now` has ended),
+    /// those due first first and then by name; at most `limit`, and only what comes after `after` in that order.
+    async fn waiting(&self, now: Timestamp, after: Option<&Waiting>, limit: usize) -> Result<Vec<Waiting>>;
+
+    /// Takes up to `limit` deliveries for one destination that are due at `now` and not held by anybody, those due first first, and
+    /// holds them until `lease`.
+    async fn claim(
+        &self,
+        queue: &QueueName,
+        now: Timestamp,
+        limit: usize,
+        lease: Timestamp,
+    ) -> Result<Vec<Claim>>;
 
     /// Settles a delivery, durably. [`crate::Error::NoSuchMessage`] when it is not queued (any more). A lease that has ended
     /// meanwhile does not matter: what was tried was tried.
@@ -168,12 +203,12 @@ pub trait Spool: Send + Sync {
     /// The envelope of a message that still has queued deliveries.
     async fn envelope(&self, id: SpoolId) -> Result<smtp::Envelope>;
 
-    /// The earliest moment at which [`claim`](Spool::claim) could take something: the due time of a delivery that nobody holds, or
+    /// The earliest moment at which [`waiting`](Spool::waiting) could name something: the due time of a delivery that nobody holds, or
     /// the end of a lease, whichever comes first. `None` when nothing is queued.
     async fn next_due(&self) -> Result<Option<Timestamp>>;
 
-    /// The queued deliveries, by (due, id), at most `limit`.
-    async fn deliveries(&self, limit: usize) -> Result<Vec<Delivery>>;
+    /// The queued deliveries after this one, by id, so in the order in which their messages came; at most `limit`.
+    async fn deliveries(&self, after: Option<DeliveryId>, limit: usize) -> Result<Vec<Delivery>>;
 
     /// Whether messages can be accepted now, and if not, why. Cheap enough to ask at each MAIL.
     fn health(&self) -> Result<()>;
@@ -184,15 +219,19 @@ pub trait Spool: Send + Sync {
 }
 
 impl Accepted {
-    /// Refuses what cannot be kept: no deliveries, a recipient that the envelope does not have, two queue entries for one.
+    /// Refuses what cannot be kept: no deliveries, a recipient that the envelope does not have, two queue entries for one, and one for
+    /// a postmaster of no domain.
     pub fn check(&self) -> Result<()> {
         let mut queued = std::collections::HashSet::new();
         for delivery in &self.deliveries {
-            if delivery.recipient as usize >= self.envelope.recipients.len() {
+            let Some(recipient) = self.envelope.recipients.get(delivery.recipient as usize) else {
                 return Err(Error::Invalid(format!("the envelope has no recipient {}", delivery.recipient)));
+            };
+            let into_queue = matches!(delivery.destination, Destination::Queue { .. });
+            if into_queue && QueueName::of(&recipient.forward_path).is_none() {
+                return Err(Error::Invalid("a postmaster without a domain has no queue".to_owned()));
             }
-            let again = matches!(delivery.destination, Destination::Queue { .. })
-                && !queued.insert(delivery.recipient);
+            let again = into_queue && !queued.insert(delivery.recipient);
             if again {
                 return Err(Error::Invalid(format!(
                     "two queue entries for recipient {}",
@@ -205,6 +244,31 @@ impl Accepted {
         }
         Ok(())
     }
+}
+
+impl Waiting {
+    /// The order of [`Spool::waiting`].
+    pub fn order(&self, other: &Waiting) -> std::cmp::Ordering {
+        (self.due, &self.queue).cmp(&(other.due, &other.queue))
+    }
+}
+
+impl Delivery {
+    /// What came of the last attempt.
+    pub fn last_reply(&self) -> Option<&str> {
+        self.history.last().map(|attempt| attempt.reply.as_str())
+    }
+}
+
+/// The most attempts that a delivery remembers.
+pub const HISTORY_MAX: usize = 16;
+
+/// Adds an attempt to what a delivery remembers: the first one, which says what was wrong to begin with, and the latest.
+pub fn remember(history: &mut Vec<Attempt>, attempt: Attempt) {
+    if history.len() >= HISTORY_MAX {
+        history.remove(1);
+    }
+    history.push(attempt);
 }
 
 impl Reader {

@@ -159,9 +159,10 @@ impl<'t> Work<'t> {
             self.change(entry.mailbox, entry.modseq, ChangeRow { uid: entry.uid, expunged: false });
             references += 1;
         }
-        for &(recipient, due) in &arrival.queued {
-            let row = QueueRow { due, attempts: 0, last_reply: None };
-            self.queue.put((spool, u64::from(recipient)), row);
+        for queued in &arrival.queued {
+            let queue = queued.queue.to_string();
+            let row = QueueRow { queue, due: queued.due, attempts: 0, history: Vec::new() };
+            self.queue.put((spool, u64::from(queued.recipient)), row);
             references += 1;
         }
         let Arrival { received, record, content, .. } = *arrival;
@@ -236,9 +237,10 @@ impl<'t> Work<'t> {
                     self.release(*spool)?;
                 }
             }
-            Settlement::Deferred { spool, recipient, due, attempts, reply } => {
+            Settlement::Deferred { spool, recipient, due, attempts, attempt } => {
                 if let Some(row) = self.queue.row((*spool, u64::from(*recipient)))? {
-                    *row = QueueRow { due: *due, attempts: *attempts, last_reply: Some(reply.clone()) };
+                    (row.due, row.attempts) = (*due, *attempts);
+                    store::remember(&mut row.history, attempt.clone());
                 }
             }
         }

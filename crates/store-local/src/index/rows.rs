@@ -3,7 +3,7 @@
 use crate::effect::{Content, Locator};
 use redb::TableDefinition;
 use serde::{Deserialize, Serialize};
-use store::{AccountId, Flags, MailboxName, ModSeq, Timestamp, Uid, UidValidity};
+use store::{AccountId, Attempt, Flags, MailboxName, ModSeq, Timestamp, Uid, UidValidity};
 
 /// Rows by two numbers, encoded with postcard.
 pub(super) type Definition = TableDefinition<'static, (u64, u64), &'static [u8]>;
@@ -78,9 +78,11 @@ pub(crate) struct MessageRow {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct QueueRow {
+    /// The destination, as [`QueueName`] writes it.
+    pub(crate) queue: String,
     pub(crate) due: Timestamp,
     pub(crate) attempts: u32,
-    pub(crate) last_reply: Option<String>,
+    pub(crate) history: Vec<Attempt>,
 }
 
 /// For the reclamation of space: what of a segment is in use.

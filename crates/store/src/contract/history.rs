@@ -3,7 +3,7 @@
 //! What an engine may choose freely is matched, not compared: spool ids and mailbox ids by what they stand for, [`ModSeq`]s by their
 //! order.
 
-use super::{Subject, accepted, account, commit};
+use super::{Subject, accepted, account, attempt, commit};
 use crate::directory::LAST_USED_GRAIN;
 use crate::memory::Memory;
 use crate::{
@@ -140,7 +140,7 @@ impl Pair {
         let count = 1 + self.random.below(3);
         let deliveries: Vec<NewDelivery> =
             (0..count as u32).map(|recipient| self.delivery(recipient)).collect();
-        let recipients = &["a@example.com", "b@example.com", "\"c d\"@example.com"][..count];
+        let recipients = &["a@example.com", "b@example.com", "\"c d\"@EXAMPLE.net"][..count];
         let engine = commit(&self.engine, &content, accepted(recipients, deliveries.clone())).await;
         let model = commit(&self.model, &content, accepted(recipients, deliveries)).await;
         if let (Ok(engine), Ok(model)) = (&engine, &model) {
@@ -184,8 +184,14 @@ impl Pair {
     async fn work_the_queue(&mut self) {
         let (now, lease) = (Timestamp(self.now), Timestamp(self.now + 30));
         let limit = self.random.below(5);
-        let engine = self.engine.claim(now, limit, lease).await.unwrap();
-        let model = self.model.claim(now, limit, lease).await.unwrap();
+        let waiting = self.model.waiting(now, None, 3).await.unwrap();
+        assert_eq!(self.engine.waiting(now, None, 3).await.unwrap(), waiting);
+        let Some(last) = waiting.last() else { return };
+        let rest = self.model.waiting(now, Some(last), 3).await.unwrap();
+        assert_eq!(self.engine.waiting(now, Some(last), 3).await.unwrap(), rest);
+        let queue = &waiting[self.random.below(waiting.len())].queue;
+        let engine = self.engine.claim(queue, now, limit, lease).await.unwrap();
+        let model = self.model.claim(queue, now, limit, lease).await.unwrap();
         assert_eq!(engine.len(), model.len(), "claims");
         for (engine, model) in engine.into_iter().zip(model) {
             let mut expected = model.delivery.clone();
@@ -196,7 +202,7 @@ impl Pair {
                 1 => Outcome::Done,
                 _ => {
                     let due = Timestamp(self.now + self.random.below(60) as i64);
-                    Outcome::Deferred { due, reply: format!("451 4.7.1 try {}", self.random.below(9)) }
+                    Outcome::Deferred { due, attempt: attempt(self.now, self.random.below(9)) }
                 }
             };
             let settled = self.engine.settle(engine.delivery.id, outcome.clone()).await;
@@ -220,8 +226,11 @@ impl Pair {
     async fn end_leases(&mut self) {
         self.now += 1_000;
         let (now, limit) = (Timestamp(self.now), usize::MAX);
-        self.engine.claim(now, limit, now).await.unwrap();
-        self.model.claim(now, limit, now).await.unwrap();
+        for queue in ["example.com", "example.net"] {
+            let queue = queue.parse().expect("a domain");
+            self.engine.claim(&queue, now, limit, now).await.unwrap();
+            self.model.claim(&queue, now, limit, now).await.unwrap();
+        }
     }
 
     async fn compare(&mut self) {
@@ -299,8 +308,14 @@ impl Pair {
     }
 
     async fn compare_queue(&self) {
-        let engine = self.engine.deliveries(usize::MAX).await.unwrap();
-        let mut model = self.model.deliveries(usize::MAX).await.unwrap();
+        let engine = self.engine.deliveries(None, usize::MAX).await.unwrap();
+        let mut model = self.model.deliveries(None, usize::MAX).await.unwrap();
+        if let [first, _, ..] = &model[..] {
+            let rest = self.model.deliveries(Some(first.id), 2).await.unwrap();
+            assert_eq!(rest.iter().map(|one| one.id).collect::<Vec<_>>(), ids(&model[1..model.len().min(3)]));
+            let rest = self.engine.deliveries(Some(engine[0].id), 2).await.unwrap();
+            assert_eq!(rest, engine[1..engine.len().min(3)]);
+        }
         for delivery in &mut model {
             let (engine, model) = (self.spools[&delivery.id.spool], delivery.id.spool);
             let envelope = self.engine.envelope(engine).await.unwrap();
@@ -340,6 +355,10 @@ impl Random {
     fn uids(&mut self) -> Vec<Uid> {
         (0..self.below(5)).map(|_| Uid(1 + self.below(12) as u32)).collect()
     }
+}
+
+fn ids(deliveries: &[crate::Delivery]) -> Vec<crate::DeliveryId> {
+    deliveries.iter().map(|delivery| delivery.id).collect()
 }
 
 /// Both succeeded with the same value or failed for the same reason.

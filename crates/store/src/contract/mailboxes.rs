@@ -90,7 +90,7 @@ async fn a_refused_commit_leaves_nothing(store: SharedStore) {
     let error = commit(&store, b"x", accepted(&["a@example.org"], deliveries)).await.unwrap_err();
     assert!(matches!(error, Error::NoSuchAccount(_)), "{error}");
     assert!(store.accounts().await.unwrap().is_empty());
-    assert!(store.deliveries(10).await.unwrap().is_empty());
+    assert!(store.deliveries(None, 10).await.unwrap().is_empty());
 
     let invalid = [vec![], vec![into_queue(1, 0)], vec![into_queue(0, 0), into_queue(0, 9)]];
     for deliveries in invalid {

@@ -1,13 +1,18 @@
 //! The queue, promise by promise.
 
 use super::{Subject, accepted, commit, into_queue};
-use crate::{Claim, DeliveryId, Error, Outcome, SharedStore, Timestamp};
+use crate::{
+    Claim, Delivery, DeliveryId, Error, HISTORY_MAX, Outcome, QueueName, SharedStore, Timestamp, Waiting,
+};
 
 pub(super) async fn run(subject: &dyn Subject) {
     claims_follow_due_times(subject.open().await).await;
     leases_hold_and_end(subject.open().await).await;
     outcomes_are_kept(subject).await;
     envelopes_live_while_queued(subject.open().await).await;
+    destinations_do_not_hide_each_other(subject).await;
+    history_is_bounded(subject).await;
+    the_postmaster_of_no_domain_is_not_queued(subject.open().await).await;
 }
 
 async fn claims_follow_due_times(store: SharedStore) {
@@ -18,8 +23,10 @@ async fn claims_follow_due_times(store: SharedStore) {
         commit(&store, b"x", to).await.unwrap();
     }
     assert_eq!(store.next_due().await.unwrap(), Some(Timestamp(10)));
-    let order: Vec<i64> = store.deliveries(4).await.unwrap().iter().map(|d| d.due.0).collect();
-    assert_eq!(order, [10, 15, 20, 25]);
+    let page = store.deliveries(None, 4).await.unwrap();
+    assert_eq!(page.iter().map(|d| d.due.0).collect::<Vec<_>>(), [30, 35, 10, 15], "as they came");
+    let rest = store.deliveries(Some(page[3].id), 4).await.unwrap();
+    assert_eq!(rest.iter().map(|d| d.due.0).collect::<Vec<_>>(), [20, 25]);
 
     assert!(claim(&store, 9, 10, 100).await.is_empty());
     let first = claim(&store, 20, 2, 100).await;
@@ -27,10 +34,10 @@ async fn claims_follow_due_times(store: SharedStore) {
     assert_eq!(first[0].lease, Timestamp(100));
     assert_eq!(first[1].delivery.recipient.forward_path.to_string(), "<b@example.com>");
     assert_eq!(first[0].delivery.reverse_path.to_string(), "<sender@example.net>");
-    assert_eq!((first[0].delivery.attempts, &first[0].delivery.last_reply), (0, &None));
+    assert_eq!((first[0].delivery.attempts, first[0].delivery.last_reply()), (0, None));
     assert_eq!(dues(&claim(&store, 20, 9, 100).await), [20]);
     assert_eq!(dues(&claim(&store, 99, 9, 100).await), [25, 30, 35]);
-    assert_eq!(store.deliveries(9).await.unwrap().len(), 6, "what is held is still queued");
+    assert_eq!(store.deliveries(None, 9).await.unwrap().len(), 6, "what is held is still queued");
 }
 
 async fn leases_hold_and_end(store: SharedStore) {
@@ -53,15 +60,17 @@ async fn outcomes_are_kept(subject: &dyn Subject) {
     let held = claim(&store, 20, 9, 50).await;
     assert_eq!(dues(&held), [10, 11]);
     for (attempt, due) in [(1, 30), (2, 40)] {
-        let outcome = Outcome::Deferred { due: Timestamp(due), reply: format!("450 attempt {attempt}") };
+        let attempt = super::attempt(due - 5, attempt);
+        let outcome = Outcome::Deferred { due: Timestamp(due), attempt };
         store.settle(DeliveryId { spool, recipient: 0 }, outcome).await.unwrap();
     }
     store.settle(DeliveryId { spool, recipient: 1 }, Outcome::Done).await.unwrap();
     let check = async |store: &SharedStore| {
-        let left = store.deliveries(9).await.unwrap();
+        let left = store.deliveries(None, 9).await.unwrap();
         assert_eq!(left.len(), 1);
         assert_eq!((left[0].due, left[0].attempts), (Timestamp(40), 2));
-        assert_eq!(left[0].last_reply.as_deref(), Some("450 attempt 2"));
+        assert_eq!(left[0].history, [super::attempt(25, 1), super::attempt(35, 2)]);
+        assert_eq!(left[0].last_reply(), Some("451 4.7.1 try 2"));
     };
     check(&store).await;
     assert_eq!(dues(&claim(&store, 40, 9, 900).await), [40]);
@@ -79,8 +88,80 @@ async fn envelopes_live_while_queued(store: SharedStore) {
     assert!(matches!(store.envelope(spool).await, Err(Error::NoSuchMessage(_))));
 }
 
+async fn destinations_do_not_hide_each_other(subject: &dyn Subject) {
+    let store = subject.open().await;
+    let to = ["a@busy.example", "b@Busy.Example", "c@quiet.example", "d@[192.0.2.7]", "e@later.example"];
+    let due = |recipient| into_queue(recipient, [10, 11, 12, 10, 500][recipient as usize]);
+    commit(&store, b"x", accepted(&to, (0..5).map(due).collect())).await.unwrap();
+    let check = async |store: &SharedStore| {
+        let all = waiting(store, 20, None, 9).await;
+        let expected = [(10, "[192.0.2.7]"), (10, "busy.example"), (12, "quiet.example")];
+        assert_eq!(shown(&all), expected);
+        assert_eq!(shown(&waiting(store, 20, Some(&all[0]), 1).await), expected[1..2]);
+        assert_eq!(shown(&waiting(store, 20, Some(&all[1]), 9).await), expected[2..]);
+        assert_eq!(shown(&waiting(store, 11, None, 9).await), expected[..2]);
+    };
+    check(&store).await;
+    let store = subject.reopen(&store).await.unwrap_or(store);
+    check(&store).await;
+
+    let take = async |queue: &str, limit| {
+        let claims = store.claim(&name(queue), Timestamp(20), limit, Timestamp(90)).await.unwrap();
+        claims.iter().map(|claim| address(&claim.delivery)).collect::<Vec<_>>()
+    };
+    assert_eq!(take("busy.example", 1).await, ["<a@busy.example>"]);
+    let left = [(10, "[192.0.2.7]"), (11, "busy.example"), (12, "quiet.example")];
+    assert_eq!(shown(&waiting(&store, 20, None, 9).await), left);
+    assert_eq!(take("busy.example", 9).await, ["<b@Busy.Example>"]);
+    assert_eq!(take("quiet.example", 9).await, ["<c@quiet.example>"]);
+    assert_eq!(take("later.example", 9).await, [""; 0]);
+    assert_eq!(take("nobody.example", 9).await, [""; 0]);
+    assert_eq!(shown(&waiting(&store, 20, None, 9).await), left[..1]);
+    assert_eq!(store.next_due().await.unwrap(), Some(Timestamp(10)));
+    assert_eq!(waiting(&store, 90, None, 9).await.len(), 3, "the leases have ended");
+}
+
+async fn history_is_bounded(subject: &dyn Subject) {
+    let store = subject.open().await;
+    let spool = commit(&store, b"x", accepted(&["a@example.com"], vec![into_queue(0, 10)])).await.unwrap();
+    for number in 0..HISTORY_MAX + 3 {
+        let outcome =
+            Outcome::Deferred { due: Timestamp(10), attempt: super::attempt(number as i64, number) };
+        store.settle(DeliveryId { spool, recipient: 0 }, outcome).await.unwrap();
+    }
+    let store = subject.reopen(&store).await.unwrap_or(store);
+    let left = store.deliveries(None, 9).await.unwrap().remove(0);
+    assert_eq!(left.attempts as usize, HISTORY_MAX + 3);
+    let at: Vec<i64> = left.history.iter().map(|attempt| attempt.at.0).collect();
+    let last = HISTORY_MAX as i64 + 3;
+    let expected: Vec<i64> = std::iter::once(0).chain(last + 1 - HISTORY_MAX as i64..last).collect();
+    assert_eq!(at, expected, "the first and the latest");
+}
+
+async fn the_postmaster_of_no_domain_is_not_queued(store: SharedStore) {
+    let mut message = accepted(&["a@example.com"], vec![into_queue(0, 10)]);
+    message.envelope.recipients[0].forward_path = smtp::ForwardPath::Postmaster;
+    assert!(matches!(commit(&store, b"x", message).await, Err(Error::Invalid(_))));
+}
+
+async fn waiting(store: &SharedStore, now: i64, after: Option<&Waiting>, limit: usize) -> Vec<Waiting> {
+    store.waiting(Timestamp(now), after, limit).await.unwrap()
+}
+
+fn shown(waiting: &[Waiting]) -> Vec<(i64, &str)> {
+    waiting.iter().map(|one| (one.due.0, one.queue.as_str())).collect()
+}
+
+fn address(delivery: &Delivery) -> String {
+    delivery.recipient.forward_path.to_string()
+}
+
 async fn claim(store: &SharedStore, now: i64, limit: usize, lease: i64) -> Vec<Claim> {
-    store.claim(Timestamp(now), limit, Timestamp(lease)).await.unwrap()
+    store.claim(&name("example.com"), Timestamp(now), limit, Timestamp(lease)).await.unwrap()
+}
+
+fn name(queue: &str) -> QueueName {
+    queue.parse().expect("a destination")
 }
 
 fn dues(claims: &[Claim]) -> Vec<i64> {
