@@ -81,6 +81,12 @@ pub(crate) fn binds_channel(mechanism: &str) -> bool {
     mechanism.ends_with("-PLUS")
 }
 
+/// Whether a mechanism, named in upper case, keeps passwords and tokens from whoever listens. Only those that are known
+/// to do so count.
+pub(crate) fn hides_secrets(mechanism: &str) -> bool {
+    mechanism.starts_with("SCRAM-")
+}
+
 /// The longest line of an exchange, in octets with its CRLF: what RFC 4954 §4 holds to be enough for every
 /// mechanism in use.
 pub const AUTH_LINE_MAX: usize = 12_288;

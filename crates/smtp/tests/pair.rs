@@ -213,6 +213,9 @@ impl Pair {
 
     fn client_event(&mut self, event: client::Event) {
         match event {
+            client::Event::Authenticate(_) | client::Event::Challenge(_) => {
+                panic!("nothing of this was asked for")
+            }
             client::Event::Ready => self.next_message(),
             client::Event::WantContent => match self.giving.pop_front() {
                 Some(piece) => self.client.content(piece.into()),

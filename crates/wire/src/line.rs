@@ -5,6 +5,7 @@
 //! reads replies more leniently.
 
 use bytes::{Bytes, BytesMut};
+use std::fmt;
 
 /// What a [`LineBuffer`] found. The bytes are without the line's end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +23,8 @@ pub enum Line {
 /// Input that is read by lines, or as it is.
 ///
 /// It holds no memory while it is empty, and what it holds is no more than the line limit plus what was
-/// received since it was last asked until it had nothing more to give.
-#[derive(Debug, Default)]
+/// received since it was last asked until it had nothing more to give. `Debug` does not show it: it may be a password.
+#[derive(Default)]
 pub struct LineBuffer {
     bytes: BytesMut,
     /// How many bytes at the front are known to hold no line end.
@@ -152,5 +153,11 @@ impl LineBuffer {
         let keep = usize::from(self.bytes.last() == Some(&b'\r'));
         drop(self.take(0, self.bytes.len() - keep));
         false
+    }
+}
+
+impl fmt::Debug for LineBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LineBuffer({} octets)", self.bytes.len())
     }
 }

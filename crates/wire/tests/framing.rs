@@ -4,7 +4,7 @@
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use wire::dot::{Decoder, Encoder, Piece};
-use wire::{Flaw, FlawFinder, Line, LineBuffer};
+use wire::{Flaw, FlawFinder, Line, LineBuffer, Normaliser};
 
 const MAX: usize = 12;
 
@@ -207,6 +207,25 @@ proptest! {
             _ => None,
         });
         prop_assert_eq!(finder.finish(), naive);
+    }
+
+    #[test]
+    fn bare_line_endings_are_mended(input in hostile(), cuts in prop::collection::vec(0usize..8, 0..20)) {
+        let mut normaliser = Normaliser::new();
+        let pieces: Result<Vec<Bytes>, Flaw> = cut(&input, &cuts)
+            .into_iter()
+            .map(|piece| normaliser.normalise(Bytes::copy_from_slice(piece)))
+            .collect();
+        if input.contains(&0) {
+            prop_assert_eq!(pieces, Err(Flaw::Nul));
+        } else {
+            let mut mended = pieces.expect("there is no NUL").concat();
+            mended.extend_from_slice(normaliser.finish());
+            // As a text editor does it: all three endings are one.
+            let text: Vec<u8> = input.clone();
+            let naive = String::from_utf8(text).expect("ASCII").replace("\r\n", "\n").replace('\r', "\n");
+            prop_assert_eq!(String::from_utf8(mended).expect("ASCII"), naive.replace('\n', "\r\n"));
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The client endpoint: a server that says anything.
 
 use crate::Random;
-use smtp::client::{Chunking, Client, Config, Event};
-use smtp::{Body, Envelope, ForwardPath, Protocol, Recipient, ReversePath};
+use smtp::client::{Authentication, Chunking, Client, Config, Event, Security};
+use smtp::{Body, Envelope, ForwardPath, InClear, Protocol, Recipient, ReversePath, SaslMessage};
 use std::time::{Duration, Instant};
 use wire::{Endpoint, Step};
 
@@ -52,6 +52,9 @@ impl Session {
         let config = Config {
             protocol: if settings & 1 == 0 { Protocol::Smtp } else { Protocol::Lmtp },
             chunking: if settings & 2 == 0 { Chunking::OnlyForBinary } else { Chunking::WhenOffered },
+            security: if settings & 0x20 == 0 { Security::None } else { Security::IfOffered },
+            authentication: if settings & 0x80 == 0 { Authentication::No } else { Authentication::Yes },
+            in_clear: if settings & 0x10 == 0 { InClear::Refuse } else { InClear::Allow },
             ..Config::new("client.example")
         };
         Session {
@@ -75,7 +78,12 @@ impl Session {
                     self.sent.extend_from_slice(&bytes);
                 }
                 Step::Event(event) => self.event(event),
-                Step::StartTls => panic!("TLS was not asked for"),
+                Step::StartTls => {
+                    assert!(self.settings & 0x20 != 0 && !self.client.is_secured());
+                    // What comes in clear now is thrown away.
+                    self.client.receive(b"250-mx.example\r\n250 AUTH PLAIN\r\n");
+                    self.client.secured();
+                }
                 Step::Wait(until) => {
                     assert!(until > self.now);
                     return;
@@ -91,7 +99,20 @@ impl Session {
     fn event(&mut self, event: Event) {
         assert_eq!(self.failures, 0, "nothing is told after a failure");
         match event {
-            Event::Ready => self.next_delivery(),
+            Event::Authenticate(mechanisms) => {
+                let safe = self.client.is_secured() || self.settings & 0x10 != 0;
+                assert!(safe || mechanisms.iter().all(|name| name.starts_with("SCRAM-")), "{mechanisms:?}");
+                let octets = if self.settings & 8 == 0 { 10 } else { 1000 };
+                let initial = (self.settings & 4 == 0).then(|| SaslMessage::from(vec![b'x'; octets]));
+                self.client.authenticate(&mechanisms[0], initial);
+            }
+            Event::Challenge(challenge) if challenge.starts_with(b"x") => self.client.cancel(),
+            Event::Challenge(challenge) => self.client.respond(&challenge),
+            Event::Ready => {
+                let wanted = self.settings & 0x80 != 0;
+                assert_eq!(self.client.is_authenticated(), wanted, "ready before AUTH succeeded");
+                self.next_delivery();
+            }
             Event::WantContent => {
                 assert!(self.in_hand);
                 if self.pieces_left == 0 {

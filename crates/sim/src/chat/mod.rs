@@ -260,6 +260,8 @@ impl Chat {
             }
             _ => return self.take_event(number, text),
         };
+        // The connection is there first, even if nobody says anything.
+        self.turn(number);
         self.turns.push(Turn { line: number, incident: Some(incident), ..Turn::default() });
         Ok(())
     }

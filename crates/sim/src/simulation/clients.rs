@@ -148,6 +148,8 @@ impl Application<client::Client> for Sender<'_> {
                 self.done(&outcome);
                 self.next(endpoint);
             }
+            // It has no credentials, so it is not asked for any.
+            client::Event::Authenticate(_) | client::Event::Challenge(_) => endpoint.abandon(),
             client::Event::Failed(_) => {}
         }
     }

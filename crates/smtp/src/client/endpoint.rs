@@ -1,8 +1,8 @@
 //! Input, time and output: the [`Endpoint`] itself.
 
 use super::delivery::{Content, Next};
-use super::{Asked, Awaited, Client, Event, Failure, Outcome, Phase, Stage};
-use crate::{Command, Extensions, Protocol, Reply, ReplyParser, Severity, Verb, replies};
+use super::{Asked, Awaited, Client, Event, Exchange, Failure, Outcome, Phase, Stage};
+use crate::{Command, Extensions, Protocol, Reply, Severity, Verb, replies};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 use wire::{Endpoint, Flaw, Step};
@@ -11,7 +11,8 @@ impl Endpoint for Client {
     type Event = Event;
 
     fn receive(&mut self, bytes: &[u8]) {
-        if self.phase != Phase::Closed {
+        // What comes in clear between the 220 and TLS is none of the server's (RFC 3207 §4.2).
+        if !matches!(self.phase, Phase::Closed | Phase::TlsDue | Phase::Handshake) {
             self.replies.receive(bytes);
         }
     }
@@ -21,10 +22,7 @@ impl Endpoint for Client {
     }
 
     fn secured(&mut self) {
-        // RFC 3207 §4.2: what the server said in clear, and what came with it, is forgotten.
-        self.replies = ReplyParser::new();
-        self.extensions = Extensions::default();
-        self.deadline = None;
+        self.tls_is_on();
     }
 
     fn step(&mut self, now: Instant) -> Step<Event> {
@@ -43,6 +41,10 @@ impl Endpoint for Client {
                 }
                 return match self.phase {
                     Phase::Closed => Step::Close,
+                    Phase::TlsDue => {
+                        self.phase = Phase::Handshake;
+                        Step::StartTls
+                    }
                     _ => Step::Wait(self.deadline.unwrap_or(now + IDLE)),
                 };
             }
@@ -53,7 +55,7 @@ impl Endpoint for Client {
 impl Client {
     /// Does one thing more; says whether there was any.
     fn advance(&mut self, now: Instant) -> bool {
-        if self.phase == Phase::Closed {
+        if matches!(self.phase, Phase::Closed | Phase::TlsDue) {
             return false;
         }
         match self.replies.next_reply() {
@@ -115,7 +117,9 @@ impl Client {
         let timeouts = &self.config.timeouts;
         match self.phase {
             Phase::Greeting => Some(timeouts.greeting),
-            Phase::Hello(_) => Some(timeouts.hello),
+            Phase::Hello(_) | Phase::StartTls | Phase::Handshake => Some(timeouts.hello),
+            Phase::Auth(Exchange::Sent | Exchange::Cancelled) => Some(timeouts.hello),
+            Phase::Auth(Exchange::Chosen | Exchange::Challenged) | Phase::TlsDue => None,
             Phase::Quit => Some(timeouts.quit),
             Phase::Ready | Phase::Closed => None,
             Phase::Envelope | Phase::Content(_) | Phase::End => match self.awaited.front()? {
@@ -135,7 +139,10 @@ impl Client {
             Phase::Greeting => self.greeted(reply),
             Phase::Hello(verb) => self.hello_answered(verb, reply),
             Phase::Quit => self.close(),
-            Phase::Closed => {}
+            Phase::Closed | Phase::TlsDue | Phase::Handshake => {}
+            Phase::StartTls | Phase::Auth(_) if is_421(&reply) => self.fail(Failure::ServiceClosing(reply)),
+            Phase::StartTls => self.starttls_answered(reply),
+            Phase::Auth(exchange) => self.auth_answered(exchange, reply),
             Phase::Ready if is_421(&reply) => self.fail(Failure::ServiceClosing(reply)),
             Phase::Ready => self.protocol_error(stage, "a reply to nothing"),
             Phase::Envelope | Phase::Content(_) | Phase::End => match self.awaited.pop_front() {
@@ -152,18 +159,20 @@ impl Client {
     fn greeted(&mut self, reply: Reply) {
         match reply.severity() {
             Severity::Positive => {
-                let verb = match self.config.protocol {
-                    Protocol::Smtp => Verb::Ehlo,
-                    Protocol::Lmtp => Verb::Lhlo,
-                };
-                self.send_hello(verb);
+                self.say_hello();
             }
             Severity::Intermediate => self.protocol_error(Stage::Greeting, "the greeting is no greeting"),
             Severity::Transient | Severity::Permanent => {
-                self.output.line(&Verb::Quit);
-                self.fail(Failure::Greeting(reply));
+                self.leave(Failure::Greeting(reply));
             }
         }
+    }
+
+    pub(super) fn say_hello(&mut self) {
+        self.send_hello(match self.config.protocol {
+            Protocol::Smtp => Verb::Ehlo,
+            Protocol::Lmtp => Verb::Lhlo,
+        });
     }
 
     fn send_hello(&mut self, verb: Verb) {
@@ -182,8 +191,7 @@ impl Client {
                 if verb != Verb::Helo {
                     self.extensions = Extensions::from_reply(&reply);
                 }
-                self.phase = Phase::Ready;
-                self.events.push_back(Event::Ready);
+                self.secure();
             }
             // RFC 5321 §3.2: a server without extensions is greeted with HELO. Old ones use other codes than
             // 500 and 502.
@@ -194,8 +202,7 @@ impl Client {
             }
             Severity::Intermediate => self.protocol_error(Stage::Hello, "the reply to the hello is none"),
             Severity::Transient | Severity::Permanent => {
-                self.output.line(&Verb::Quit);
-                self.fail(Failure::Hello(reply));
+                self.leave(Failure::Hello(reply));
             }
         }
     }
@@ -421,7 +428,7 @@ impl Client {
         self.close();
     }
 
-    fn protocol_error(&mut self, stage: Stage, what: &'static str) {
+    pub(super) fn protocol_error(&mut self, stage: Stage, what: &'static str) {
         self.fail(Failure::Protocol { stage, what });
     }
 }

@@ -7,14 +7,19 @@
 //! The caller normalises content: each line ends in CRLF. Content with a bare CR or LF, or a NUL, is never
 //! sent (but as BODY=BINARYMIME), because a receiver might see in it an end that is none.
 //!
+//! STARTTLS and AUTH come before [`Event::Ready`], as the configuration wants them. TLS itself is the driver's, SASL the
+//! application's: the endpoint discards what came in clear, and carries the messages of the exchange. A mechanism that
+//! shows a password or token to whoever listens is not used in clear unless [`Config::in_clear`] allows it.
+//!
 //! Timeouts are kept by [`wire::Step::Wait`]. While a [`wire::Step::Send`] is being written the endpoint has
 //! no say: whoever drives it bounds that by [`Timeouts::block`].
 
 mod delivery;
 mod endpoint;
 mod output;
+mod security;
 
-use crate::{Envelope, Extensions, Protocol, Reply, ReplyParser, Verb};
+use crate::{Envelope, Extensions, InClear, Protocol, Reply, ReplyParser, SaslMessage, Verb};
 use bytes::Bytes;
 use delivery::Delivery;
 use output::Output;
@@ -33,16 +38,25 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// When content is sent with BDAT.
     pub chunking: Chunking,
+    /// Whether STARTTLS is used; of no account where TLS came before the protocol.
+    pub security: Security,
+    /// Whether the application has credentials for this server.
+    pub authentication: Authentication,
+    /// Whether mechanisms that show a password or token may be used without TLS.
+    pub in_clear: InClear,
 }
 
 impl Config {
-    /// SMTP, the timeouts of RFC 5321, BDAT only where it must be.
+    /// SMTP, the timeouts of RFC 5321, BDAT only where it must be, neither STARTTLS nor AUTH.
     pub fn new(hello_name: impl Into<String>) -> Config {
         Config {
             protocol: Protocol::Smtp,
             hello_name: hello_name.into(),
             timeouts: Timeouts::default(),
             chunking: Chunking::OnlyForBinary,
+            security: Security::None,
+            authentication: Authentication::No,
+            in_clear: InClear::Refuse,
         }
     }
 }
@@ -57,12 +71,34 @@ pub enum Chunking {
     WhenOffered,
 }
 
+/// Whether a client uses STARTTLS (RFC 3207).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Security {
+    /// Never.
+    #[default]
+    None,
+    /// If it is offered and not refused; else the session goes on in clear. Whoever sits between can force that.
+    IfOffered,
+    /// Always: without it the connection fails.
+    Required,
+}
+
+/// Whether a client authenticates itself (RFC 4954).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Authentication {
+    /// No.
+    #[default]
+    No,
+    /// Yes: the application is asked ([`Event::Authenticate`]), and without success the connection fails.
+    Yes,
+}
+
 /// How long a client waits (RFC 5321 §4.5.3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// For the greeting: 5 minutes.
     pub greeting: Duration,
-    /// For the reply to EHLO, HELO, LHLO and RSET: 5 minutes.
+    /// For the reply to EHLO, HELO, LHLO, STARTTLS and each line of AUTH, and for the TLS handshake: 5 minutes.
     pub hello: Duration,
     /// For the reply to MAIL: 5 minutes.
     pub mail: Duration,
@@ -97,7 +133,13 @@ impl Default for Timeouts {
 /// What the application must know or give.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The server has greeted and been greeted: call [`Client::deliver`] or [`Client::quit`].
+    /// Asks for credentials: call [`Client::authenticate`] with one of these mechanisms, which the server offers and
+    /// which may be used now.
+    Authenticate(Vec<String>),
+    /// Asks for the response to a challenge: call [`Client::respond`] or [`Client::cancel`].
+    Challenge(SaslMessage),
+    /// The server has greeted and been greeted, TLS and AUTH are done where they were wanted. A mechanism in which the
+    /// server proves itself must be done, too: that is for the application to see. Call [`Client::deliver`] or [`Client::quit`].
     Ready,
     /// Asks for content: call [`Client::content`] or [`Client::end_of_content`].
     WantContent,
@@ -121,6 +163,10 @@ pub enum Stage {
     Greeting,
     /// Waiting for the reply to EHLO, HELO or LHLO.
     Hello,
+    /// Waiting for the reply to STARTTLS, or for TLS.
+    StartTls,
+    /// Between AUTH and its last reply.
+    Auth,
     /// Between deliveries.
     Ready,
     /// MAIL and RCPT.
@@ -144,6 +190,21 @@ pub enum Failure {
     /// The server refused EHLO, HELO or LHLO.
     #[error("the server refused the hello: {0}")]
     Hello(Reply),
+    /// TLS is required, and the server does not offer STARTTLS.
+    #[error("the server does not offer STARTTLS")]
+    NoTls,
+    /// TLS is required, and the server refused STARTTLS.
+    #[error("the server refused STARTTLS: {0}")]
+    TlsRefused(Reply),
+    /// AUTH is wanted, and the server offers no mechanism that may be used.
+    #[error("the server offers no mechanism of AUTH that may be used{}", if *.secured { "" } else { " without TLS" })]
+    NoMechanism {
+        /// Whether TLS was on.
+        secured: bool,
+    },
+    /// AUTH failed, or was given up by [`Client::cancel`].
+    #[error("the server refused the authentication: {0}")]
+    Authentication(Reply),
     /// The server said 421 while nothing was being delivered.
     #[error("the server closes: {0}")]
     ServiceClosing(Reply),
@@ -180,6 +241,8 @@ impl std::fmt::Display for Stage {
         f.write_str(match self {
             Stage::Greeting => "waiting for the greeting",
             Stage::Hello => "waiting for the reply to the hello",
+            Stage::StartTls => "starting TLS",
+            Stage::Auth => "authenticating",
             Stage::Ready => "between deliveries",
             Stage::Envelope => "sending the envelope",
             Stage::Data => "waiting to send the content",
@@ -199,6 +262,8 @@ impl Failure {
             | Failure::TimedOut { stage }
             | Failure::Protocol { stage, .. } => *stage == Stage::End,
             Failure::Greeting(_) | Failure::Hello(_) | Failure::ServiceClosing(_) => false,
+            Failure::NoTls | Failure::TlsRefused(_) => false,
+            Failure::NoMechanism { .. } | Failure::Authentication(_) => false,
             Failure::Content(_) | Failure::Abandoned => false,
         }
     }
@@ -221,6 +286,11 @@ pub struct Client {
     /// The last transaction was left open.
     needs_reset: bool,
     peer_gone: bool,
+    /// TLS protects the connection.
+    secured: bool,
+    authenticated: bool,
+    /// An initial response that is too long for the AUTH command, until the server asks for it.
+    initial: Option<SaslMessage>,
 }
 
 /// What the endpoint does.
@@ -228,12 +298,32 @@ pub struct Client {
 enum Phase {
     Greeting,
     Hello(Verb),
+    /// Waiting for the reply to STARTTLS.
+    StartTls,
+    /// To have TLS started.
+    TlsDue,
+    /// Waiting until TLS is on.
+    Handshake,
+    Auth(Exchange),
     Ready,
     Envelope,
     Content(Asked),
     End,
     Quit,
     Closed,
+}
+
+/// Who is to speak in an AUTH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exchange {
+    /// The application, to choose a mechanism.
+    Chosen,
+    /// The server.
+    Sent,
+    /// The application, to respond to a challenge.
+    Challenged,
+    /// The server, to say that it is over.
+    Cancelled,
 }
 
 /// Whether the application owes content.
@@ -275,6 +365,9 @@ impl Client {
             deadline: None,
             needs_reset: false,
             peer_gone: false,
+            secured: false,
+            authenticated: false,
+            initial: None,
         }
     }
 
@@ -356,6 +449,8 @@ impl Client {
         match self.phase {
             Phase::Greeting => Stage::Greeting,
             Phase::Hello(_) => Stage::Hello,
+            Phase::StartTls | Phase::TlsDue | Phase::Handshake => Stage::StartTls,
+            Phase::Auth(_) => Stage::Auth,
             Phase::Ready => Stage::Ready,
             Phase::Envelope => match self.awaited.front() {
                 Some(Awaited::Data | Awaited::LoneDot) => Stage::Data,
@@ -371,6 +466,12 @@ impl Client {
         self.delivery = None;
         self.events.push_back(Event::Failed(failure));
         self.close();
+    }
+
+    /// Says QUIT without waiting for its reply, and fails.
+    fn leave(&mut self, failure: Failure) {
+        self.output.line(&Verb::Quit);
+        self.fail(failure);
     }
 
     fn close(&mut self) {

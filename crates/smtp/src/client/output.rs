@@ -2,10 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
-/// Bytes on their way out.
-#[derive(Debug, Default)]
+/// Bytes on their way out; `Debug` does not show them, because a response to AUTH may be among them.
+#[derive(Default)]
 pub(super) struct Output {
     whole: VecDeque<Bytes>,
     small: BytesMut,
@@ -48,6 +48,12 @@ impl Output {
 
     pub(super) fn clear(&mut self) {
         *self = Output::default();
+    }
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Output({} pieces, {} octets)", self.whole.len(), self.small.len())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Replies as a client reads them: leniently, because a reply cannot be refused, but in bounded memory.
 
 use super::{Code, Reply, Status};
+use crate::AUTH_LINE_MAX;
 use bytes::{Buf, BytesMut};
 use std::borrow::Cow;
 
@@ -18,7 +19,7 @@ pub enum ReplyError {
 /// Puts replies together from bytes in any chunks (RFC 5321 §4.2).
 ///
 /// * A line may end in LF alone, its text may be missing, and of a line of more than 2,048 octets the rest is
-///   dropped.
+///   dropped; of a challenge (334) it is what is beyond 12,288 (RFC 4954 §4).
 /// * If the lines of a reply have different codes, the last one counts (§4.2.1 forbids it, it happens).
 /// * The enhanced status is taken from the text when its class agrees with the code (RFC 2034 §4); else it
 ///   stays text.
@@ -109,10 +110,11 @@ impl ReplyParser {
     /// The next line without its end; of one that is too long its beginning.
     fn next_line(&mut self) -> Option<BytesMut> {
         loop {
+            let kept = if self.bytes.starts_with(b"334") { AUTH_LINE_MAX } else { LINE_KEPT };
             let hit = memchr::memchr(b'\n', &self.bytes[self.scanned..]);
             let (length, used) = match hit {
                 Some(hit) => (self.scanned + hit, self.scanned + hit + 1),
-                None if self.bytes.len() < LINE_KEPT && !self.dropping => {
+                None if self.bytes.len() < kept && !self.dropping => {
                     self.scanned = self.bytes.len();
                     return None;
                 }
@@ -129,7 +131,7 @@ impl ReplyParser {
             }
             self.dropping = hit.is_none();
             let mut line = self.bytes.split_to(used);
-            line.truncate(length.min(LINE_KEPT));
+            line.truncate(length.min(kept));
             if line.last() == Some(&b'\r') {
                 line.truncate(line.len() - 1);
             }

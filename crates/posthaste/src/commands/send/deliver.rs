@@ -169,6 +169,8 @@ impl Application<Client> for Courier {
                 }
             }
             Event::Done(outcome) => self.done(client, outcome.recipients),
+            // It has no credentials, so it is not asked for any.
+            Event::Authenticate(_) | Event::Challenge(_) => client.abandon(),
             Event::Failed(failure) => self.failure = Some(failure),
         }
     }

@@ -67,9 +67,9 @@ fn verdict(reply: Option<&Reply>, ending: &Ending) -> Verdict {
 /// Whether the same would fail again.
 fn is_permanent(failure: &DeliveryFailure) -> bool {
     match failure {
-        DeliveryFailure::Client(Failure::Greeting(reply) | Failure::Hello(reply)) => {
-            reply.severity() == Severity::Permanent
-        }
+        DeliveryFailure::Client(
+            Failure::Greeting(reply) | Failure::Hello(reply) | Failure::Authentication(reply),
+        ) => reply.severity() == Severity::Permanent,
         DeliveryFailure::Client(Failure::Content(_)) => true,
         DeliveryFailure::Client(_) | DeliveryFailure::Connect { .. } | DeliveryFailure::Broken(_) => false,
     }
