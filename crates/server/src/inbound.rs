@@ -11,7 +11,7 @@ use crate::abuse::tarpit::Tarpit;
 use crate::abuse::{Abuse, Policy};
 use crate::drive::Application;
 use crate::policy::Verdict;
-use crate::policy::recipient::{self, Known, Rules};
+use crate::policy::recipient::{self, Known, Routes, Rules, Step};
 use crate::session::{SessionId, SessionIds};
 use crate::settings::{Banner, Service, Settings};
 use crate::tls::TlsSession;
@@ -20,10 +20,10 @@ use smtp::{Protocol, Recipient, Reply, replies};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use store::{AccountName, Error, Origin, SharedStore, Timestamp};
+use store::{Error, SharedStore, Timestamp};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
-use transaction::Received;
+use transaction::{Fit, Received};
 
 /// What all sessions of a server share.
 pub struct Context {
@@ -195,7 +195,8 @@ impl Inbound {
             return reply;
         }
         let path = shown(&wanted.forward_path);
-        let verdict = match evaluate(&self.context, self.peer.local.ip(), &wanted).await {
+        let size = self.transaction.as_ref().and_then(|transaction| transaction.declared_size());
+        let verdict = match evaluate(&self.context, self.peer.local.ip(), (&wanted, size)).await {
             Ok(verdict) => verdict,
             Err(error) => {
                 warn!(session = %self.id, %error, "cannot look up the recipient {path}");
@@ -207,9 +208,13 @@ impl Inbound {
             return replies::NEED_MAIL;
         };
         match verdict {
-            Verdict::Accept(route) => {
-                info!(session = %self.id, account = %route.account, "RCPT TO:{path}");
-                transaction.add(wanted, route);
+            Verdict::Accept(Routes { routes, nowhere }) => {
+                let accounts: Vec<&str> = routes.iter().map(|route| route.account.as_str()).collect();
+                info!(session = %self.id, account = accounts.join(" "), "RCPT TO:{path}");
+                for target in nowhere {
+                    warn!(session = %self.id, "{path} leads to {}, and there is no such mailbox", shown(&target));
+                }
+                transaction.add(wanted, routes);
                 replies::RECIPIENT_OK
             }
             Verdict::Defer(reply) | Verdict::Reject(reply) => {
@@ -226,10 +231,33 @@ impl Inbound {
         }
     }
 
-    async fn end(&mut self, endpoint: &Server) -> Reply {
-        let Some(received) = self.transaction.take() else {
-            return replies::NEED_MAIL;
+    /// One reply in SMTP, one for each accepted recipient in LMTP.
+    async fn end(&mut self, endpoint: &Server) -> Vec<Reply> {
+        let Some(mut received) = self.transaction.take() else {
+            return vec![replies::NEED_MAIL];
         };
+        let recipients = received.recipients();
+        let fits = match self.peer.service.protocol() {
+            // One reply stands for all: the commit decides.
+            Protocol::Smtp => vec![Fit::Fits],
+            Protocol::Lmtp => match received.leave_out_full(&self.context.store).await {
+                Ok(fits) => fits,
+                Err(error) => return vec![self.not_stored(&error); recipients],
+            },
+        };
+        let said = match fits.contains(&Fit::Fits) {
+            true => self.commit(*received, endpoint).await,
+            false => replies::MAILBOX_FULL,
+        };
+        let each = |fit| match fit {
+            Fit::Fits => said.clone(),
+            Fit::Full => replies::MAILBOX_FULL,
+        };
+        fits.into_iter().map(each).collect()
+    }
+
+    /// Makes the message durable, and says so.
+    async fn commit(&mut self, received: Received, endpoint: &Server) -> Reply {
         let facts = transaction::Facts {
             peer: self.peer.clone(),
             hello: endpoint.hello_name().unwrap_or_default().to_owned(),
@@ -249,12 +277,14 @@ impl Inbound {
                 self.forgive_errors();
                 replies::queued(committed.id)
             }
-            Err(error) => {
-                let reply = storage_reply(&error);
-                warn!(session = %self.id, %error, "message not stored: {reply}");
-                reply
-            }
+            Err(error) => self.not_stored(&error),
         }
+    }
+
+    fn not_stored(&self, error: &Error) -> Reply {
+        let reply = storage_reply(error);
+        warn!(session = %self.id, %error, "message not stored: {reply}");
+        reply
     }
 
     fn abort(&mut self, abort: &Abort) {
@@ -287,8 +317,8 @@ impl Application<Server> for Inbound {
             // Boxed, so that an idle connection does not carry the room that these need.
             Event::Content(bytes) => Box::pin(self.content(bytes)).await,
             Event::End => {
-                let reply = Box::pin(self.end(endpoint)).await;
-                endpoint.reply(reply);
+                let replies = Box::pin(self.end(endpoint)).await;
+                endpoint.reply_each(replies);
             }
             // Nothing is offered of which these would come.
             Event::Auth(_) | Event::AuthResponse(_) => endpoint.reply(replies::AUTH_UNAVAILABLE),
@@ -337,25 +367,26 @@ pub(crate) fn now() -> std::time::Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// Gathers what policy must know of a recipient, and asks it.
+/// Asks policy about a recipient, and looks up what it must know.
 async fn evaluate(
     context: &Context,
     local: IpAddr,
-    wanted: &Recipient,
-) -> store::Result<Verdict<recipient::Route>> {
-    let names = recipient::names(&context.rules, &wanted.forward_path, local);
-    let known = Known {
-        exact: origin(&context.store, &names.exact).await?,
-        untagged: match &names.untagged {
-            Some(name) => origin(&context.store, name).await?,
-            None => None,
-        },
-    };
-    Ok(recipient::recipient(&context.rules, &names, known))
-}
-
-async fn origin(store: &SharedStore, name: &AccountName) -> store::Result<Option<Origin>> {
-    Ok(store.account(name).await?.map(|account| account.origin))
+    (wanted, size): (&Recipient, Option<u64>),
+) -> store::Result<Verdict<Routes>> {
+    let asked = recipient::asked(&context.rules, &wanted.forward_path, local, size);
+    let mut known = Known::new();
+    loop {
+        // Ends: it asks for nothing twice, and follows so many addresses only.
+        match recipient::recipient(&context.rules, &asked, &known) {
+            Step::Verdict(verdict) => return Ok(verdict),
+            Step::LookUp(addresses) => {
+                for address in addresses {
+                    let resolution = context.store.resolve(&address).await?;
+                    known.insert(address, resolution);
+                }
+            }
+        }
+    }
 }
 
 /// A path as a log may show it: an address beyond ASCII can hold characters that change how a terminal shows the line.
@@ -367,6 +398,7 @@ fn shown(path: &impl std::fmt::Display) -> String {
 fn storage_reply(error: &Error) -> Reply {
     match error {
         Error::Full(_) => replies::STORAGE_FULL,
+        Error::OverQuota(_) => replies::MAILBOX_FULL,
         Error::Closed => replies::SHUTTING_DOWN,
         _ => replies::STORAGE_FAILED,
     }

@@ -9,6 +9,7 @@
 
 pub mod abuse;
 pub mod admin;
+mod declare;
 pub mod drive;
 pub mod host;
 pub mod inbound;

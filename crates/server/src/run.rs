@@ -1,6 +1,7 @@
 //! A running server: started from settings and an open store, stopped in an orderly way.
 
 use crate::admin::{self, Admin, Bans, Status, socket_path};
+use crate::declare;
 use crate::inbound::{Clock, Context};
 use crate::listen;
 use crate::open::Access;
@@ -8,7 +9,7 @@ use crate::settings::{Listener, Settings};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Origin, SharedStore};
+use store::SharedStore;
 use tokio::task::JoinSet;
 
 /// A running server. Dropped, it ends all sessions at once; [`Server::stop`] lets transactions in flight finish.
@@ -51,13 +52,18 @@ pub enum StartError {
     #[error("cannot read the bans: {0}")]
     Bans(#[from] crate::abuse::ban_file::BanFileError),
     /// The store failed.
-    #[error("cannot declare the account {account}: {error}")]
-    Account {
-        /// Which.
-        account: store::AccountName,
+    #[error("cannot declare {what}: {error}")]
+    Declaration {
+        /// Which account or domain.
+        what: String,
         /// What the store said.
         error: store::Error,
     },
+    /// A server for domains has none.
+    #[error(
+        "there is no domain to take mail for: name those that have mailboxes here in the settings file, like domains = [\"example.org\"], or add one with `posthaste domain add`"
+    )]
+    NoDomain,
 }
 
 fn hint(cause: &std::io::Error) -> &'static str {
@@ -85,7 +91,8 @@ impl Server {
         }
         let path = socket_path(&settings.data);
         let admin = Admin::bind(&path).map_err(|cause| StartError::Admin { path, cause })?;
-        declare(settings, &access.store).await?;
+        let settings = &declare::domains(settings, &access.store).await?;
+        declare::accounts(settings, &access.store).await?;
         let context = Arc::new(Context::new(settings, Arc::clone(&access.store), clock));
         let bans = Bans::of_server(&settings.data, &context.abuse, &context.clock).await?;
         let listening: Vec<Listener> = listeners.iter().map(|(_, listener)| *listener).collect();
@@ -116,31 +123,6 @@ impl Server {
         Stopped::Cut(left)
     }
 }
-
-/// Creates the accounts of the settings, many at a time: they share their syncs.
-async fn declare(settings: &Settings, store: &SharedStore) -> Result<(), StartError> {
-    for some in settings.accounts.chunks(DECLARED_AT_ONCE) {
-        let mut creations = JoinSet::new();
-        for account in some.iter().cloned() {
-            let store = Arc::clone(store);
-            creations.spawn(async move {
-                let created = store.create_account(&account, Origin::Declared).await;
-                (account, created)
-            });
-        }
-        while let Some(created) = creations.join_next().await {
-            let (account, created) =
-                created.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-            match created {
-                Ok(_) | Err(store::Error::Exists(_)) => {}
-                Err(error) => return Err(StartError::Account { account, error }),
-            }
-        }
-    }
-    Ok(())
-}
-
-const DECLARED_AT_ONCE: usize = 256;
 
 fn status_source(context: &Arc<Context>, listeners: &[Listener]) -> admin::StatusSource {
     let started = (context.clock)();

@@ -156,6 +156,17 @@ pub const LOGIN_LATER: Reply =
 pub const NO_SUCH_MAILBOX: Reply = Reply::new(550, status(1, 1), "No such mailbox here");
 /// The recipient is not ours and the peer may not relay (RFC 5321 §7.9; X.7.1 delivery not authorized).
 pub const RELAY_DENIED: Reply = Reply::new(550, status(7, 1), "Relaying denied");
+/// A recipient has no room left, or not enough (RFC 5321 §4.2.3; X.2.2 mailbox full). Temporary: room can be made.
+pub const MAILBOX_FULL: Reply =
+    Reply::new(452, status(2, 2), "Not enough room left in the mailbox, try again later");
+/// The recipient is ours, but what comes for it goes to another server (X.7.1 delivery not authorized).
+pub const FORWARDING_DENIED: Reply = Reply::new(
+    550,
+    status(7, 1),
+    "Mail for this address goes to another server, and is not forwarded from here",
+);
+/// The recipient is an alias behind which there are too many others (X.4.6 routing loop detected).
+pub const TOO_MANY_ALIASES: Reply = Reply::new(550, status(4, 6), "Too many aliases behind this address");
 /// The disk is nearly full (RFC 5321 §4.2.3; X.3.1 mail system full).
 pub const STORAGE_FULL: Reply =
     Reply::new(452, status(3, 1), "Insufficient storage for the message, try again later");

@@ -1,12 +1,13 @@
 //! One mail transaction on the receiving side, as values: [`Received`] → [`Evaluated`] → [`store::Accepted`].
 
 use super::Peer;
-use crate::policy::recipient::Route;
+use crate::policy::recipient::{self, Route};
 use bytes::{Bytes, BytesMut};
 use message::Date;
 use message::trace::{self, Dialect, With};
 use smtp::server::Mail;
 use smtp::{Envelope, Protocol, Recipient};
+use std::collections::HashSet;
 use store::{
     Accepted, AccountName, Destination, Error, MailboxName, NewDelivery, Result, SharedStore, SpoolId, Stage,
     Timestamp,
@@ -15,7 +16,7 @@ use store::{
 /// What came so far: the envelope with a route for each recipient, and content on its way into the store.
 pub(super) struct Received {
     mail: Mail,
-    recipients: Vec<(Recipient, Route)>,
+    recipients: Vec<(Recipient, Vec<Route>)>,
     content: Content,
 }
 
@@ -43,7 +44,17 @@ pub(super) struct Facts<'a> {
 struct Evaluated {
     stage: Box<dyn Stage>,
     envelope: Envelope,
-    routes: Vec<Route>,
+    /// For each recipient the accounts that get the message because of it; none for one that only leads to accounts of others.
+    routes: Vec<Vec<Route>>,
+}
+
+/// Whether a message fits into the mailboxes of a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It does, or nobody knows yet.
+    Fits,
+    /// One of them is full.
+    Full,
 }
 
 /// What became of it.
@@ -57,8 +68,36 @@ impl Received {
         Received { mail, recipients: Vec::new(), content: Content::None }
     }
 
-    pub(super) fn add(&mut self, recipient: Recipient, route: Route) {
-        self.recipients.push((recipient, route));
+    pub(super) fn add(&mut self, recipient: Recipient, routes: Vec<Route>) {
+        self.recipients.push((recipient, routes));
+    }
+
+    /// How large the client said that the content will be.
+    pub(super) fn declared_size(&self) -> Option<u64> {
+        self.mail.parameters.size
+    }
+
+    /// Leaves out recipients whose mailboxes have no room for the content that came; says which, in order. The commit still decides:
+    /// this lets LMTP answer for each.
+    pub(super) async fn leave_out_full(&mut self, store: &SharedStore) -> Result<Vec<Fit>> {
+        let size = match &self.content {
+            Content::Staged(stage) => stage.len(),
+            Content::None | Content::Failed(_) => 0,
+        };
+        let mut fits = Vec::with_capacity(self.recipients.len());
+        for (_, routes) in &self.recipients {
+            let mut fit = Fit::Fits;
+            for route in routes {
+                let standing = store.standing(&route.account).await?;
+                if standing.is_some_and(|standing| !recipient::has_room(&standing, Some(size))) {
+                    fit = Fit::Full;
+                }
+            }
+            fits.push(fit);
+        }
+        let mut each = fits.iter();
+        self.recipients.retain(|_| each.next() == Some(&Fit::Fits));
+        Ok(fits)
     }
 
     pub(super) fn recipients(&self) -> usize {
@@ -97,13 +136,14 @@ impl Received {
         };
         let mut recipients = Vec::with_capacity(self.recipients.len());
         let mut routes = Vec::with_capacity(self.recipients.len());
-        let mut seen = std::collections::HashSet::new();
-        for (recipient, route) in self.recipients {
-            // The same address given twice gets the message once.
+        let (mut seen, mut served) = (HashSet::new(), HashSet::new());
+        for (recipient, mut to) in self.recipients {
+            // The same address given twice counts once, and an account gets one copy however many addresses lead to it.
             let name = recipient.forward_path.as_mailbox().map(AccountName::of);
             if seen.insert(name) {
+                to.retain(|route| served.insert(route.account.clone()));
                 recipients.push(recipient);
-                routes.push(route);
+                routes.push(to);
             }
         }
         let parameters = self.mail.parameters;
@@ -119,7 +159,7 @@ impl Received {
     }
 }
 
-fn accepted(facts: &Facts<'_>, id: SpoolId, envelope: Envelope, routes: Vec<Route>) -> Accepted {
+fn accepted(facts: &Facts<'_>, id: SpoolId, envelope: Envelope, routes: Vec<Vec<Route>>) -> Accepted {
     let return_path =
         trace::return_path(envelope.reverse_path.as_mailbox().map(ToString::to_string).as_deref());
     let deliveries = envelope
@@ -127,7 +167,10 @@ fn accepted(facts: &Facts<'_>, id: SpoolId, envelope: Envelope, routes: Vec<Rout
         .iter()
         .zip(routes)
         .enumerate()
-        .map(|(number, (recipient, route))| {
+        .flat_map(|(number, (recipient, routes))| {
+            routes.into_iter().map(move |route| (number, recipient, route))
+        })
+        .map(|(number, recipient, route)| {
             let mut own = BytesMut::from(return_path.as_slice());
             own.extend_from_slice(&delivered_to(recipient, &route));
             NewDelivery {

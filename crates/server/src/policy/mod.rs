@@ -1,6 +1,6 @@
 //! What is accepted, decided by pure functions over facts and rules: no look-up, no clock, no waiting.
 //!
-//! The caller gathers the facts first ([`recipient::names`] says which), then asks.
+//! Where a decision needs look-ups it says which, and is asked again ([`recipient::Step`]).
 
 pub mod recipient;
 

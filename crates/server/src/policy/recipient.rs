@@ -1,10 +1,15 @@
 //! Who gets the mail for a recipient, or why nobody does.
+//!
+//! An address leads to accounts: by itself, without its tag, as one of the postmaster's, over aliases, or by the catch-all of its domain.
+//! [`recipient`] follows all of that over what is [`Known`], and says what must be looked up when that is not enough: the caller looks
+//! it up and asks again.
 
 use super::Verdict;
 use crate::settings::Acceptance;
 use smtp::{AddressLiteral, Domain, ForwardPath, Host, LocalPart, Mailbox, replies};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
-use store::{AccountName, IfMissing, Origin};
+use store::{AccountName, Addressee, Alias, IfMissing, Origin, Resolution, Standing, Usage};
 
 /// What a verdict on recipients depends on, for a whole server.
 #[derive(Debug, Clone)]
@@ -15,47 +20,37 @@ pub struct Rules {
     pub host_name: Domain,
 }
 
-/// The account names that a recipient may mean, in the order in which they are tried.
+/// One recipient, as a client named it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Names {
-    /// The address as given (a missing domain, or an address literal of ours, replaced by our domain).
-    pub exact: AccountName,
-    /// The address without its tag: `user` for `user+tag`.
-    pub untagged: Option<AccountName>,
-    /// Whether the domain is one that this server has accounts in.
-    pub place: Place,
-    /// Whether it is the postmaster of a domain of ours (RFC 5321 §4.5.1), in any case of letters.
-    pub postmaster: Postmaster,
+pub struct Asked {
+    /// The address: a missing domain, or an address literal of ours, is replaced by our domain.
+    pub address: Mailbox,
+    /// How large the client said the message will be, in bytes (RFC 1870 §6).
+    pub size: Option<u64>,
 }
 
-/// Whether a domain is ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// It is.
-    Here,
-    /// It is not.
-    Elsewhere,
+/// What was looked up so far.
+pub type Known = HashMap<Mailbox, Resolution>;
+
+/// What came of a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// These must be looked up first.
+    LookUp(Vec<Mailbox>),
+    /// Decided.
+    Verdict(Verdict<Routes>),
 }
 
-/// Whether an address is a postmaster's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Postmaster {
-    /// It is: mail for it must be taken.
-    Yes,
-    /// It is not.
-    No,
+/// Where a recipient's mail goes: at least one route, no two to the same account.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Routes {
+    /// The accounts.
+    pub routes: Vec<Route>,
+    /// Targets of aliases that lead to nobody.
+    pub nowhere: Vec<Mailbox>,
 }
 
-/// Which of a recipient's names are accounts, and since when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Known {
-    /// [`Names::exact`].
-    pub exact: Option<Origin>,
-    /// [`Names::untagged`].
-    pub untagged: Option<Origin>,
-}
-
-/// Where the mail goes: into the INBOX of this account.
+/// Into the INBOX of this account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// Whose.
@@ -64,9 +59,15 @@ pub struct Route {
     pub if_missing: IfMissing,
 }
 
-/// The names that must be looked up before [`recipient`] can be asked. `local` is the address at which the server was reached.
-pub fn names(rules: &Rules, path: &ForwardPath, local: IpAddr) -> Names {
-    let mailbox = match path {
+/// So many addresses are followed for one recipient: who wants a larger list wants a mailing list.
+pub const EXPANSION_MAX: usize = 256;
+
+/// What the header fields that we put before a message take at most, about, in bytes.
+pub const TRACE_SIZE: u64 = 1024;
+
+/// What is asked about a path. `local` is the address at which the server was reached.
+pub fn asked(rules: &Rules, path: &ForwardPath, local: IpAddr, size: Option<u64>) -> Asked {
+    let address = match path {
         ForwardPath::Postmaster => postmaster_at(main_domain(rules)),
         ForwardPath::Mailbox(mailbox) => match mailbox.host() {
             Host::Literal(literal) if is_address(literal, local) => {
@@ -75,46 +76,146 @@ pub fn names(rules: &Rules, path: &ForwardPath, local: IpAddr) -> Names {
             _ => mailbox.clone(),
         },
     };
-    let place = match &rules.acceptance {
-        Acceptance::Domains { domains, .. }
-            if !mailbox.domain().is_some_and(|domain| domains.contains(domain)) =>
-        {
-            Place::Elsewhere
-        }
-        _ => Place::Here,
-    };
-    let postmaster = match mailbox.local_part().as_str().eq_ignore_ascii_case("postmaster") {
-        true if has_postmaster(rules, &mailbox) => Postmaster::Yes,
-        _ => Postmaster::No,
-    };
-    Names { exact: AccountName::of(&mailbox), untagged: untagged(&mailbox), place, postmaster }
+    Asked { address, size }
 }
 
 /// Decides on one recipient.
-pub fn recipient(rules: &Rules, names: &Names, known: Known) -> Verdict<Route> {
-    let route =
-        |account: &AccountName, if_missing| Verdict::Accept(Route { account: account.clone(), if_missing });
-    if names.place == Place::Elsewhere {
-        return Verdict::Reject(replies::RELAY_DENIED);
+pub fn recipient(rules: &Rules, asked: &Asked, known: &Known) -> Step {
+    let mut walk =
+        Walk { rules, size: asked.size, found: Routes::default(), full: false, followed: HashSet::new() };
+    let mut unknown = Vec::new();
+    let mut to_visit = VecDeque::from([&asked.address]);
+    let mut visited = 0;
+    while let Some(address) = to_visit.pop_front() {
+        visited += 1;
+        if visited > EXPANSION_MAX {
+            return Step::Verdict(Verdict::Reject(replies::TOO_MANY_ALIASES));
+        }
+        let Some(resolution) = known.get(address) else {
+            unknown.push(address.clone());
+            continue;
+        };
+        let is_target = visited > 1;
+        if !is_ours(&rules.acceptance, resolution) {
+            let reply = if is_target { replies::FORWARDING_DENIED } else { replies::RELAY_DENIED };
+            return Step::Verdict(Verdict::Reject(reply));
+        }
+        match walk.next(address, resolution) {
+            Next::Done => {}
+            Next::Follow(alias) => to_visit.extend(&alias.targets),
+            Next::Nobody if is_target => walk.found.nowhere.push(address.clone()),
+            Next::Nobody => return Step::Verdict(Verdict::Reject(replies::NO_SUCH_MAILBOX)),
+        }
     }
-    let accounts = [(Some(&names.exact), known.exact), (names.untagged.as_ref(), known.untagged)];
-    let ours = accounts
-        .into_iter()
-        .find_map(|(name, origin)| name.filter(|name| is_open(&rules.acceptance, name, origin)));
-    match (&rules.acceptance, ours) {
-        (Acceptance::Everyone, Some(account)) => route(account, IfMissing::Create),
-        // One that is removed before the content has come stays removed.
-        (_, Some(account)) => route(account, IfMissing::Fail),
-        (Acceptance::Everyone, None) => {
-            route(names.untagged.as_ref().unwrap_or(&names.exact), IfMissing::Create)
+    if !unknown.is_empty() {
+        return Step::LookUp(unknown);
+    }
+    Step::Verdict(walk.verdict())
+}
+
+/// Whether an account has room for a message; of unknown size, for a small one.
+pub fn has_room(standing: &Standing, size: Option<u64>) -> bool {
+    let bytes = size.map_or(1, |size| size.saturating_add(TRACE_SIZE));
+    standing.quota.allows(standing.usage.with(Usage { bytes, messages: 1 }))
+}
+
+/// A walk from one address to all accounts behind it.
+struct Walk<'a> {
+    rules: &'a Rules,
+    size: Option<u64>,
+    found: Routes,
+    /// Whether an account on the way has no room.
+    full: bool,
+    /// Aliases that were followed: none is followed twice, so that a loop ends.
+    followed: HashSet<&'a AccountName>,
+}
+
+/// What is behind one address.
+enum Next<'a> {
+    /// An account, or an alias that was followed before.
+    Done,
+    /// Whoever this alias names.
+    Follow(&'a Alias),
+    /// Nobody.
+    Nobody,
+}
+
+impl<'a> Walk<'a> {
+    fn next(&mut self, address: &Mailbox, resolution: &'a Resolution) -> Next<'a> {
+        let exact = AccountName::of(address);
+        let untagged = AccountName::untagged(address);
+        let names = [(Some(&exact), &resolution.exact), (untagged.as_ref(), &resolution.untagged)];
+        for (name, addressee) in names {
+            let Some(name) = name else { continue };
+            match addressee {
+                Some(Addressee::Account(standing))
+                    if is_open(&self.rules.acceptance, name, Some(standing.account.origin)) =>
+                {
+                    return self.account(name, Some(standing));
+                }
+                Some(Addressee::Alias(alias)) => return self.follow(alias),
+                None if is_open(&self.rules.acceptance, name, None) => return self.account(name, None),
+                Some(Addressee::Account(_)) | None => {}
+            }
         }
-        (Acceptance::Domains { postmaster: Some(account), .. }, None)
-            if names.postmaster == Postmaster::Yes =>
-        {
-            route(account, IfMissing::Create)
+        match (&self.rules.acceptance, &resolution.catch_all) {
+            (acceptance, _) if is_postmaster(self.rules, address) && *acceptance != Acceptance::Everyone => {
+                self.postmaster(exact)
+            }
+            (_, Some(alias)) => self.follow(alias),
+            (Acceptance::Everyone, None) => self.create(untagged.unwrap_or(exact)),
+            (Acceptance::Named(_) | Acceptance::Domains { .. }, None) => Next::Nobody,
         }
-        (_, None) if names.postmaster == Postmaster::Yes => route(&names.exact, IfMissing::Create),
-        (_, None) => Verdict::Reject(replies::NO_SUCH_MAILBOX),
+    }
+
+    fn account(&mut self, name: &AccountName, standing: Option<&Standing>) -> Next<'a> {
+        self.full |= standing.is_some_and(|standing| !has_room(standing, self.size));
+        let if_missing = match self.rules.acceptance {
+            Acceptance::Everyone => IfMissing::Create,
+            // One that is removed before the content has come stays removed.
+            Acceptance::Named(_) | Acceptance::Domains { .. } => IfMissing::Fail,
+        };
+        self.add(Route { account: name.clone(), if_missing })
+    }
+
+    fn create(&mut self, account: AccountName) -> Next<'a> {
+        self.add(Route { account, if_missing: IfMissing::Create })
+    }
+
+    /// Mail for a postmaster must be taken (RFC 5321 §4.5.1): by the one of the settings, or by an account that is made.
+    fn postmaster(&mut self, exact: AccountName) -> Next<'a> {
+        match &self.rules.acceptance {
+            Acceptance::Domains { postmaster: Some(account), .. } => self.create(account.clone()),
+            _ => self.create(exact),
+        }
+    }
+
+    fn follow(&mut self, alias: &'a Alias) -> Next<'a> {
+        if self.followed.insert(&alias.name) { Next::Follow(alias) } else { Next::Done }
+    }
+
+    fn add(&mut self, route: Route) -> Next<'a> {
+        if !self.found.routes.iter().any(|known| known.account == route.account) {
+            self.found.routes.push(route);
+        }
+        Next::Done
+    }
+
+    fn verdict(self) -> Verdict<Routes> {
+        match self {
+            Walk { found, .. } if found.routes.is_empty() => Verdict::Reject(replies::NO_SUCH_MAILBOX),
+            Walk { full: true, .. } => Verdict::Defer(replies::MAILBOX_FULL),
+            Walk { found, .. } => Verdict::Accept(found),
+        }
+    }
+}
+
+/// Whether this server has accounts in the domain of an address.
+fn is_ours(acceptance: &Acceptance, resolution: &Resolution) -> bool {
+    match acceptance {
+        Acceptance::Everyone | Acceptance::Named(_) => true,
+        // Those of the settings are in the store as well.
+        Acceptance::Domains { .. } => resolution.domain.is_some(),
     }
 }
 
@@ -127,17 +228,18 @@ fn is_open(acceptance: &Acceptance, name: &AccountName, origin: Option<Origin>) 
     }
 }
 
-/// Whether the address's domain is one that must have a postmaster here (RFC 5321 §4.5.1): with a list of addresses, our own name and the
-/// domains of the list.
-fn has_postmaster(rules: &Rules, mailbox: &Mailbox) -> bool {
+/// Whether it is the postmaster, in any case of letters, of a domain that must have one here (RFC 5321 §4.5.1): with a list of
+/// addresses, our own name and the domains of the list.
+fn is_postmaster(rules: &Rules, mailbox: &Mailbox) -> bool {
     let Some(domain) = mailbox.domain() else { return false };
-    match &rules.acceptance {
+    let is_ours = match &rules.acceptance {
         Acceptance::Everyone | Acceptance::Domains { .. } => true,
         Acceptance::Named(names) => {
             *domain == rules.host_name
                 || names.iter().any(|name| name.as_str().rsplit('@').next() == Some(domain.ascii()))
         }
-    }
+    };
+    is_ours && mailbox.local_part().as_str().eq_ignore_ascii_case("postmaster")
 }
 
 fn main_domain(rules: &Rules) -> &Domain {
@@ -158,15 +260,6 @@ fn is_address(literal: &AddressLiteral, local: IpAddr) -> bool {
 fn postmaster_at(domain: &Domain) -> Mailbox {
     let local_part = LocalPart::from_unquoted("postmaster").expect("postmaster is a local part");
     Mailbox::new(local_part, Host::Domain(domain.clone()))
-}
-
-fn untagged(mailbox: &Mailbox) -> Option<AccountName> {
-    let (user, _tag) = mailbox.local_part().as_str().split_once('+')?;
-    if user.is_empty() {
-        return None;
-    }
-    let user = LocalPart::from_unquoted(user).ok()?;
-    Some(AccountName::of(&Mailbox::new(user, mailbox.host().clone())))
 }
 
 #[cfg(test)]

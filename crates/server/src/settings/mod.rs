@@ -58,7 +58,8 @@ pub enum Acceptance {
     Named(BTreeSet<AccountName>),
     /// That of the accounts in these domains.
     Domains {
-        /// The domains; never empty.
+        /// The domains that the settings name; those that were added by command are in the store. A server that starts has one at
+        /// least; the first stands for the others where one is needed.
         domains: Vec<Domain>,
         /// Who gets the mail for postmaster.
         postmaster: Option<AccountName>,
@@ -163,10 +164,6 @@ impl Settings {
         let written: File = toml::from_str(text)
             .map_err(|error| wrong(error.span().unwrap_or(0..0), error.message().replace('\n', ", ")))?;
         let domains: Vec<Domain> = written.domains.iter().map(|domain| domain.get_ref().0.clone()).collect();
-        if domains.is_empty() {
-            let message = "`domains` is missing: name the domains that have mailboxes here, like domains = [\"example.org\"]";
-            return Err(wrong(0..0, message.to_owned()));
-        }
         let ours = |address: &Spanned<Text<Mailbox>>| {
             let mailbox = &address.get_ref().0;
             if mailbox.domain().is_some_and(|domain| domains.contains(domain)) {

@@ -17,7 +17,11 @@ impl fmt::Display for Settings {
             }
             Acceptance::Domains { domains, postmaster } => {
                 let domains: Vec<&str> = domains.iter().map(|domain| domain.as_str()).collect();
-                writeln!(f, "takes mail for           accounts in {}", domains.join(", "))?;
+                let named = match domains.as_slice() {
+                    [] => "the domains added by command".to_owned(),
+                    domains => format!("{}, and domains added by command", domains.join(", ")),
+                };
+                writeln!(f, "takes mail for           accounts in {named}")?;
                 let postmaster = postmaster.as_ref().map_or("postmaster@DOMAIN", |name| name.as_str());
                 writeln!(f, "postmaster               {postmaster}")?;
             }

@@ -44,7 +44,6 @@ fn errors_name_the_place_and_what_would_be_right() {
             "in none of the `domains`",
         ),
         ("domains = [\"a..example\"]", "posthaste.toml:1:11: ", "a..example"),
-        ("domains = []", "posthaste.toml:1:1: ", "`domains` is missing"),
         ("domains = [\"a.example\"]\n[limits]\nrecipients = 10", "posthaste.toml:3:14: ", "at least 100"),
         ("domains = [\"a.example\"]\n[limits]\nmessage_size = \"1 KiB\"", "posthaste.toml:3:16: ", "64 KiB"),
         (

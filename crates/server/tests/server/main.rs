@@ -3,5 +3,6 @@
 mod abuse;
 mod admin;
 mod common;
+mod recipients;
 mod session;
 mod silence;

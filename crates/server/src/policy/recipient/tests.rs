@@ -33,21 +33,90 @@ fn rules(acceptance: &str) -> Rules {
     Rules { acceptance, host_name: Domain::parse("mx.example").expect("a domain") }
 }
 
-fn decide(case: &Case) -> String {
-    let rules = rules(case.acceptance);
-    let path = match case.recipient {
+/// What a store says of an address.
+struct Kept {
+    accounts: Vec<KeptAccount>,
+    aliases: Vec<Alias>,
+    domains: Vec<Domain>,
+}
+
+/// An account: its name, its origin, how many bytes it may hold and how many it holds.
+type KeptAccount = (AccountName, Origin, Option<(u64, u64)>);
+
+impl Kept {
+    fn of(acceptance: &Acceptance, accounts: &[(&str, Origin)]) -> Kept {
+        let domains = match acceptance {
+            Acceptance::Domains { domains, .. } => domains.clone(),
+            _ => Vec::new(),
+        };
+        let accounts = accounts.iter().map(|(account, origin)| (name(account), *origin, None)).collect();
+        Kept { accounts, aliases: Vec::new(), domains }
+    }
+
+    fn alias(&self, name: &AccountName) -> Option<Alias> {
+        self.aliases.iter().find(|alias| alias.name == *name).cloned()
+    }
+
+    fn addressee(&self, name: &AccountName) -> Option<Addressee> {
+        let account =
+            self.accounts.iter().find(|(account, ..)| account == name).map(|(account, origin, quota)| {
+                let (bytes, used) = quota.map_or((None, 0), |(bytes, used)| (Some(bytes), used));
+                let (id, created) = (store::AccountId(1), store::Timestamp(0));
+                Addressee::Account(Box::new(Standing {
+                    account: store::Account { id, name: account.clone(), origin: *origin, created },
+                    full_name: None,
+                    quota: store::Quota { bytes, messages: None },
+                    usage: Usage { bytes: used, messages: 1 },
+                }))
+            });
+        account.or_else(|| self.alias(name).map(Addressee::Alias))
+    }
+
+    fn resolve(&self, address: &Mailbox) -> Resolution {
+        Resolution {
+            domain: address.domain().filter(|domain| self.domains.contains(domain)).map(|_| Origin::Added),
+            exact: self.addressee(&AccountName::of(address)),
+            untagged: AccountName::untagged(address).and_then(|name| self.addressee(&name)),
+            catch_all: address.domain().and_then(|domain| self.alias(&AccountName::catch_all(domain))),
+        }
+    }
+}
+
+/// Asks until there is a verdict.
+fn ask(rules: &Rules, kept: &Kept, recipient: &str, size: Option<u64>) -> Verdict<Routes> {
+    let path = match recipient {
         "Postmaster" => ForwardPath::Postmaster,
         text => ForwardPath::Mailbox(text.parse().expect(text)),
     };
-    let names = names(&rules, &path, "192.0.2.1".parse().expect("an address"));
-    let origin = |wanted: &AccountName| {
-        case.accounts.iter().find(|(account, _)| name(account) == *wanted).map(|(_, origin)| *origin)
-    };
-    let known = Known { exact: origin(&names.exact), untagged: names.untagged.as_ref().and_then(origin) };
-    match recipient(&rules, &names, known) {
-        Verdict::Accept(route) => route.account.to_string(),
+    let asked = asked(rules, &path, "192.0.2.1".parse().expect("an address"), size);
+    let mut known = Known::new();
+    loop {
+        match super::recipient(rules, &asked, &known) {
+            Step::Verdict(verdict) => return verdict,
+            Step::LookUp(addresses) => {
+                assert!(!addresses.is_empty());
+                for address in addresses {
+                    let resolution = kept.resolve(&address);
+                    assert!(known.insert(address, resolution).is_none(), "nothing is asked twice");
+                }
+            }
+        }
+    }
+}
+
+fn shown(verdict: Verdict<Routes>) -> String {
+    match verdict {
+        Verdict::Accept(Routes { routes, nowhere }) => {
+            let accounts = routes.iter().map(|route| route.account.to_string());
+            accounts.chain(nowhere.iter().map(|target| format!("-{target}"))).collect::<Vec<_>>().join(" ")
+        }
         Verdict::Defer(reply) | Verdict::Reject(reply) => reply.to_string()[..9].to_owned(),
     }
+}
+
+fn decide(case: &Case) -> String {
+    let rules = rules(case.acceptance);
+    shown(ask(&rules, &Kept::of(&rules.acceptance, case.accounts), case.recipient, None))
 }
 
 #[test]
@@ -100,4 +169,117 @@ fn verdicts() {
         let case = Case { acceptance, accounts, recipient, verdict };
         assert_eq!(decide(&case), case.verdict, "{recipient} under {acceptance}");
     }
+}
+
+/// Accounts ann, bob and full (at its quota), and these aliases, in a.example.
+fn with_aliases(aliases: &[(&str, &str)]) -> Kept {
+    let alias = |(alias, targets): &(&str, &str)| Alias {
+        name: name(alias),
+        targets: targets.split(' ').map(|target| target.parse().expect(target)).collect(),
+        origin: ADDED,
+        created: store::Timestamp(0),
+    };
+    Kept {
+        accounts: vec![
+            (name("ann@a.example"), ADDED, None),
+            (name("bob@a.example"), ADDED, Some((10_000, 5_000))),
+            (name("full@a.example"), ADDED, Some((10_000, 10_000))),
+        ],
+        aliases: aliases.iter().map(alias).collect(),
+        domains: ["a.example", "b.example"].map(|text| Domain::parse(text).expect(text)).to_vec(),
+    }
+}
+
+#[test]
+fn aliases_are_followed_to_their_accounts() {
+    let kept = with_aliases(&[
+        ("team@a.example", "ann@a.example bob+team@a.example"),
+        ("all@a.example", "team@a.example ANN@a.example ann+x@a.example"),
+        ("same@b.example", "ann@a.example"),
+        ("out@a.example", "ann@a.example eve@elsewhere.example"),
+        ("deep@a.example", "out@a.example"),
+        ("dead@a.example", "gone@a.example"),
+        ("half@a.example", "gone@a.example ann@a.example"),
+        ("one@a.example", "two@a.example"),
+        ("two@a.example", "one@a.example bob@a.example"),
+        ("ring@a.example", "gnir@a.example"),
+        ("gnir@a.example", "ring@a.example"),
+        ("some@a.example", "ann@a.example full@a.example"),
+        ("abuse@a.example", "postmaster@a.example"),
+        ("*@b.example", "bob@a.example"),
+    ]);
+    let rules = rules("domains a.example b.example");
+    for (recipient, verdict) in [
+        ("team@a.example", "ann@a.example bob@a.example"),
+        ("Team+tag@a.example", "ann@a.example bob@a.example"),
+        ("all@a.example", "ann@a.example bob@a.example"),
+        ("same@b.example", "ann@a.example"),
+        // Nothing is forwarded, and half of a list is not the list.
+        ("out@a.example", "550 5.7.1"),
+        ("deep@a.example", "550 5.7.1"),
+        ("dead@a.example", "550 5.1.1"),
+        ("half@a.example", "ann@a.example -gone@a.example"),
+        ("one@a.example", "bob@a.example"),
+        ("ring@a.example", "550 5.1.1"),
+        ("abuse@a.example", "postmaster@a.example"),
+        // The catch-all comes last, after the postmaster.
+        ("whoever@b.example", "bob@a.example"),
+        ("whoever+tag@b.example", "bob@a.example"),
+        ("*@b.example", "bob@a.example"),
+        ("postmaster@b.example", "postmaster@b.example"),
+        ("whoever@a.example", "550 5.1.1"),
+        ("whoever@c.example", "550 5.7.1"),
+        // One full mailbox puts off the whole recipient: nobody gets it twice, and nobody goes without.
+        ("full@a.example", "452 4.2.2"),
+        ("some@a.example", "452 4.2.2"),
+    ] {
+        assert_eq!(shown(ask(&rules, &kept, recipient, None)), verdict, "{recipient}");
+    }
+}
+
+#[test]
+fn aliases_count_for_a_catcher_too() {
+    let kept = with_aliases(&[
+        ("team@foo.example", "ann@a.example new@foo.example"),
+        ("*@bar.example", "ann@a.example"),
+    ]);
+    for (acceptance, recipient, verdict) in [
+        ("everyone", "team@foo.example", "ann@a.example new@foo.example"),
+        ("everyone", "any@bar.example", "ann@a.example"),
+        ("everyone", "any@foo.example", "any@foo.example"),
+        ("named bob@a.example", "any@bar.example", "ann@a.example"),
+        ("named bob@a.example", "team@foo.example", "ann@a.example -new@foo.example"),
+    ] {
+        assert_eq!(
+            shown(ask(&rules(acceptance), &kept, recipient, None)),
+            verdict,
+            "{recipient} under {acceptance}"
+        );
+    }
+}
+
+#[test]
+fn a_message_that_is_known_not_to_fit_is_put_off_at_once() {
+    let (kept, rules) = (with_aliases(&[]), rules("domains a.example"));
+    for (size, verdict) in [
+        (None, "bob@a.example"),
+        (Some(5_000 - TRACE_SIZE), "bob@a.example"),
+        (Some(5_001 - TRACE_SIZE), "452 4.2.2"),
+        (Some(u64::MAX), "452 4.2.2"),
+    ] {
+        assert_eq!(shown(ask(&rules, &kept, "bob@a.example", size)), verdict, "{size:?}");
+    }
+}
+
+#[test]
+fn what_is_followed_is_bounded() {
+    let chain: Vec<(String, String)> =
+        (0..300).map(|n| (format!("c{n}@a.example"), format!("c{}@a.example", n + 1))).collect();
+    let chain: Vec<(&str, &str)> = chain.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
+    let mut kept = with_aliases(&chain);
+    kept.accounts.push((name("c300@a.example"), ADDED, None));
+    let rules = rules("domains a.example");
+    assert_eq!(shown(ask(&rules, &kept, "c0@a.example", None)), "550 5.4.6");
+    assert_eq!(shown(ask(&rules, &kept, "c45@a.example", None)), "c300@a.example", "the 256th address");
+    assert_eq!(shown(ask(&rules, &kept, "c44@a.example", None)), "550 5.4.6");
 }
