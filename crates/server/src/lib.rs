@@ -9,6 +9,7 @@
 
 pub mod abuse;
 pub mod admin;
+pub mod auth;
 mod declare;
 pub mod drive;
 pub mod host;
