@@ -3,6 +3,7 @@
 //! * [`Structure`]: where the header fields and MIME parts of a message stand, as byte ranges, bounded by [`Limits`];
 //! * [`Summary`] and [`View`]: a message decoded for people, [`terminal`] to show it safely;
 //! * [`trace`]: `Received`, `Return-Path`, `Delivered-To`;
+//! * [`submission`]: what is mended in a message that a person's program submits;
 //! * [`Draft`]: a message to be written; [`Needs`] and [`normalise_line_endings`] for a ready one.
 //!
 //! No socket, clock, file or randomness is used here: time and identifiers are arguments. Reading never fails: any bytes are a message,
@@ -23,6 +24,7 @@ pub mod html;
 mod limits;
 mod span;
 mod structure;
+pub mod submission;
 pub mod terminal;
 pub mod trace;
 mod transfer;
