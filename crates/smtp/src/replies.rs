@@ -167,6 +167,13 @@ pub const FORWARDING_DENIED: Reply = Reply::new(
 );
 /// The recipient is an alias behind which there are too many others (X.4.6 routing loop detected).
 pub const TOO_MANY_ALIASES: Reply = Reply::new(550, status(4, 6), "Too many aliases behind this address");
+/// A recipient elsewhere, named by a client that may submit mail: there is nobody who would take it there
+/// (RFC 6409 §6; X.7.1).
+pub const NOT_DELIVERED_ELSEWHERE: Reply =
+    Reply::new(550, status(7, 1), "This server delivers to its own domains only; nothing is relayed");
+/// A From field that cannot be read, or several: programs would differ in whom they show (RFC 5322 §3.6; X.6.0).
+pub const NO_CLEAR_AUTHOR: Reply =
+    Reply::new(550, status(6, 0), "Refused: the message must have one From field that can be read");
 /// The disk is nearly full (RFC 5321 §4.2.3; X.3.1 mail system full).
 pub const STORAGE_FULL: Reply =
     Reply::new(452, status(3, 1), "Insufficient storage for the message, try again later");
@@ -216,6 +223,24 @@ pub fn text_line_too_long(max: usize) -> Reply {
         "Refused: the content has a line of more than {max} octets; fold it, or send the part as quoted-printable \
          or base64"
     ))
+}
+
+/// A reverse-path that is not the authenticated account's (RFC 6409 §6.1).
+pub fn sender_not_owned(mailbox: &crate::Mailbox, account: &str) -> Reply {
+    Reply::new(550, status(7, 1), "")
+        .with_text(format!("Sender refused: {mailbox} is not an address of {account}"))
+}
+
+/// A HELO or EHLO that does not name the sender's domain, where that is asked for.
+pub fn hello_not_of_sender(host: &crate::Host) -> Reply {
+    Reply::new(550, status(7, 1), "")
+        .with_text(format!("Sender refused: say HELO or EHLO with the sender's domain, {host}"))
+}
+
+/// A From field with an address that is not the authenticated account's (RFC 6409 §6.1).
+pub fn author_not_owned(address: &str, account: &str) -> Reply {
+    Reply::new(550, status(7, 1), "")
+        .with_text(format!("Refused: From names {address}, which is not an address of {account}"))
 }
 
 /// AUTH with a mechanism that is not offered (RFC 4954 §4; X.5.4), with those that are.

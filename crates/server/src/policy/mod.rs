@@ -3,6 +3,7 @@
 //! Where a decision needs look-ups it says which, and is asked again ([`recipient::Step`]).
 
 pub mod recipient;
+pub mod sender;
 
 use smtp::Reply;
 

@@ -28,6 +28,10 @@ pub struct File {
     pub limits: Limits,
     /// How much is too much.
     pub abuse: super::abuse::File,
+    /// How clients prove who they are when they submit mail.
+    pub auth: super::auth::File,
+    /// Which sender addresses they may use then.
+    pub submission: super::submission::File,
 }
 
 /// One `[[listen]]` table.

@@ -3,19 +3,23 @@
 //! A server can also be set up without a file: [`Settings::catcher`] is what `posthaste up` runs with.
 
 mod abuse;
+mod auth;
 mod error;
 mod file;
 mod listener;
 mod show;
+mod submission;
 pub mod users;
 mod values;
 
+pub use auth::{AuthSettings, InClear, OAuth, TokenSource};
 pub use error::{SettingsError, Wrong};
 pub use file::File;
 pub use listener::{Listener, ListenerTls, Service};
 pub use values::{Network, RateText, Size, Span, ValueError};
 
 use crate::abuse::Policy;
+use crate::policy::sender;
 use file::{Limits as FileLimits, Listen, Text};
 use smtp::{Domain, Mailbox};
 use std::collections::BTreeSet;
@@ -45,6 +49,10 @@ pub struct Settings {
     pub limits: Limits,
     /// How much is too much. Its exempt networks are those of the limits.
     pub abuse: Policy,
+    /// How clients prove who they are when they submit mail.
+    pub auth: AuthSettings,
+    /// Which sender addresses they may use then.
+    pub submission: sender::Rules,
     /// Whether the greeting shows the version: for a server in a laboratory, not for one in the world.
     pub banner: Banner,
 }
@@ -148,6 +156,8 @@ impl Settings {
                 .collect(),
             limits: Limits::default(),
             abuse: Policy::default(),
+            auth: AuthSettings::default(),
+            submission: sender::Rules::default(),
             banner: Banner::Version,
         }
     }
@@ -181,6 +191,8 @@ impl Settings {
             listeners: listeners(&written.listen, &wrong)?,
             limits: limits(&written.limits, &wrong)?,
             abuse: written.abuse.resolve(&wrong)?,
+            auth: written.auth.resolve(&wrong)?,
+            submission: written.submission.resolve(),
             banner: Banner::Plain,
         })
     }

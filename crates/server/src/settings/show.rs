@@ -43,6 +43,8 @@ impl fmt::Display for Settings {
         let exempt: Vec<String> = limits.exempt.iter().map(ToString::to_string).collect();
         writeln!(f, "    but not from         {}", exempt.join(", "))?;
         super::abuse::show(&self.abuse, f)?;
+        super::auth::show(&self.auth, f)?;
+        super::submission::show(&self.submission, f)?;
         writeln!(f, "disk kept free           {}", Size(limits.disk_reserve))?;
         write!(f, "a stop waits             {}", Span(limits.stop))
     }

@@ -11,6 +11,8 @@ fn the_sample_is_valid_as_it_stands() {
     let settings = parse(SAMPLE).expect("the sample parses");
     assert_eq!(settings.limits, Limits::default(), "the sample shows the defaults");
     assert_eq!(settings.abuse, Policy::default(), "the sample shows the defaults");
+    assert_eq!(settings.auth, AuthSettings::default(), "the sample shows the defaults");
+    assert_eq!(settings.submission, sender::Rules::default(), "the sample shows the defaults");
     assert_eq!(settings.listeners.len(), 2);
 }
 
@@ -29,6 +31,15 @@ fn the_sample_is_valid_with_every_comment_removed() {
     assert_eq!(settings.data, Path::new("/var/lib/posthaste"));
     assert_eq!(settings.limits, Limits::default(), "the values shown are the defaults");
     assert_eq!(settings.abuse, Policy::default(), "the values shown are the defaults");
+    assert_eq!(
+        settings.auth.mechanisms,
+        AuthSettings::default().mechanisms,
+        "the values shown are the defaults"
+    );
+    assert_eq!(settings.auth.in_clear, InClear::Never, "the values shown are the defaults");
+    assert_eq!(settings.auth.certificates.len(), 1);
+    assert_eq!(settings.auth.oauth.expect("it is shown").rules.account_claim, "email");
+    assert_eq!(settings.submission, sender::Rules::default(), "the values shown are the defaults");
     assert_eq!(settings.accounts.len(), 3);
     assert_eq!(settings.listeners[2].service, Service::Lmtp);
 }
@@ -59,6 +70,11 @@ fn errors_name_the_place_and_what_would_be_right() {
         ("domains = [\"a.example\"]\n[abuse]\nerrors = \"many\"", "posthaste.toml:3:10: ", "\"20/h\""),
         ("domains = [\"a.example\"]\n[abuse]\nban = \"2d\"", "posthaste.toml:3:7: ", "`ban_max`"),
         ("domains = [\"a.example\"]\n[abuse]\ntarpit = \"5m\"", "posthaste.toml:3:10: ", "at most \"1m\""),
+        ("domains = [\"a.example\"]\n[auth]\nmechanisms = [\"CRAM-MD5\"]", "posthaste.toml:3:14: ", "SCRAM"),
+        ("domains = [\"a.example\"]\n[auth]\nin_clear = \"always\"", "posthaste.toml:3:12: ", "loopback"),
+        ("domains = [\"a.example\"]\n[auth.oauth]\nissuer = \"x\"", "posthaste.toml:2:1: ", "how is a token"),
+        ("domains = [\"a.example\"]\n[auth.oauth]\nkeys = \"x\"", "posthaste.toml:2:1: ", "`audience`"),
+        ("domains = [\"a.example\"]\n[submission]\nsenders = \"all\"", "posthaste.toml:3:11: ", "own"),
         ("domains = [\"a.example\"", "posthaste.toml:1:", "]"),
     ] {
         let error = parse(text).expect_err(text);
