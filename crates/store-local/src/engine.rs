@@ -72,7 +72,15 @@ impl Engine {
     /// Waits until everything that was acknowledged before can be read.
     pub(crate) async fn catch_up(&self) -> Result<()> {
         self.status.check_open()?;
+        self.retry_index();
         self.view.reach(self.status.durable()).await
+    }
+
+    /// Tries anew to use a failed index, where no thread does that now and then.
+    pub(crate) fn retry_index(&self) {
+        if self.work == Work::Caller && self.status.index_has_failed() {
+            self.view.retry();
+        }
     }
 
     /// Runs what may block, such as reading from a disk, where it cannot hold up other connections.

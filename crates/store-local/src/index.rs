@@ -18,7 +18,7 @@ pub(crate) use rows::{MessageRow, SegmentRow};
 
 use crate::body::{self, Counters};
 use crate::error::{index_error, io_error};
-use crate::file::{Files, Mode};
+use crate::file::{File, Files, Mode};
 use backend::Backend;
 use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
 use rows::{
@@ -27,12 +27,16 @@ use rows::{
 };
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use store::Result;
 
 /// The index.
 #[derive(Debug)]
 pub(crate) struct Index {
     database: Database,
+    /// Tells whoever still reads from it that the file is not its own any more.
+    given_up: Arc<AtomicBool>,
 }
 
 /// Whether a transaction is synced.
@@ -56,9 +60,8 @@ impl Index {
             }
             Err(error) => return Err(io_error("opening", path, error)),
         };
-        let opened = redb::Builder::new().set_cache_size(cache).create_with_backend(Backend(file));
-        let index = match opened {
-            Ok(database) => Index { database },
+        let index = match Index::on(file, cache) {
+            Ok(index) => index,
             Err(error) => return Ok(Err(error.to_string())),
         };
         Ok(match index.format() {
@@ -78,8 +81,7 @@ impl Index {
             _ => {}
         }
         let file = files.open(path, Mode::Create).map_err(|error| io_error("creating", path, error))?;
-        let database = redb::Builder::new().set_cache_size(cache).create_with_backend(Backend(file));
-        let index = Index { database: database.map_err(index_error)? };
+        let index = Index::on(file, cache).map_err(index_error)?;
         let transaction = index.begin(Sync::Now)?;
         for table in [BELONGINGS, MAILBOXES, ENTRIES, CHANGES, MESSAGES, QUEUE, SEGMENTS] {
             transaction.open_table(table).map_err(index_error)?;
@@ -92,6 +94,20 @@ impl Index {
         put_meta(&transaction, "counters", &Counters::default())?;
         transaction.commit().map_err(index_error)?;
         Ok(index)
+    }
+
+    fn on(file: Arc<dyn File>, cache: usize) -> std::result::Result<Index, redb::DatabaseError> {
+        let given_up = Arc::new(AtomicBool::new(false));
+        let backend = Backend { file, given_up: given_up.clone() };
+        let database = redb::Builder::new().set_cache_size(cache).create_with_backend(backend)?;
+        Ok(Index { database, given_up })
+    }
+
+    /// Lets go of the file, so that it can be opened anew: whoever still reads from this index gets an error from now on.
+    pub(crate) fn give_up(self) {
+        let given_up = self.given_up.clone();
+        drop(self);
+        given_up.store(true, Ordering::SeqCst);
     }
 
     /// A consistent view of everything.

@@ -26,6 +26,11 @@ impl Indexer {
         Indexer { view, status, segment, unsynced: 0 }
     }
 
+    /// What it keeps up to date.
+    pub(crate) fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
     /// Applies what comes until the writer stops, then makes everything durable.
     pub(crate) fn run(mut self, delivered: Receiver<Durable>) {
         let (view, status) = (self.view.clone(), self.status.clone());
@@ -39,11 +44,14 @@ impl Indexer {
             if self.unsynced == 0 {
                 checkpoint_due = Instant::now() + CHECKPOINT_EVERY;
             }
-            let wait = checkpoint_due.saturating_duration_since(Instant::now());
-            let first = match delivered.recv_timeout(if self.unsynced == 0 { FOREVER } else { wait }) {
+            let until_checkpoint = checkpoint_due.saturating_duration_since(Instant::now());
+            let first = match delivered.recv_timeout(until_checkpoint.min(RETRY_EVERY)) {
                 Ok(batch) => batch,
                 Err(RecvTimeoutError::Timeout) => {
-                    self.checkpoint();
+                    self.view.retry();
+                    if self.unsynced > 0 && Instant::now() >= checkpoint_due {
+                        self.checkpoint();
+                    }
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -69,10 +77,7 @@ impl Indexer {
     pub(crate) fn apply(&mut self, batches: Vec<Durable>) {
         let Some(segment) = batches.last().map(|batch| batch.committed.position.segment) else { return };
         self.unsynced += batches.len() as u64;
-        if let Err(error) = self.view.apply(batches) {
-            self.stop(&error);
-            return;
-        }
+        self.view.apply(batches);
         if segment != self.segment {
             self.segment = segment;
             self.checkpoint();
@@ -86,23 +91,15 @@ impl Indexer {
 
     fn checkpoint(&mut self) {
         self.unsynced = 0;
-        if let Err(error) = self.view.checkpoint() {
-            self.stop(&error);
-        }
-    }
-
-    /// What is in the log is safe, but nobody could find it: better to say so than to go on accepting.
-    fn stop(&self, error: &Error) {
-        tracing::error!(%error, "the index can no longer be written: the store accepts nothing until it is opened anew");
-        self.status.fence(error);
+        self.view.checkpoint();
     }
 }
 
 /// How much is lost of the index, at most, when the machine stops: so much of the log is applied again at the next opening.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
 
-/// When nothing waits to be made durable there is nothing to wake up for; a day stands for ever.
-const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often a failed index is tried anew. Somebody else may find that it has failed, so this passes also when nothing comes.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// About how many effects one transaction takes.
 const EFFECTS_MAX: usize = 16 * 1024;

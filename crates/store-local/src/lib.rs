@@ -27,6 +27,7 @@ mod large;
 mod local;
 mod log;
 mod mailboxes;
+mod mend;
 mod open;
 mod prepare;
 mod queue;

@@ -78,7 +78,8 @@ impl Local {
         uids: &[Uid],
         change: impl FnOnce(Vec<Uid>) -> EntryChange,
     ) -> Result<u64> {
-        self.engine.status.check()?;
+        self.engine.retry_index();
+        self.engine.status.check_change()?;
         let uids: BTreeSet<Uid> = uids.iter().copied().collect();
         let present = self.snapshot(move |index| index.present(mailbox, uids)).await?;
         if present.is_empty() {

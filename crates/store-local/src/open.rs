@@ -10,6 +10,7 @@ use crate::indexer::Indexer;
 use crate::large::LargeFiles;
 use crate::local::{OnDamage, Options, Recovery, Work};
 use crate::log::{self, Log};
+use crate::mend::Source;
 use crate::prepare::Preparer;
 use crate::recover::{self, Damage, Tail, Visitor};
 use crate::roster::Roster;
@@ -56,13 +57,19 @@ pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
     let roster = Arc::new(Roster::new(&index.read()?, usages.clone())?);
     let state = state(&index, &roster, usages.clone())?;
     let ids = SpoolIds::above(SpoolId(state.counters.spool), options.node);
-    let view = Arc::new(View::new(index, large.clone(), usages)?);
     let status = Arc::new(Status::new(
         files.clone(),
         options.directory.clone(),
         options.clock.clone(),
         options.reserve,
     ));
+    let source = Source {
+        files: files.clone(),
+        directory: options.directory.clone(),
+        cache: options.index_cache,
+        segments: segments.clone(),
+    };
+    let view = Arc::new(View::new(index, source, (large.clone(), usages), status.clone())?);
     let committer = Committer::new(log, state, roster.clone(), status.clone());
     let indexer = Indexer::new(view.clone(), status.clone(), segment);
     let space = Space::new(segments.clone(), view.clone(), status.clone(), size);

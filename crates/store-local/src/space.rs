@@ -126,6 +126,7 @@ impl Space {
     fn step(&self, pace: Pace<'_>) -> Result<Option<Reclaimed>> {
         let mut rewriting = self.rewriting.lock().map_err(|_| Error::Closed)?;
         self.status.check()?;
+        let epoch = self.view.epoch();
         let snapshot = self.view.read()?;
         let Some((replaced, next)) = self.candidates(&snapshot, &rewriting)? else { return Ok(None) };
         let rewritten = rewrite::rewrite(&self.segments, &snapshot, (&replaced, next), pace);
@@ -136,7 +137,7 @@ impl Space {
         });
         let Some(rewritten) = rewritten? else { return Ok(None) };
         drop(snapshot);
-        if let Err(error) = self.view.adopt(&rewritten) {
+        if let Err(error) = self.view.adopt(&rewritten, epoch) {
             rewriting.uncertain = true;
             return Err(error);
         }

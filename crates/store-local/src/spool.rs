@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 #[async_trait]
 impl Spool for Local {
     fn stage(&self) -> Result<Box<dyn Stage>> {
+        self.engine.retry_index();
         self.engine.status.health()?;
         Ok(Box::new(LocalStage::new(self.engine.clone(), self.engine.next_id())))
     }

@@ -40,8 +40,15 @@ impl LocalStage {
         LocalStage { engine, id, len: 0, body_crc, held: Held::default(), large: None, failed: None }
     }
 
-    /// Writes what is held to the message's own file.
+    /// Writes what is held to the message's own file, if that leaves the reserve alone.
     async fn spill(&mut self) -> Result<()> {
+        if let Err(error) = self.engine.status.take_room(self.held.len as u64) {
+            // What is there already is given back at once: others need the room.
+            self.held = Held::default();
+            self.large.take().into_iter().for_each(|large| self.engine.drop_large(large));
+            self.failed = Some(error.clone());
+            return Err(error);
+        }
         let (large, chunks) = (self.large.take(), self.held.take());
         // If this future is dropped while the write is under way, the file is lost to us.
         self.failed = Some(Error::Invalid("the content was interrupted".to_owned()));
@@ -89,7 +96,8 @@ impl Stage for LocalStage {
     async fn commit(mut self: Box<Self>, accepted: store::Accepted) -> Result<SpoolId> {
         accepted.check()?;
         self.failed.clone().map_or(Ok(()), Err)?;
-        self.engine.status.check()?;
+        self.engine.retry_index();
+        self.engine.status.check_change()?;
         let stored = Accepted::of(self.id.0, self.len, &accepted);
         let queued = NewQueued::of(&stored)?;
         let encoded = body::encode(&stored);

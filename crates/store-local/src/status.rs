@@ -5,7 +5,7 @@ use crate::error::io_error;
 use crate::file::Files;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use store::{Error, Result};
 
 /// The state of the engine as a whole.
@@ -20,7 +20,13 @@ pub(crate) struct Status {
     asked: AtomicI64,
     /// How many batches are durable.
     durable: AtomicU64,
+    /// Whether there was too little when it was last looked at.
+    short: AtomicBool,
     fence: OnceLock<String>,
+    /// Why the index cannot be used at the moment.
+    index: Mutex<Option<Error>>,
+    /// Whether there is such a reason.
+    index_failed: AtomicBool,
     closed: AtomicBool,
 }
 
@@ -35,7 +41,10 @@ impl Status {
             free: AtomicU64::new(u64::MAX),
             asked: AtomicI64::new(i64::MIN),
             durable: AtomicU64::new(0),
+            short: AtomicBool::new(false),
             fence: OnceLock::new(),
+            index: Mutex::new(None),
+            index_failed: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         }
     }
@@ -56,9 +65,45 @@ impl Status {
         self.fence.get().map_or(Ok(()), |why| Err(Error::Fenced(why.clone())))
     }
 
-    /// Whether messages can be accepted. Asks the file system for its free space once a second.
-    pub(crate) fn health(&self) -> Result<()> {
+    /// Whether anything new can be begun: the log can be written, and the index follows it. Otherwise what is durable could not be seen.
+    pub(crate) fn check_change(&self) -> Result<()> {
         self.check()?;
+        if self.index_has_failed() { self.index().clone().map_or(Ok(()), Err) } else { Ok(()) }
+    }
+
+    /// Whether the index is to be opened anew.
+    pub(crate) fn index_has_failed(&self) -> bool {
+        self.index_failed.load(Ordering::Acquire)
+    }
+
+    /// Takes note of how the index is, and says so when that is news.
+    pub(crate) fn index_is(&self, failed: Option<&Error>) {
+        let mut index = self.index();
+        match (&*index, failed) {
+            (None, None) => return,
+            (None, Some(error)) => {
+                tracing::error!(%error, "the index has failed; nothing is accepted until it can be used again. What was acknowledged is safe in the log");
+            }
+            (Some(_), None) => tracing::info!("the index can be used again"),
+            (Some(_), Some(_)) => {}
+        }
+        *index = failed.cloned();
+        self.index_failed.store(failed.is_some(), Ordering::Release);
+    }
+
+    fn index(&self) -> MutexGuard<'_, Option<Error>> {
+        self.index.lock().expect("no holder of this lock panics")
+    }
+
+    /// Whether messages can be accepted.
+    pub(crate) fn health(&self) -> Result<()> {
+        self.take_room(0)
+    }
+
+    /// Takes room for content that comes before its message is committed: the reserve must be kept however much is under way. Asks the
+    /// file system for its free space once a second, and counts in between.
+    pub(crate) fn take_room(&self, bytes: u64) -> Result<()> {
+        self.check_change()?;
         let now = (self.clock)().0;
         let asked = self.asked.load(Ordering::Relaxed);
         let due = now.saturating_sub(asked).unsigned_abs() >= ASK_EVERY;
@@ -68,9 +113,19 @@ impl Status {
                 Err(error) => tracing::warn!(%error, "the free space is unknown"),
             }
         }
-        let free = self.free.load(Ordering::Relaxed);
-        if free < self.reserve {
-            let (directory, reserve) = (self.directory.display(), self.reserve);
+        let take = |free: u64| Some(free.saturating_sub(bytes));
+        let before = self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        let free = before.unwrap_or_else(|free| free).saturating_sub(bytes);
+        let (directory, reserve) = (self.directory.display(), self.reserve);
+        let short = free < reserve;
+        if self.short.swap(short, Ordering::Relaxed) != short {
+            if short {
+                tracing::error!(%directory, free, reserve, "the disk is nearly full: no mail is accepted");
+            } else {
+                tracing::info!(%directory, free, "there is room on the disk again");
+            }
+        }
+        if short {
             return Err(Error::Full(format!(
                 "{directory}: {free} bytes free, {reserve} are kept in reserve"
             )));

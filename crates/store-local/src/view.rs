@@ -1,10 +1,16 @@
 //! What readers see: the index and the queue, brought up to date batch by batch, and the news of it.
+//!
+//! When the index fails it is opened anew, at once and then again and again until that helps; meanwhile nothing new is accepted
+//! ([`Status`]), what was acknowledged is safe in the log, and readers are told. Only a fault of ours ends that for good.
 
 use crate::commit::Durable;
+use crate::effect::Position;
 use crate::index::{Applied, Index, Rewritten, Snapshot};
 use crate::job::send;
 use crate::large::LargeFiles;
+use crate::mend::{From, Source};
 use crate::queue::Queue;
+use crate::status::Status;
 use crate::usage::Usages;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use store::{Error, ModSeq, Result};
@@ -13,19 +19,61 @@ use tokio::sync::watch;
 /// The state that readers see.
 #[derive(Debug)]
 pub(crate) struct View {
-    /// `None` once the store is closed.
-    index: RwLock<Option<Index>>,
+    source: Source,
+    index: RwLock<Held>,
+    following: Mutex<Following>,
     queue: Mutex<Queue>,
     large: Arc<LargeFiles>,
     usages: Arc<Usages>,
-    /// How many batches are applied, or why no more will be.
-    applied: watch::Sender<Result<u64>>,
+    status: Arc<Status>,
+    reached: watch::Sender<Reached>,
     modseq: watch::Sender<ModSeq>,
+}
+
+/// The index, if there is one to read from.
+#[derive(Debug)]
+enum Held {
+    Open(Index),
+    Failed(Error),
+    Closed,
+}
+
+/// How far the index has followed the log. Whoever writes to the index holds this.
+#[derive(Debug)]
+struct Following {
+    /// The end of the last batch applied.
+    position: Option<Position>,
+    /// That batch's number.
+    sequence: u64,
+    /// Batches that could not be applied yet.
+    waiting: Vec<Durable>,
+    /// Why the index has to be opened anew before it is used again.
+    failed: Option<Error>,
+    /// How often that was tried in vain since it last was well.
+    attempts: u32,
+    /// How often it was opened anew.
+    epoch: u64,
+}
+
+/// What readers wait for.
+#[derive(Debug, Clone)]
+enum Reached {
+    /// So many batches are applied.
+    Batch(u64),
+    /// No more are for now.
+    Failed(Error),
+    /// No more ever will be.
+    Stopped(Error),
 }
 
 impl View {
     /// A view of what is in this index; the queue is loaded from it.
-    pub(crate) fn new(index: Index, large: Arc<LargeFiles>, usages: Arc<Usages>) -> Result<View> {
+    pub(crate) fn new(
+        index: Index,
+        source: Source,
+        (large, usages): (Arc<LargeFiles>, Arc<Usages>),
+        status: Arc<Status>,
+    ) -> Result<View> {
         let mut queue = Queue::default();
         let snapshot = index.read()?;
         let mut unreadable = None;
@@ -37,82 +85,79 @@ impl View {
             return Err(Error::Damaged(format!("the index names a destination that is none: {name:?}")));
         }
         let modseq = snapshot.counters()?.modseq;
+        let following = Following {
+            position: snapshot.position()?,
+            sequence: 0,
+            waiting: Vec::new(),
+            failed: None,
+            attempts: 0,
+            epoch: 0,
+        };
         Ok(View {
-            index: RwLock::new(Some(index)),
+            source,
+            index: RwLock::new(Held::Open(index)),
+            following: Mutex::new(following),
             queue: Mutex::new(queue),
             large,
             usages,
-            applied: watch::Sender::new(Ok(0)),
+            status,
+            reached: watch::Sender::new(Reached::Batch(0)),
             modseq: watch::Sender::new(modseq),
         })
     }
 
-    /// Applies durable batches, tells everybody who waits, and removes large content that nothing names any more. On an error nothing
-    /// more can be applied or read: the index has to be opened, or made, anew.
-    pub(crate) fn apply(&self, batches: Vec<Durable>) -> Result<()> {
-        let Some(sequence) = batches.last().map(|batch| batch.sequence) else { return Ok(()) };
-        if let Err(error) = self.is_whole() {
-            self.fail(&error, batches);
-            return Err(error);
-        }
-        let result = self.with_index(|index| index.apply(batches.iter().map(|batch| &batch.committed)));
-        let applied = match result {
-            Ok(applied) => applied,
-            Err(error) => {
-                self.fail(&error, batches);
-                return Err(error);
-            }
-        };
-        let mut queue = self.queue();
-        batches.iter().flat_map(|batch| &batch.committed.effects).for_each(|effect| queue.apply(effect));
-        drop(queue);
-        // Before anybody who waits is told: what they have removed must not count any more.
-        self.usages.see(&applied);
-        let Applied { counts, gone, modseq, .. } = applied;
-        self.applied.send_modify(|applied| *applied = Ok(sequence));
-        if let Some(modseq) = modseq {
-            self.modseq.send_replace(modseq);
-        }
-        let mut first = 0;
-        for batch in batches {
-            for (effect, answer) in batch.counts {
-                send(answer, Ok(counts[first + effect]));
-            }
-            first += batch.committed.effects.len();
-        }
-        for spool in gone {
-            if let Err(error) = self.large.remove(spool) {
-                tracing::warn!(%error, "a message that is gone leaves its file until the store is opened anew");
-            }
-        }
-        Ok(())
+    /// Applies durable batches, tells everybody who waits, and removes large content that nothing names any more. What cannot be applied
+    /// is kept for [`View::retry`].
+    pub(crate) fn apply(&self, batches: Vec<Durable>) {
+        let mut following = self.following();
+        following.waiting.extend(batches);
+        self.follow(&mut following);
     }
 
     /// Makes the index durable as it is.
-    pub(crate) fn checkpoint(&self) -> Result<()> {
-        self.is_whole()?;
-        self.with_index(Index::checkpoint)
+    pub(crate) fn checkpoint(&self) {
+        self.checkpoint_of(&mut self.following());
     }
 
-    /// Whether every batch so far was applied. Over a hole nothing more may be applied, or the hole would be forgotten.
-    fn is_whole(&self) -> Result<()> {
-        self.applied.borrow().clone().map(drop)
+    /// Tries anew what has failed, if anything has.
+    pub(crate) fn retry(&self) {
+        let mut following = self.following();
+        if following.failed.is_some() {
+            self.follow(&mut following);
+        }
     }
 
-    /// Lets the index point into a rewritten segment, durably.
-    pub(crate) fn adopt(&self, rewritten: &Rewritten) -> Result<()> {
-        self.with_index(|index| index.adopt(rewritten))
+    /// How often the index was opened anew: to be asked before the snapshot is taken that a [`View::adopt`] follows from.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.following().epoch
+    }
+
+    /// Lets the index point into a rewritten segment, durably, unless it is another index than that time.
+    pub(crate) fn adopt(&self, rewritten: &Rewritten, epoch: u64) -> Result<()> {
+        let mut following = self.following();
+        if following.epoch != epoch || following.failed.is_some() {
+            return Err(Error::Io {
+                what: "letting the index use a rewritten segment".to_owned(),
+                cause: "the index was opened anew meanwhile".to_owned(),
+            });
+        }
+        let adopted = self.with_index(|index| index.adopt(rewritten));
+        if let Err(error) = &adopted {
+            following.failed = Some(error.clone());
+            self.follow(&mut following);
+        }
+        adopted
     }
 
     /// Waits until this many batches are applied.
     pub(crate) async fn reach(&self, sequence: u64) -> Result<()> {
-        let enough = |applied: &Result<u64>| applied.as_ref().map_or(true, |applied| *applied >= sequence);
-        if enough(&self.applied.borrow()) {
-            return self.applied.borrow().clone().map(drop);
+        let enough = |reached: &Reached| !matches!(reached, Reached::Batch(at) if *at < sequence);
+        let mut reached = self.reached.subscribe();
+        let reached = reached.wait_for(enough).await.map_err(|_| Error::Closed)?;
+        match &*reached {
+            Reached::Batch(_) => Ok(()),
+            Reached::Failed(error) | Reached::Stopped(error) => Err(error.clone()),
         }
-        let mut applied = self.applied.subscribe();
-        let reached = applied.wait_for(enough).await.map_err(|_| Error::Closed)?;
-        reached.clone().map(drop)
     }
 
     /// The index at this moment.
@@ -132,24 +177,131 @@ impl View {
 
     /// Syncs the index and lets go of its file.
     pub(crate) fn close(&self) -> Result<()> {
-        let checkpoint = self.checkpoint();
-        let index = self.index.write().expect("no holder of the index's lock panics").take();
-        drop(index);
-        checkpoint
+        let mut following = self.following();
+        self.follow(&mut following);
+        self.checkpoint_of(&mut following);
+        self.hold(Held::Closed);
+        following.failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// Nothing more will ever be applied, so nobody must wait for it.
+    pub(crate) fn stop(&self, error: &Error) {
+        self.reached.send_replace(Reached::Stopped(error.clone()));
+    }
+
+    fn following(&self) -> MutexGuard<'_, Following> {
+        self.following.lock().expect("no holder of this lock panics")
+    }
+
+    /// Applies what waits. When that fails, once more on an index opened anew: what was wrong may have passed.
+    fn follow(&self, following: &mut Following) {
+        for _ in 0..2 {
+            match self.mend(following).and_then(|()| self.apply_waiting(following)) {
+                Ok(()) => {
+                    following.attempts = 0;
+                    self.status.index_is(None);
+                    self.tell(Reached::Batch(following.sequence));
+                    return;
+                }
+                Err(error) => following.failed = Some(error),
+            }
+        }
+        let Some(error) = following.failed.clone() else { return };
+        self.status.index_is(Some(&error));
+        self.tell(Reached::Failed(error.clone()));
+        for batch in &mut following.waiting {
+            for (_, answer) in batch.counts.drain(..) {
+                send(answer, Err(error.clone()));
+            }
+        }
+    }
+
+    /// Opens the index anew if it has failed.
+    fn mend(&self, following: &mut Following) -> Result<()> {
+        let Some(error) = &following.failed else { return Ok(()) };
+        following.attempts += 1;
+        following.epoch += 1;
+        // The file itself may be bad, unless it is only that there is no room. To make it anew takes long: more and more seldom.
+        let anew = following.attempts > 1 && following.attempts.is_power_of_two();
+        let from = if anew && !matches!(error, Error::Full(_)) { From::Nothing } else { From::File };
+        self.hold(Held::Failed(error.clone()));
+        let index = self.source.open(following.position, from)?;
+        self.hold(Held::Open(index));
+        following.failed = None;
+        Ok(())
+    }
+
+    /// Applies the batches that wait in one transaction.
+    fn apply_waiting(&self, following: &mut Following) -> Result<()> {
+        let batches = &following.waiting;
+        let Some(last) = batches.last() else { return Ok(()) };
+        let (sequence, position) = (last.sequence, last.committed.position);
+        let applied = self.with_index(|index| index.apply(batches.iter().map(|batch| &batch.committed)))?;
+        let mut queue = self.queue();
+        batches.iter().flat_map(|batch| &batch.committed.effects).for_each(|effect| queue.apply(effect));
+        drop(queue);
+        (following.sequence, following.position) = (sequence, Some(position));
+        self.applied(std::mem::take(&mut following.waiting), sequence, applied);
+        Ok(())
+    }
+
+    /// Tells everybody what was applied.
+    fn applied(&self, batches: Vec<Durable>, sequence: u64, applied: Applied) {
+        // Before anybody who waits is told: what they have removed must not count any more.
+        self.usages.see(&applied);
+        let Applied { counts, gone, modseq, .. } = applied;
+        self.tell(Reached::Batch(sequence));
+        if let Some(modseq) = modseq {
+            self.modseq.send_replace(modseq);
+        }
+        let mut first = 0;
+        for batch in batches {
+            for (effect, answer) in batch.counts {
+                send(answer, Ok(counts[first + effect]));
+            }
+            first += batch.committed.effects.len();
+        }
+        for spool in gone {
+            if let Err(error) = self.large.remove(spool) {
+                tracing::warn!(%error, "a message that is gone leaves its file until the store is opened anew");
+            }
+        }
+    }
+
+    fn checkpoint_of(&self, following: &mut Following) {
+        if following.failed.is_some() {
+            return;
+        }
+        if let Err(error) = self.with_index(Index::checkpoint) {
+            following.failed = Some(error);
+            self.follow(following);
+        }
+    }
+
+    fn tell(&self, news: Reached) {
+        self.reached.send_if_modified(|reached| {
+            let goes_on = !matches!(reached, Reached::Stopped(_));
+            if goes_on {
+                *reached = news;
+            }
+            goes_on
+        });
+    }
+
+    /// Holds another index or none; lets go of the one that was there.
+    fn hold(&self, held: Held) {
+        let mut index = self.index.write().expect("no holder of the index's lock panics");
+        match std::mem::replace(&mut *index, held) {
+            Held::Open(old) => old.give_up(),
+            Held::Failed(_) | Held::Closed => {}
+        }
     }
 
     fn with_index<T>(&self, act: impl FnOnce(&Index) -> Result<T>) -> Result<T> {
-        act(self.index.read().expect("no holder of the index's lock panics").as_ref().ok_or(Error::Closed)?)
-    }
-
-    /// Nothing more will be applied, so nobody must wait for it.
-    pub(crate) fn stop(&self, error: &Error) {
-        self.applied.send_modify(|applied| *applied = Err(error.clone()));
-    }
-
-    fn fail(&self, error: &Error, batches: Vec<Durable>) {
-        self.stop(error);
-        let answers = batches.into_iter().flat_map(|batch| batch.counts);
-        answers.for_each(|(_, answer)| send(answer, Err(error.clone())));
+        match &*self.index.read().expect("no holder of the index's lock panics") {
+            Held::Open(index) => act(index),
+            Held::Failed(error) => Err(error.clone()),
+            Held::Closed => Err(Error::Closed),
+        }
     }
 }

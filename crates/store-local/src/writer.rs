@@ -34,12 +34,18 @@ impl Writer {
         let (jobs, waiting) = mpsc::channel();
         // Bounded: when the index falls behind, the writer waits, and with it everybody who would make it worse.
         let (deliver, delivered) = mpsc::sync_channel(INDEX_LAG_MAX);
+        let view = indexer.view().clone();
         let index = std::thread::Builder::new().name("store-index".to_owned());
         let indexer = index.spawn(move || indexer.run(delivered))?;
         let write = std::thread::Builder::new().name("store-log".to_owned());
         let stopped = status.clone();
         let writer = write.spawn(move || {
-            let _guard = OnPanic(|| stopped.fence(&Error::Fenced("the writer panicked".to_owned())));
+            let _guard = OnPanic(|| {
+                let panicked = Error::Fenced("the writer panicked".to_owned());
+                stopped.fence(&panicked);
+                // A batch that is durable and never came to the index: nobody must wait for it.
+                view.stop(&panicked);
+            });
             run(committer, &waiting, &mut |batch: Durable| {
                 if deliver.send(batch).is_err() {
                     stopped.fence(&Error::Fenced("the index has stopped".to_owned()));
@@ -57,7 +63,7 @@ impl Writer {
 
     /// Hands in a job; its answer comes by its own channel.
     pub(crate) fn submit(&self, job: Job) {
-        if let Err(error) = self.status.check() {
+        if let Err(error) = self.status.check_change() {
             return job.fail(error);
         }
         let mut running = self.running.lock().expect("no holder of the writer's lock panics");

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod picky;
+
 use bytes::Bytes;
 use posthaste_store_local::{Local, Options, Work};
 use std::path::PathBuf;

@@ -1,0 +1,137 @@
+//! A file system that fails for some files only.
+
+use posthaste_store_local::{File, Files, Lock, Mode};
+use std::io::{self, IoSlice};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Another file system, with trouble.
+#[derive(Debug, Clone)]
+pub(crate) struct Picky {
+    inner: Arc<dyn Files>,
+    trouble: Arc<Mutex<Trouble>>,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trouble {
+    /// Changes of files whose name contains this fail in this way, and are counted.
+    pub(crate) writes: Option<(&'static str, io::ErrorKind)>,
+    /// How many more changes of such files succeed before.
+    pub(crate) after: u64,
+    pub(crate) failed: u64,
+    /// How much space is said to be free.
+    pub(crate) free: Option<u64>,
+}
+
+#[derive(Debug)]
+struct PickyFile {
+    inner: Arc<dyn File>,
+    name: String,
+    trouble: Arc<Mutex<Trouble>>,
+}
+
+impl Picky {
+    pub(crate) fn new(inner: impl Files + 'static) -> Picky {
+        Picky { inner: Arc::new(inner), trouble: Arc::default() }
+    }
+
+    pub(crate) fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        self.trouble.lock().expect("no holder of this lock panics")
+    }
+
+    /// Files whose name contains this cannot be changed any more.
+    pub(crate) fn fail(&self, name: &'static str, kind: io::ErrorKind) {
+        *self.trouble() = Trouble { writes: Some((name, kind)), ..Trouble::default() };
+    }
+
+    /// All is well again; returns how many changes failed.
+    pub(crate) fn heal(&self) -> u64 {
+        std::mem::take(&mut *self.trouble()).failed
+    }
+
+    fn change(&self, path: &Path) -> io::Result<()> {
+        change(&self.trouble, &path.to_string_lossy())
+    }
+}
+
+fn change(trouble: &Mutex<Trouble>, changed: &str) -> io::Result<()> {
+    let mut trouble = trouble.lock().expect("no holder of this lock panics");
+    let Some((_, kind)) = trouble.writes.filter(|(name, _)| changed.contains(name)) else { return Ok(()) };
+    if trouble.after > 0 {
+        trouble.after -= 1;
+        return Ok(());
+    }
+    trouble.failed += 1;
+    Err(io::Error::new(kind, "made to fail"))
+}
+
+impl Files for Picky {
+    fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn File>> {
+        if mode == Mode::Create {
+            self.change(path)?;
+        }
+        let (name, trouble) = (path.to_string_lossy().into_owned(), self.trouble.clone());
+        Ok(Arc::new(PickyFile { inner: self.inner.open(path, mode)?, name, trouble }))
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        self.inner.list(directory)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.inner.remove(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.change(to)?;
+        self.inner.rename(from, to)
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.inner.create_dir(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.inner.sync_dir(path)
+    }
+
+    fn free_space(&self, directory: &Path) -> io::Result<u64> {
+        let free = self.trouble().free;
+        free.map_or_else(|| self.inner.free_space(directory), Ok)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
+        self.inner.lock(path)
+    }
+}
+
+impl File for PickyFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.inner.read_at(buffer, offset)
+    }
+
+    fn write_vectored_at(&self, pieces: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        change(&self.trouble, &self.name)?;
+        self.inner.write_vectored_at(pieces, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        change(&self.trouble, &self.name)?;
+        self.inner.sync_data()
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        change(&self.trouble, &self.name)?;
+        self.inner.allocate(len)
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        change(&self.trouble, &self.name)?;
+        self.inner.truncate(len)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.inner.size()
+    }
+}

@@ -1,0 +1,186 @@
+//! What is said and done while the disk makes trouble, and that it ends when the trouble ends.
+
+mod support;
+
+use bytes::Bytes;
+use posthaste_store_local::{Local, Options, Work, verify};
+use sim::disk::Disk as Ram;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+use store::{Error, Flags, MailboxName, Mailboxes, Spool, Timestamp, Uid};
+use support::picky::{Picky, Trouble};
+use support::{alice, content, inbox, read, send, small};
+
+fn on(files: &Picky) -> Options {
+    Options { files: Arc::new(files.clone()), ..small("/store") }
+}
+
+/// Sends until something fails; returns what was acknowledged, and the error.
+async fn until_it_fails(store: &Local, known: &mut Vec<Vec<u8>>) -> Error {
+    for _ in 0..1_000 {
+        let content = content(known.len() as u64, 6_000);
+        match send(store, &content).await {
+            Ok(_) => known.push(content),
+            Err(error) => return error,
+        }
+    }
+    panic!("a thousand messages, and no error");
+}
+
+async fn all_there(store: &Local, known: &[Vec<u8>]) {
+    assert_eq!(inbox(store).await.len(), known.len());
+    for (number, expected) in known.iter().enumerate() {
+        assert!(read(store, Uid(number as u32 + 1)).await.unwrap() == *expected, "message {number}");
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_fails_stops_the_mail_until_it_can_be_written() {
+    for (kind, is_full) in [(ErrorKind::StorageFull, true), (ErrorKind::Other, false)] {
+        let files = Picky::new(Ram::default());
+        let store = Local::open(on(&files)).unwrap();
+        let mut known = Vec::new();
+        send(&store, b"first").await.unwrap();
+        known.push(b"first".to_vec());
+        for round in 0..3 {
+            files.fail("index.redb", kind);
+            let error = until_it_fails(&store, &mut known).await;
+            assert!(
+                matches!(error, Error::Full(_)) == is_full && !matches!(error, Error::Fenced(_)),
+                "{error}"
+            );
+            assert!(store.health().is_err(), "it is said at MAIL");
+            assert!(inbox_id(&store).await.is_err(), "readers are told rather than shown less than there is");
+            assert!(files.heal() > 0);
+
+            let content = content(90 + round, 100);
+            send(&store, &content).await.unwrap();
+            known.push(content);
+            store.health().unwrap();
+            all_there(&store, &known).await;
+            let id = inbox_id(&store).await.unwrap();
+            assert_eq!(store.update_flags(id, &[Uid(1)], Flags::SEEN, Flags::default()).await.unwrap(), 1);
+            store.update_flags(id, &[Uid(1)], Flags::default(), Flags::SEEN).await.unwrap();
+        }
+        assert_eq!(
+            store.deliveries(usize::MAX).await.unwrap().len(),
+            known.len(),
+            "nor is the queue different"
+        );
+        store.close().await.unwrap();
+        let report = verify(&on(&files)).unwrap();
+        assert_eq!((report.findings, report.notes), (vec![], vec![]));
+        let store = Local::open(on(&files)).unwrap();
+        assert_eq!((store.recovery().replayed, store.recovery().rebuilt.clone()), (0, None));
+        all_there(&store, &known).await;
+    }
+}
+
+async fn inbox_id(store: &Local) -> store::Result<store::MailboxId> {
+    Ok(store.mailbox(&alice(), &MailboxName::inbox()).await?.id)
+}
+
+#[tokio::test]
+async fn one_failure_of_the_index_is_not_even_noticed() {
+    let files = Picky::new(Ram::default());
+    let store = Local::open(on(&files)).unwrap();
+    let mut known = Vec::new();
+    for after in 0..40 {
+        let once = Trouble { writes: Some(("index.redb", ErrorKind::Other)), after, ..Trouble::default() };
+        *files.trouble() = once;
+        for _ in 0..12 {
+            // Whatever happens between two operations of the index, the second time it works.
+            let failed = files.trouble().failed;
+            if failed > 0 {
+                files.heal();
+            }
+            let content = content(known.len() as u64, 6_000);
+            if send(&store, &content).await.is_ok() {
+                known.push(content);
+            }
+        }
+        files.heal();
+        all_there(&store, &known).await;
+    }
+    assert!(known.len() > 400, "{}", known.len());
+    store.close().await.unwrap();
+    assert_eq!(verify(&on(&files)).unwrap().findings, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_threads_try_the_index_again_by_themselves() {
+    let files = Picky::new(Ram::default());
+    let store = Local::open(Options { work: Work::Threads, ..on(&files) }).unwrap();
+    let mut known = Vec::new();
+    files.fail("index.redb", ErrorKind::StorageFull);
+    until_it_fails(&store, &mut known).await;
+    assert!(matches!(store.health(), Err(Error::Full(_))));
+    files.heal();
+    let start = Instant::now();
+    while store.health().is_err() {
+        assert!(start.elapsed() < Duration::from_secs(60), "it recovers without being asked");
+        tokio::task::yield_now().await;
+    }
+    all_there(&store, &known).await;
+    send(&store, b"and goes on").await.unwrap();
+    store.close().await.unwrap();
+    assert_eq!(verify(&on(&files)).unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn uploads_under_way_leave_the_reserve_alone() {
+    let files = Picky::new(Ram::default());
+    let time = Arc::new(AtomicI64::new(1_700_000_000_000));
+    let now = time.clone();
+    let clock: posthaste_store_local::Clock = Arc::new(move || Timestamp(now.load(Ordering::Relaxed)));
+    let store = Local::open(Options { reserve: 8 << 20, clock, ..on(&files) }).unwrap();
+    files.trouble().free = Some(10 << 20);
+    let mut uploads: Vec<_> = (0..4).map(|_| store.stage().unwrap()).collect();
+    // Within one second, so that only what was counted here can stop them.
+    let (mut taken, mut refused) = (0, 0);
+    for _ in 0..8 {
+        for upload in &mut uploads {
+            match upload.append(Bytes::from(vec![b'x'; 256 << 10])).await {
+                Ok(()) => taken += 256 << 10,
+                Err(Error::Full(_)) => refused += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    assert!(taken <= 2 << 20 && taken > 1 << 20, "{taken} bytes of 2 MiB were taken");
+    assert!(refused > 0);
+    assert!(matches!(store.health(), Err(Error::Full(_))), "nor may anything new begin");
+    // A refused upload stays refused, and its file is gone.
+    let refused = uploads.pop().unwrap().commit(support::for_alice()).await;
+    assert!(matches!(refused, Err(Error::Full(_))), "{refused:?}");
+    let names = posthaste_store_local::Files::list(&files, "/store/large".as_ref()).unwrap();
+    assert!(names.iter().all(|name| {
+        let path = std::path::Path::new("/store/large").join(name);
+        posthaste_store_local::Files::list(&files, &path).unwrap().is_empty()
+    }));
+
+    files.trouble().free = None;
+    time.fetch_add(1_000, Ordering::Relaxed);
+    store.health().unwrap();
+    send(&store, &content(1, 100_000)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_large_file_that_cannot_be_written_costs_its_message_and_no_other() {
+    for kind in [ErrorKind::StorageFull, ErrorKind::Other] {
+        let files = Picky::new(Ram::default());
+        let store = Local::open(on(&files)).unwrap();
+        files.fail("/large/", kind);
+        let error = send(&store, &content(1, 100_000)).await.unwrap_err();
+        assert!(!matches!(error, Error::Fenced(_)), "{error}");
+        send(&store, b"small ones are still taken").await.unwrap();
+        files.heal();
+        send(&store, &content(2, 100_000)).await.unwrap();
+        assert!(read(&store, Uid(2)).await.unwrap() == content(2, 100_000));
+        store.close().await.unwrap();
+        let report = verify(&on(&files)).unwrap();
+        assert_eq!((report.findings, report.notes), (vec![], vec![]));
+    }
+}
