@@ -39,4 +39,5 @@ Examples:
   posthaste inbox ls
       List what arrived.
 
-Exit status: 0 done, 1 refused or failed, 2 wrong usage, 75 perhaps later.";
+Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 done but something
+is lost, 75 perhaps later.";

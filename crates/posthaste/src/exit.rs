@@ -11,6 +11,8 @@ pub(crate) enum Exit {
     Done,
     /// Refused, or failed for another reason that will not pass by itself.
     Refused,
+    /// Done as far as it was possible, but not everything could be saved.
+    Lost,
     /// The command makes no sense as it was given.
     Usage,
     /// Not now, but the same may work later (EX_TEMPFAIL of sysexits.h, which mail programs understand).
@@ -42,6 +44,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => 0,
             Exit::Refused => 1,
             Exit::Usage => 2,
+            Exit::Lost => 3,
             Exit::TryLater => 75,
         })
     }

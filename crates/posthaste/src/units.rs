@@ -54,9 +54,13 @@ pub(crate) fn duration(from: store::Timestamp, to: store::Timestamp) -> String {
     }
 }
 
-/// `1 message`, `2 messages`.
+/// `1 message`, `2 messages`, `2 deliveries`.
 pub(crate) fn counted(count: u64, one: &str) -> String {
-    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+    match one.strip_suffix('y') {
+        _ if count == 1 => format!("1 {one}"),
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{count} {stem}ies"),
+        _ => format!("{count} {one}s"),
+    }
 }
 
 #[cfg(test)]
@@ -100,5 +104,9 @@ mod tests {
     fn counts() {
         assert_eq!(counted(1, "message"), "1 message");
         assert_eq!(counted(0, "message"), "0 messages");
+        assert_eq!(
+            (counted(2, "delivery"), counted(2, "day")),
+            ("2 deliveries".to_owned(), "2 days".to_owned())
+        );
     }
 }

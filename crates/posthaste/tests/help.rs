@@ -6,7 +6,7 @@ use common::{assert_file, run};
 use std::path::Path;
 
 /// Every command that can be typed.
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 27] = [
     "",
     "up",
     "serve",
@@ -31,6 +31,7 @@ const COMMANDS: [&str; 26] = [
     "store",
     "store verify",
     "store stats",
+    "store repair",
     "completions",
     "man",
 ];

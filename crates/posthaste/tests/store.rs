@@ -97,6 +97,32 @@ fn a_store_is_verified() {
     assert!(ran.stdout.contains("\nwrong: "), "{}", ran.stdout);
 }
 
+#[test]
+fn a_damaged_store_is_repaired() {
+    let data = Data::new();
+    let server = Server::up(&data, &[]);
+    for text in ["first", "needle in the log", "last"] {
+        assert_eq!(server.send(&["--from", "a@example.org", "--to", ANN, "--text", text]).status, 0);
+    }
+    assert_eq!(server.stop(), 0);
+    damage(&data.path().join("log"), b"needle in the log");
+    let new = data.beside("new");
+    let ran = data.run(&["store", "repair", &new]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (3, ""));
+    assert!(ran.stdout.starts_with("lost: INBOX of ann@example.org, number 2: message "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("\nSaved 2 messages (0 deliveries in the queue) into "), "{}", ran.stdout);
+    let ran = data.run(&["store", "repair", &new]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.stderr.contains("is not empty"), "{}", ran.stderr);
+
+    assert_eq!(common::run(&["store", "verify", "--data", &new]).status, 0);
+    let list = common::run(&["inbox", "ls", "--data", &new, "--json"]).json();
+    assert_eq!((&list[0]["uid"], &list[1]["uid"]), (&1.into(), &3.into()), "numbers are kept");
+    let again = data.beside("again");
+    let ran = common::run(&["store", "repair", "--data", &new, &again, "--json"]);
+    assert_eq!((ran.status, &ran.json()["messages"]), (0, &2.into()));
+}
+
 /// Turns over one bit where a file of this directory holds `content`.
 fn damage(directory: &std::path::Path, content: &[u8]) {
     for file in std::fs::read_dir(directory).expect("a directory") {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{SharedStore, Spool};
-pub use store_local::{Finding, Report, Stats, Totals};
+pub use store_local::{Finding, Loss, Repaired, Report, Stats, Totals};
 use store_local::{Local, Options, Recovery};
 
 /// An open store. The data directory is locked while it is.
@@ -140,6 +140,17 @@ pub async fn verify(data: &Path) -> Result<Report, OpenError> {
     let options = Options::new(data);
     let verified = tokio::task::spawn_blocking(move || store_local::verify(&options)).await;
     verified
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        .map_err(|error| OpenError::Store { directory, error })
+}
+
+/// Salvages what is intact of the store in `data`, which nobody may have open, into a new one in `target`; the old one is only read.
+pub async fn repair(data: &Path, target: &Path) -> Result<Repaired, OpenError> {
+    let (directory, target) = (data.to_owned(), target.to_owned());
+    let options = Options { reserve: 0, ..Options::new(data) };
+    private_directory(&target).map_err(|cause| OpenError::Directory { directory: target.clone(), cause })?;
+    let repaired = tokio::task::spawn_blocking(move || store_local::repair(&options, &target)).await;
+    repaired
         .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
         .map_err(|error| OpenError::Store { directory, error })
 }

@@ -115,6 +115,11 @@ impl Index {
         Ok(Snapshot::new(self.database.begin_read().map_err(index_error)?))
     }
 
+    /// Whether every page matches its checksum.
+    pub(crate) fn is_whole(&mut self) -> bool {
+        self.database.check_integrity().unwrap_or(false)
+    }
+
     /// Makes everything applied so far durable.
     pub(crate) fn checkpoint(&self) -> Result<()> {
         self.begin(Sync::Now)?.commit().map_err(index_error)

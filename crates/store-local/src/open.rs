@@ -20,6 +20,7 @@ use crate::segments::Segments;
 use crate::space::{self, Choice, Space};
 use crate::state::State;
 use crate::status::Status;
+use crate::unfinished;
 use crate::usage::Usages;
 use crate::view::View;
 use crate::writer::Writer;
@@ -33,6 +34,7 @@ use tokio::sync::Semaphore;
 pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
     let files = options.files.clone();
     let lock = lock(&*files, &options.directory)?;
+    unfinished::check(&*files, &options.directory)?;
     let segments = Arc::new(Segments::open(files.clone(), options.directory.join(LOG))?);
     segments.remove_unfinished()?;
     let large = Arc::new(LargeFiles::open(files.clone(), options.directory.join(LARGE))?);
@@ -245,7 +247,8 @@ fn remove(segments: &Segments, left_over: Vec<u64>) -> Result<()> {
 /// What is said when a store is not opened because of damage.
 fn refusal(damage: &str) -> Error {
     Error::Damaged(format!(
-        "{damage}. Nothing was changed. Put back this file from a copy; `posthaste store verify` lists all that is wrong"
+        "{damage}. Nothing was changed. `posthaste store verify` lists all that is wrong; `posthaste store repair NEW-DIR` saves \
+         what is intact into a new store; with a backup there is `posthaste store restore`"
     ))
 }
 

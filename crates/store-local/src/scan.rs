@@ -67,6 +67,32 @@ impl Scanner {
         }))
     }
 
+    /// Opens a segment's file without a look at its header: records name their segment themselves.
+    pub(crate) fn of_records(file: Arc<dyn File>, segment: u64) -> io::Result<Scanner> {
+        let size = file.size()?;
+        Ok(Scanner { file, segment, size, replaced_end: None, window: Vec::new(), window_at: 0 })
+    }
+
+    /// Where the next valid header behind `from` is, if there is one.
+    pub(crate) fn next_header(&mut self, from: u64) -> io::Result<Option<u64>> {
+        let mut at = (from + 1).next_multiple_of(ALIGNMENT);
+        while at < self.size {
+            let length = WINDOW.min(self.size - at);
+            let bytes = self.bytes(at, length)?.expect("the range is within the segment");
+            // Most of it is zeros; a header begins with a byte that is not.
+            let begins = |(place, chunk): (usize, &[u8])| (chunk[0] != 0).then_some(place as u64 * ALIGNMENT);
+            let candidates: Vec<u64> =
+                bytes.chunks(ALIGNMENT as usize).enumerate().filter_map(begins).collect();
+            for candidate in candidates {
+                if self.header(at + candidate)?.is_some() {
+                    return Ok(Some(at + candidate));
+                }
+            }
+            at += length;
+        }
+        Ok(None)
+    }
+
     /// The batch that begins at `start`; `None` when there is no whole chain of headers.
     pub(crate) fn batch(&mut self, start: u64) -> io::Result<Option<Batch>> {
         let mut batch = Batch { start, end: start, records: Vec::new() };

@@ -200,7 +200,8 @@ fn check_large(large: &LargeFiles, rebuilt: &Index, report: &mut Report) -> Resu
     Ok(())
 }
 
-fn read_large(
+/// Reads a large file to its end; says what is wrong with it.
+pub(crate) fn read_large(
     large: &LargeFiles,
     spool: SpoolId,
     (length, crc): (u64, u32),

@@ -65,7 +65,7 @@ async fn an_index_that_fails_stops_the_mail_until_it_can_be_written() {
             store.update_flags(id, &[Uid(1)], Flags::default(), Flags::SEEN).await.unwrap();
         }
         assert_eq!(
-            store.deliveries(usize::MAX).await.unwrap().len(),
+            store.deliveries(None, usize::MAX).await.unwrap().len(),
             known.len(),
             "nor is the queue different"
         );

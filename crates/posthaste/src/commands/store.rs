@@ -10,10 +10,10 @@ use anyhow::bail;
 use clap::Subcommand;
 use serde::Serialize;
 use server::admin::{Client, Item, Request, StoreStats};
-use server::open::Report;
-use std::path::Path;
+use server::open::{Repaired, Report};
+use std::path::{Path, PathBuf};
 
-/// Check and measure the store that keeps the mail
+/// Check, measure and repair the store that keeps the mail
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -37,19 +37,37 @@ enum Command {
     /// Works while the server runs, and when none does.
     #[command(after_help = EXAMPLES)]
     Stats,
+    /// Save what is intact of a damaged store into a new one, and list what is lost
+    ///
+    /// For a store that the server refuses to open, or in which `posthaste store verify` finds something wrong. The old store is only read
+    /// and stays as it is; the server must not be running. Messages keep their numbers, their flags and their place in the queue. Afterwards
+    /// use the new directory as the data directory. Exits with 0 when nothing is lost, with 3 when something is, with 1 when it failed.
+    #[command(after_help = REPAIR_EXAMPLES)]
+    Repair {
+        /// Where the new store is made: a directory that is empty, or does not exist
+        #[arg(value_name = "NEW-DIR")]
+        target: PathBuf,
+    },
 }
+
+const REPAIR_EXAMPLES: &str = "\
+Examples:
+  posthaste store repair /var/lib/posthaste-repaired
+  posthaste store repair --data /var/lib/posthaste /srv/new";
 
 const EXAMPLES: &str = "\
 Examples:
   posthaste store verify
   posthaste store verify --data /var/lib/posthaste --json
-  posthaste store stats";
+  posthaste store stats
+  posthaste store repair /var/lib/posthaste-repaired";
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     let data = args.data.directory()?;
     match args.command {
         Command::Verify => verify(&data, args.format.format()),
         Command::Stats => stats(&data, args.format.format()),
+        Command::Repair { target } => repair(&data, &target, args.format.format()),
     }
 }
 
@@ -103,6 +121,63 @@ fn text(report: &Report) -> String {
         count => format!("{bad}Found {}.{bad:#}", counted(count, "fault")),
     });
     lines.join("\n")
+}
+
+fn repair(data: &Path, target: &Path, format: Format) -> anyhow::Result<Exit> {
+    let repaired = block_on(async { Ok(server::open::repair(data, target).await?) })?;
+    match format {
+        Format::Json => output::json(&Salvaged::new(&repaired))?,
+        Format::Text => output::text(&repaired_text(&repaired, target))?,
+    }
+    Ok(if repaired.lost.is_empty() { Exit::Done } else { Exit::Lost })
+}
+
+fn repaired_text(repaired: &Repaired, target: &Path) -> String {
+    let good = Style::new().fg_color(Some(AnsiColor::Green.into()));
+    let bad = Style::new().fg_color(Some(AnsiColor::Red.into()));
+    let mut lines: Vec<String> = repaired
+        .lost
+        .iter()
+        .map(|loss| format!("{bad}lost{bad:#}: {}: {}", shown(&loss.place), shown(&loss.what)))
+        .collect();
+    if repaired.more > 0 {
+        lines.push(format!("… and {} more", repaired.more));
+    }
+    lines.extend(repaired.notes.iter().map(|note| format!("note: {note}")));
+    lines.push(format!(
+        "Saved {} ({} in the queue) into {}.",
+        counted(repaired.stats.messages, "message"),
+        counted(repaired.stats.queued, "delivery"),
+        target.display()
+    ));
+    lines.push(match repaired.lost.is_empty() {
+        true => format!("{good}Nothing is lost.{good:#}"),
+        false => format!("{bad}Not everything could be saved; the old store is as it was.{bad:#}"),
+    });
+    lines.join("\n")
+}
+
+/// Safe for a terminal: mailboxes and addresses come from others.
+fn shown(text: &str) -> std::borrow::Cow<'_, str> {
+    message::terminal::one_line(text)
+}
+
+/// A repair for programs.
+#[derive(Serialize)]
+struct Salvaged<'a> {
+    messages: u64,
+    queued: u64,
+    lost: Vec<CheckedFinding<'a>>,
+    more_lost: u64,
+    notes: &'a [String],
+}
+
+impl Salvaged<'_> {
+    fn new(repaired: &Repaired) -> Salvaged<'_> {
+        let Repaired { stats, lost, more, notes } = repaired;
+        let lost = lost.iter().map(|loss| CheckedFinding { place: &loss.place, what: &loss.what }).collect();
+        Salvaged { messages: stats.messages, queued: stats.queued, lost, more_lost: *more, notes }
+    }
 }
 
 /// A check for programs.

@@ -83,6 +83,12 @@ impl Data {
         path.to_str().expect("temporary directories have plain names").to_owned()
     }
 
+    /// The path of something beside the data, which goes with it.
+    pub(crate) fn beside(&self, name: &str) -> String {
+        let path = self.directory.path().join(name);
+        path.to_str().expect("temporary directories have plain names").to_owned()
+    }
+
     /// Runs a command on this data.
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
         run(&[args, &["--data", &self.text()]].concat())

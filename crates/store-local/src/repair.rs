@@ -1,0 +1,280 @@
+//! Salvaging what is intact of a damaged store into a new one. The old one is only read.
+//!
+//! The log is gone through three times: which accounts and mailboxes it makes and what of it cannot be read ([`Survey`]); which messages
+//! are alive (an index made for that); and the writing ([`write`]). The old index, when every page of it matches its checksum, tells the
+//! names and numbers of what the log has lost, and what was removed there. A store that opens needs none of this.
+
+mod report;
+mod salvage;
+mod survey;
+mod write;
+
+use crate::effect::{Committed, Content, Effect, Position};
+use crate::error::io_error;
+use crate::file::{File, Files, Mode, read_exact_at, write_all_at};
+use crate::index::{Index, Snapshot};
+use crate::large::LargeFiles;
+use crate::local::{Local, OnDamage, Options, Work};
+use crate::open::{INDEX, LARGE, LOG, lock};
+use crate::segments::Segments;
+use crate::space::{self, Choice};
+use crate::stats::Stats;
+use crate::unfinished::Unfinished;
+use salvage::{Piece, Salvage};
+use std::collections::HashMap;
+use std::io::{ErrorKind, IoSlice};
+use std::path::Path;
+use std::sync::Arc;
+use store::{Error, Result};
+use survey::Survey;
+
+/// What a repair has saved, and what not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Repaired {
+    /// What the new store holds.
+    pub stats: Stats,
+    /// What is lost, as far as that is known. Nothing is when this is empty.
+    pub lost: Vec<Loss>,
+    /// How many more losses there were than are kept.
+    pub more: u64,
+    /// What was found and is no loss.
+    pub notes: Vec<String>,
+}
+
+/// Something that is lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// Where it was: a range of a file, or a place in a mailbox.
+    pub place: String,
+    /// What it was, or what is wrong.
+    pub what: String,
+}
+
+/// The old store, as it is read.
+struct Old {
+    segments: Segments,
+    large: Option<Arc<LargeFiles>>,
+    /// Its index, when that can be trusted.
+    index: Option<Snapshot>,
+    /// What that reads from.
+    database: Option<Index>,
+}
+
+/// Salvages the store in [`Options::directory`] into `target`, a directory that is empty or does not exist. Fails with [`Error::InUse`]
+/// when it is open, with [`Error::Invalid`] when there is none; then and on any other error the new store is not to be used.
+pub fn repair(options: &Options, target: &Path) -> Result<Repaired> {
+    let (files, directory) = (&*options.files, options.directory.as_path());
+    let names = match files.list(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        names => names.map_err(|error| io_error("listing", directory, error))?,
+    };
+    if !names.iter().any(|name| name == LOG) {
+        return Err(Error::Invalid(format!("there is no store in {}", directory.display())));
+    }
+    let held = lock(files, directory)?;
+    let unfinished = Unfinished::begin(files, target)?;
+    let mut repaired = Repaired::default();
+    let scratch = Scratch { files, path: target.join("repair.redb") };
+    let copy = Scratch { files, path: target.join("old.redb") };
+    let old = Old::open(options, &names, &copy, &mut repaired)?;
+    rebuild(options, target, (&old, &scratch), &mut repaired)?;
+    drop((old, scratch, copy));
+    unfinished.finish()?;
+    drop(held);
+    repaired.stats = opened(options, target)?;
+    Ok(repaired)
+}
+
+fn rebuild(
+    options: &Options,
+    target: &Path,
+    (old, scratch): (&Old, &Scratch<'_>),
+    repaired: &mut Repaired,
+) -> Result<()> {
+    let mut survey = Survey::new(old.index.as_ref())?;
+    old.salvage(&mut |piece| survey.see(piece))?;
+    let founding = survey.founding((options.clock)())?;
+    let index = Index::create(&*options.files, &scratch.path, options.index_cache)?;
+    let mut damaged = HashMap::new();
+    let mut alive = Alive { index: &index, waiting: Vec::new(), founding: Some(founding.clone()) };
+    old.salvage(&mut |piece| alive.see(piece, &mut damaged))?;
+    alive.flush()?;
+    let scratch = index.read()?;
+    old.check_large(&scratch, &mut damaged)?;
+
+    let mut writer = write::Writer::new(options, target, survey.counters(&scratch)?)?;
+    let mut founding = Some(founding);
+    old.salvage(&mut |piece| {
+        if matches!(piece, Piece::Lost(_))
+            && let Some(founding) = founding.take()
+        {
+            founding.iter().try_for_each(|change| writer.account(change))?;
+        }
+        writer.piece(piece, (&scratch, &damaged, old.large.as_deref()))
+    })?;
+    founding.into_iter().flatten().try_for_each(|change| writer.account(&change))?;
+    if survey.has_losses() {
+        survey.reconcile(&scratch, &mut |effect| writer.effect(effect))?;
+    }
+    writer.finish()?;
+    report::report(&survey, old, (&scratch, &damaged), repaired)
+}
+
+impl Old {
+    fn open(options: &Options, names: &[String], copy: &Scratch<'_>, repaired: &mut Repaired) -> Result<Old> {
+        let directory = &options.directory;
+        let segments = Segments::open(options.files.clone(), directory.join(LOG))?;
+        let large = names.iter().any(|name| name == LARGE);
+        let large = large.then(|| LargeFiles::open(options.files.clone(), directory.join(LARGE)));
+        let large = large.transpose()?.map(Arc::new);
+        // Even opening a redb file may change it.
+        let copied = copy_of(&*options.files, &directory.join(INDEX), &copy.path)?;
+        let index = match copied {
+            true => Index::open(&*options.files, &copy.path, options.index_cache)?,
+            false => Err("there is none".to_owned()),
+        };
+        let index =
+            index.and_then(
+                |mut index| {
+                    if index.is_whole() { Ok(index) } else { Err("it is damaged itself".to_owned()) }
+                },
+            );
+        let database =
+            index.map_err(|why| repaired.notes.push(format!("the old index could not be used: {why}"))).ok();
+        let index = database.as_ref().map(Index::read).transpose()?;
+        let mut old = Old { segments, large, index, database };
+        let Some(snapshot) = &old.index else { return Ok(old) };
+        let known: Vec<u64> = snapshot.segments()?.into_iter().map(|(segment, _)| segment).collect();
+        match space::choose(&old.segments.all()?, &known) {
+            Choice::Fits(left_over) => old.segments.ignore(left_over),
+            Choice::Missing(_) => {}
+            Choice::Stale => {
+                repaired.notes.push("the old index is older than the log and was not used".to_owned());
+                (old.index, old.database) = (None, None);
+            }
+        }
+        Ok(old)
+    }
+
+    fn position(&self) -> Result<Option<Position>> {
+        self.index.as_ref().map_or(Ok(None), Snapshot::position)
+    }
+
+    fn salvage(&self, each: &mut dyn FnMut(Piece) -> Result<()>) -> Result<()> {
+        Salvage::new(&self.segments, self.position()?, each).run()
+    }
+
+    /// Takes note of living messages whose large content cannot be read.
+    fn check_large(&self, alive: &Snapshot, damaged: &mut HashMap<u64, String>) -> Result<()> {
+        alive.all_messages(|spool, message| {
+            if let Content::Large { length, crc, .. } = message.content
+                && message.references > 0
+            {
+                let read = match &self.large {
+                    None => Err("the file is missing".to_owned()),
+                    Some(large) => crate::verify::read_large(large, spool, (length, crc)),
+                };
+                if let Err(what) = read {
+                    damaged.insert(spool.0, format!("its content in a file of its own: {what}"));
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Finds out which messages are alive, as an index would.
+struct Alive<'a> {
+    index: &'a Index,
+    waiting: Vec<Committed>,
+    founding: Option<Vec<crate::body::AccountChange>>,
+}
+
+impl Alive<'_> {
+    fn see(&mut self, piece: Piece, damaged: &mut HashMap<u64, String>) -> Result<()> {
+        match piece {
+            Piece::Lost(_) => {
+                let founding = self.founding.take().unwrap_or_default();
+                self.put(founding.into_iter().map(Effect::Account).collect())
+            }
+            Piece::Torn(_) => Ok(()),
+            Piece::Change { effect, .. } => self.put(vec![effect]),
+            Piece::Message(message) => {
+                if let Err(what) = message.content {
+                    damaged.insert(message.accepted.spool, what.to_owned());
+                }
+                self.put(vec![Effect::Accepted(message.arrival)])
+            }
+        }
+    }
+
+    fn put(&mut self, effects: Vec<Effect>) -> Result<()> {
+        // Where it is does not matter here.
+        let position = Position { segment: 1, start: 0, end: 0 };
+        self.waiting.push(Committed { position, effects });
+        if self.waiting.len() >= BATCHES_MAX { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.index.apply(&std::mem::take(&mut self.waiting)).map(drop)
+    }
+}
+
+/// A file that is made for the repair alone.
+struct Scratch<'a> {
+    files: &'a dyn Files,
+    path: std::path::PathBuf,
+}
+
+impl Drop for Scratch<'_> {
+    fn drop(&mut self) {
+        match self.files.remove(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::warn!(%error, file = %self.path.display(), "cannot remove a file that is not needed any more");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Copies a file; whether there was one.
+fn copy_of(files: &dyn Files, from: &Path, to: &Path) -> Result<bool> {
+    let source = match files.open(from, Mode::Read) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        source => source.map_err(|error| io_error("opening", from, error))?,
+    };
+    let target = files.open(to, Mode::Create).map_err(|error| io_error("creating", to, error))?;
+    copy_bytes(&*source, &*target).map_err(|error| io_error("copying", from, error))?;
+    Ok(true)
+}
+
+fn copy_bytes(source: &dyn File, target: &dyn File) -> std::io::Result<()> {
+    let (size, mut at) = (source.size()?, 0);
+    let mut bytes = vec![0; COPIED_AT_ONCE];
+    while at < size {
+        let length = (size - at).min(COPIED_AT_ONCE as u64) as usize;
+        read_exact_at(source, &mut bytes[..length], at)?;
+        write_all_at(target, &mut [IoSlice::new(&bytes[..length])], at)?;
+        at += length as u64;
+    }
+    Ok(())
+}
+
+/// Opens the new store, which makes its index and is the proof that it can be opened.
+fn opened(options: &Options, target: &Path) -> Result<Stats> {
+    let options = Options {
+        directory: target.to_owned(),
+        work: Work::Caller,
+        on_damage: OnDamage::Refuse,
+        ..options.clone()
+    };
+    let local = Local::open(options)?;
+    let stats = local.engine.stats()?;
+    local.engine.close()?;
+    Ok(stats)
+}
+
+const COPIED_AT_ONCE: usize = 1 << 20;
+
+/// How many batches are applied in one transaction.
+const BATCHES_MAX: usize = 16 * 1024;

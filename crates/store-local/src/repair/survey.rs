@@ -1,0 +1,276 @@
+//! What a damaged log makes and names, and what of it is lost: the first way through it.
+
+use super::salvage::{Lost, Piece};
+use crate::body::{AccountChange, Counters, Destination, MailboxChange, Place, Remains, Settlement};
+use crate::effect::{Effect, Position};
+use crate::index::Snapshot;
+use crate::segment;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use store::{
+    AccountId, AccountName, Entry, Flags, MailboxId, MailboxName, ModSeq, Origin, Result, Timestamp, Uid,
+    UidValidity,
+};
+
+/// What was found on the first way through the log.
+pub(super) struct Survey<'a> {
+    /// The old index, when it can be trusted.
+    pub(super) index: Option<&'a Snapshot>,
+    position: Option<Position>,
+    counters: Counters,
+    accounts: HashSet<AccountId>,
+    mailboxes: HashSet<MailboxId>,
+    /// Names that accounts have in the end.
+    names: HashMap<AccountName, AccountId>,
+    removed: HashSet<AccountName>,
+    /// Mailboxes that messages name, with an address that such a message was for.
+    named: BTreeMap<MailboxId, Option<AccountName>>,
+    /// Messages whose acceptance is whole.
+    pub(super) accepted: HashSet<u64>,
+    pub(super) expunged: HashSet<(MailboxId, Uid)>,
+    pub(super) lost: Vec<Lost>,
+    pub(super) torn: u64,
+    /// How many bytes are lost of which nobody knows what they numbered.
+    pub(super) unknown: u64,
+}
+
+impl<'a> Survey<'a> {
+    /// Nothing found yet.
+    pub(super) fn new(index: Option<&'a Snapshot>) -> Result<Survey<'a>> {
+        Ok(Survey {
+            index,
+            position: index.map_or(Ok(None), Snapshot::position)?,
+            counters: index.map_or(Ok(Counters::default()), Snapshot::counters)?,
+            accounts: HashSet::new(),
+            mailboxes: HashSet::new(),
+            names: HashMap::new(),
+            removed: HashSet::new(),
+            named: BTreeMap::new(),
+            accepted: HashSet::new(),
+            expunged: HashSet::new(),
+            lost: Vec::new(),
+            torn: 0,
+            unknown: 0,
+        })
+    }
+
+    /// Takes note of a piece.
+    pub(super) fn see(&mut self, piece: Piece) -> Result<()> {
+        match piece {
+            Piece::Torn(bytes) => self.torn += bytes,
+            Piece::Lost(lost) => {
+                if !self.index_has_seen(lost.segment, lost.from) {
+                    self.unknown += if lost.to == 0 { SEGMENT_GUESS } else { lost.to - lost.from };
+                }
+                self.lost.push(lost);
+            }
+            Piece::Message(message) => {
+                self.accepted.insert(message.accepted.spool);
+                self.counters.spool = self.counters.spool.max(message.accepted.spool);
+                let seen = self.index_has_seen(message.arrival.record.segment, message.acceptance.offset);
+                let to = message
+                    .accepted
+                    .deliveries
+                    .iter()
+                    .filter(|delivery| matches!(delivery.destination, Destination::Mailbox { .. }));
+                for (place, delivery) in message.placed.0.iter().zip(to) {
+                    self.counters.modseq = self.counters.modseq.max(place.modseq);
+                    let recipients = &message.accepted.envelope.recipients;
+                    let recipient = recipients.get(delivery.recipient as usize);
+                    // What the index does not know although it has seen it was removed.
+                    let address =
+                        recipient.filter(|_| !seen).and_then(|recipient| account_of(&recipient.forward_path));
+                    let named = self.named.entry(place.mailbox).or_default();
+                    *named = named.take().or(address);
+                }
+            }
+            Piece::Change { effect, .. } => self.change(&effect),
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Opening(opening) => self.counters.see(&opening.counters),
+            Effect::Account(change) => {
+                self.counters.see_account_change(change);
+                match change {
+                    AccountChange::Created { id, name, .. } => {
+                        self.accounts.insert(*id);
+                        self.names.insert(name.clone(), *id);
+                    }
+                    AccountChange::MailboxCreated { id, .. } => {
+                        self.mailboxes.insert(*id);
+                    }
+                    AccountChange::Removed { name, .. } => {
+                        self.names.remove(name);
+                        self.removed.insert(name.clone());
+                    }
+                    AccountChange::Raised { .. } => {}
+                }
+            }
+            Effect::Mailbox(change) => {
+                self.counters.see_mailbox_change(change);
+                if let MailboxChange::Expunged { mailbox, uids, .. } = change {
+                    self.expunged.extend(uids.iter().map(|uid| (*mailbox, *uid)));
+                }
+            }
+            Effect::Accepted(_) | Effect::Directory(_) | Effect::Settled(_) | Effect::Remains(_) => {}
+        }
+    }
+
+    /// Whether anything that was acknowledged is lost.
+    pub(super) fn has_losses(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
+    /// Whether the index was applied beyond this place of the log.
+    fn index_has_seen(&self, segment: u64, offset: u64) -> bool {
+        self.position.is_some_and(|at| (segment::last(segment), offset) < (segment::last(at.segment), at.end))
+    }
+
+    /// The accounts and mailboxes whose making is lost: as the index knows them, or else as the messages in them suggest.
+    pub(super) fn founding(&mut self, now: Timestamp) -> Result<Vec<AccountChange>> {
+        let mut founding = Vec::new();
+        if !self.has_losses() {
+            return Ok(founding);
+        }
+        if let Some(index) = self.index {
+            for account in index.accounts()? {
+                if self.accounts.insert(account.id) {
+                    self.names.insert(account.name.clone(), account.id);
+                    let store::Account { id, name, origin, created } = account;
+                    founding.push(AccountChange::Created { id, name, origin, created });
+                }
+            }
+            for mailbox in index.all_mailboxes()? {
+                if self.mailboxes.insert(mailbox.id) {
+                    let (id, account, name) = (mailbox.id, mailbox.account, mailbox.name);
+                    let (validity, modseq) = (mailbox.uid_validity, ModSeq(1));
+                    founding.push(AccountChange::MailboxCreated { id, account, name, validity, modseq });
+                }
+            }
+        }
+        let named = std::mem::take(&mut self.named);
+        for (id, name) in named {
+            let Some(name) = name.filter(|name| !self.removed.contains(name)) else { continue };
+            if self.mailboxes.contains(&id) {
+                continue;
+            }
+            let validity = UidValidity::after(self.counters.validity, now);
+            self.counters.validity = validity;
+            let (account, mailbox) = match self.names.get(&name) {
+                Some(account) => (*account, MailboxName::new(&format!("Recovered {}", id.0))?),
+                None => {
+                    self.counters.account = self.counters.account.max(self.unused_account()) + 1;
+                    let account = AccountId(self.counters.account);
+                    self.names.insert(name.clone(), account);
+                    let (origin, created) = (Origin::Caught, now);
+                    founding.push(AccountChange::Created { id: account, name, origin, created });
+                    (account, MailboxName::inbox())
+                }
+            };
+            self.counters.mailbox = self.counters.mailbox.max(id.0);
+            self.mailboxes.insert(id);
+            let modseq = ModSeq(1);
+            founding.push(AccountChange::MailboxCreated { id, account, name: mailbox, validity, modseq });
+        }
+        Ok(founding)
+    }
+
+    /// No account that may be named in what is lost has a higher number.
+    fn unused_account(&self) -> u64 {
+        self.counters.account + self.unknown / RECORD_MIN
+    }
+
+    /// Numbers that were never given: above all that are known, by more than what is lost can have given.
+    pub(super) fn counters(&self, alive: &Snapshot) -> Result<Counters> {
+        let mut counters = self.counters;
+        counters.see(&alive.counters()?);
+        counters.account += self.unknown / RECORD_MIN;
+        counters.mailbox += self.unknown / RECORD_MIN;
+        counters.modseq.0 += self.unknown;
+        Ok(counters)
+    }
+
+    /// What the index knows of changes whose records are lost, and the numbers that may have been given by what is lost.
+    pub(super) fn reconcile(
+        &self,
+        alive: &Snapshot,
+        put: &mut dyn FnMut(Effect) -> Result<()>,
+    ) -> Result<()> {
+        let mut modseq = self.counters(alive)?.modseq;
+        let mut places = Vec::new();
+        for mailbox in alive.all_mailboxes()? {
+            let mut last = mailbox.uid_next.0 - 1;
+            if let Some(index) = self.index.filter(|index| index.has_mailbox(mailbox.id).unwrap_or(false)) {
+                last = last.max(index.mailbox(mailbox.id)?.uid_next.0 - 1);
+                for entry in alive.entries(mailbox.id, Uid(0), usize::MAX)? {
+                    if let Some(change) = self.change_of(index, alive, (mailbox.id, &entry), modseq)? {
+                        put(Effect::Mailbox(change))?;
+                        modseq.0 += 1;
+                    }
+                }
+            }
+            let given = u32::try_from(self.unknown / PLACE_MIN).unwrap_or(u32::MAX);
+            let uid = Uid(last.saturating_add(given).min(UID_MAX.max(last)));
+            places.push(Place { mailbox: mailbox.id, uid, modseq });
+        }
+        self.settled(alive, put)?;
+        places.iter_mut().for_each(|place| place.modseq = modseq);
+        put(Effect::Remains(Remains(places)))
+    }
+
+    /// What the index knows of an entry that the log does not tell any more.
+    fn change_of(
+        &self,
+        index: &Snapshot,
+        alive: &Snapshot,
+        (mailbox, entry): (MailboxId, &Entry),
+        modseq: ModSeq,
+    ) -> Result<Option<MailboxChange>> {
+        let uids = vec![entry.uid];
+        let modseq = ModSeq(modseq.0 + 1);
+        if !index.has_any(mailbox, &uids)? {
+            let record = alive.message(entry.spool)?.map(|message| message.record);
+            let seen = record.is_some_and(|record| self.index_has_seen(record.segment, record.offset));
+            return Ok(seen.then_some(MailboxChange::Expunged { mailbox, uids, modseq }));
+        }
+        let (known, _) = index.entry(mailbox, entry.uid)?;
+        let (add, remove) = (known.flags, Flags(!known.flags.0));
+        let newer = known.modseq > entry.modseq && known.flags != entry.flags;
+        Ok(newer.then_some(MailboxChange::Flags { mailbox, uids, add, remove, modseq }))
+    }
+
+    /// Deliveries that the index knows to be done.
+    fn settled(&self, alive: &Snapshot, put: &mut dyn FnMut(Effect) -> Result<()>) -> Result<()> {
+        let Some(index) = self.index else { return Ok(()) };
+        let mut queued = Vec::new();
+        alive.all_queued(|id, _| queued.push(id))?;
+        for id in queued {
+            let record = alive.message(id.spool)?.map(|message| message.record);
+            let seen = record.is_some_and(|record| self.index_has_seen(record.segment, record.offset));
+            if seen && index.queued(id)?.is_none() {
+                put(Effect::Settled(Settlement::Done { spool: id.spool.0, recipient: id.recipient }))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The account that an address suggests.
+fn account_of(forward_path: &str) -> Option<AccountName> {
+    let path: smtp::ForwardPath = forward_path.parse().ok()?;
+    path.as_mailbox().map(AccountName::of)
+}
+
+/// The least that a record takes: so many accounts or mailboxes can have been made by so many bytes.
+const RECORD_MIN: u64 = 24;
+
+/// The least that the place of an entry takes in an acceptance.
+const PLACE_MIN: u64 = 3;
+
+/// As much is taken to be lost with a segment that is missing.
+const SEGMENT_GUESS: u64 = 64 << 20;
+
+/// So many UIDs are left to a mailbox at least, whatever may have been given.
+const UID_MAX: u32 = u32::MAX - (1 << 24);
