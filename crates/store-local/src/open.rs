@@ -247,8 +247,8 @@ fn remove(segments: &Segments, left_over: Vec<u64>) -> Result<()> {
 /// What is said when a store is not opened because of damage.
 fn refusal(damage: &str) -> Error {
     Error::Damaged(format!(
-        "{damage}. Nothing was changed. `posthaste store verify` lists all that is wrong; `posthaste store repair NEW-DIR` saves \
-         what is intact into a new store; with a backup there is `posthaste store restore`"
+        "{damage}. No mail was changed. `posthaste store verify` lists all that is wrong. Put back this file from a copy, or save \
+         what is intact into a new store with `posthaste store repair NEW-DIR`"
     ))
 }
 
