@@ -24,8 +24,19 @@ pub struct Received<'a> {
     /// The forward-path, without angle brackets, when the message has a single recipient. With several it must stay out: one
     /// recipient would learn of another (RFC 5321 §7.2).
     pub recipient: Option<&'a str>,
+    /// The TLS of the session.
+    pub tls: Option<Tls<'a>>,
     /// When it was accepted.
     pub date: Date,
+}
+
+/// What a `Received` field says of TLS (RFC 8314 §4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tls<'a> {
+    /// Like `TLSv1.3`; goes into a comment.
+    pub version: &'a str,
+    /// The cipher suite by its name in IANA's registry.
+    pub cipher: &'a str,
 }
 
 /// The protocol of a `Received` field: `SMTP`, `ESMTPS`, `UTF8LMTP` and so on (RFC 3848, RFC 6531 §4.3).
@@ -69,6 +80,9 @@ impl Received<'_> {
         ];
         if let Some(recipient) = self.recipient {
             clauses.push(format!("for <{}>", path_text(recipient)));
+        }
+        if let Some(Tls { version, cipher }) = self.tls {
+            clauses.push(format!("tls {} ({})", host_text(cipher), host_text(version)));
         }
         if let Some(last) = clauses.last_mut() {
             last.push(';');

@@ -1,6 +1,6 @@
 //! Trace fields as a reader of the message sees them.
 
-use message::trace::{Dialect, Received, With, delivered_to, return_path};
+use message::trace::{self, Dialect, Received, With, delivered_to, return_path};
 use message::{Date, Limits, Structure};
 use posthaste_message as message;
 use proptest::prelude::*;
@@ -13,6 +13,7 @@ fn received() -> Received<'static> {
         with: With { dialect: Dialect::Esmtp, ..With::default() },
         id: "06BX3T9ZQ2V0G",
         recipient: Some("user@example.org"),
+        tls: None,
         date: Date { millis: 1_795_251_072_345, offset_minutes: 60 },
     }
 }
@@ -42,6 +43,19 @@ fn received_without_for_and_with_ipv6() {
         text(received.to_field()),
         "Received: from [IPv6:2001:db8::1] ([IPv6:2001:db8::1]) by mx.example.org\r\n\
          \twith ESMTP id 06BX3T9ZQ2V0G; Sat, 21 Nov 2026 09:51:12 +0100\r\n"
+    );
+}
+
+#[test]
+fn received_names_the_cipher_suite() {
+    let tls = trace::Tls { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384" };
+    let with = With { dialect: Dialect::Esmtp, tls: true, ..With::default() };
+    let received = Received { with, tls: Some(tls), ..received() };
+    assert_eq!(
+        text(received.to_field()),
+        "Received: from client.example ([192.0.2.1]) by mx.example.org with ESMTPS\r\n\
+         \tid 06BX3T9ZQ2V0G for <user@example.org> tls TLS_AES_256_GCM_SHA384 (TLSv1.3);\r\n\
+         \tSat, 21 Nov 2026 09:51:12 +0100\r\n"
     );
 }
 

@@ -6,31 +6,38 @@ use crate::output::Format;
 use serde::Serialize;
 use server::open::Open;
 use server::settings::{Listener, Settings};
+use server::tls::CertificateView;
 use server::{Server, Stopped};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use store::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Runs a server until SIGTERM or SIGINT; a second one ends it at once. `announcement` makes the text for people who started it.
+/// Runs a server until SIGTERM or SIGINT; a second one ends it at once. SIGHUP has changed certificates read. `announcement` makes the text for people who started it.
 pub(crate) fn run(
     settings: Settings,
     format: Format,
-    announcement: impl FnOnce(&[Listener]) -> Option<String>,
+    announcement: impl FnOnce(&Server) -> Option<String>,
 ) -> anyhow::Result<Exit> {
     server::host::raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         // before anything else, so that a signal during the start is not the default one
         let mut stop = StopSignals::new()?;
+        let mut reload = signal(SignalKind::hangup())?;
         let open = Open::for_server(&settings.data, settings.limits.disk_reserve).await?;
         let server = Server::start_on(&settings, open.access(), Arc::new(now)).await?;
         match format {
-            Format::Json => output::json(&Ready::new(server.listeners(), &settings.data))?,
-            Format::Text => announcement(server.listeners()).map_or(Ok(()), |text| output::text(&text))?,
+            Format::Json => output::json(&Ready::new(&server, &settings.data))?,
+            Format::Text => announcement(&server).map_or(Ok(()), |text| output::text(&text))?,
         }
-        stop.next().await;
+        loop {
+            tokio::select! {
+                () = stop.next() => break,
+                _ = reload.recv() => server.reload(),
+            }
+        }
         tracing::info!("stopping; transactions in flight may finish");
         tokio::select! {
             stopped = server.stop() => match stopped {
@@ -78,20 +85,42 @@ struct Ready<'a> {
     pid: u32,
     data: &'a Path,
     listeners: Vec<ReadyListener>,
+    certificates: Vec<ReadyCertificate>,
 }
 
 #[derive(Serialize)]
 struct ReadyListener {
     protocol: &'static str,
     address: String,
+    tls: &'static str,
+}
+
+#[derive(Serialize)]
+struct ReadyCertificate {
+    names: Vec<String>,
+    sha256: String,
+    origin: String,
+    file: PathBuf,
 }
 
 impl Ready<'_> {
-    fn new<'a>(listeners: &[Listener], data: &'a Path) -> Ready<'a> {
+    fn new<'a>(server: &Server, data: &'a Path) -> Ready<'a> {
         let listener = |listener: &Listener| ReadyListener {
             protocol: listener.service.name(),
             address: listener.address.to_string(),
+            tls: listener.tls.name(),
         };
-        Ready { pid: std::process::id(), data, listeners: listeners.iter().map(listener).collect() }
+        let certificate = |certificate: CertificateView| ReadyCertificate {
+            sha256: certificate.fingerprint.to_string(),
+            origin: certificate.origin.to_string(),
+            names: certificate.names,
+            file: certificate.file,
+        };
+        Ready {
+            pid: std::process::id(),
+            data,
+            listeners: server.listeners().iter().map(listener).collect(),
+            certificates: server.certificates().into_iter().map(certificate).collect(),
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! The server, the relay client and the command line use it with TCP; tests use it with a pipe in memory. It knows nothing of any
 //! protocol. Time is tokio's, so that tests can run it under virtual time.
 
+use crate::tls::{HandshakeError, TlsSession, Transport};
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
@@ -26,6 +27,9 @@ pub trait Application<E: Endpoint>: Send {
 
     /// Tells the endpoint of the interruption.
     fn interrupted(&mut self, _endpoint: &mut E) {}
+
+    /// TLS is on; the endpoint knows it already.
+    fn secured(&mut self, _endpoint: &mut E, _session: TlsSession) {}
 
     /// How long the peer may take to read what was sent before the connection counts as broken. RFC 5321 §4.5.3.2 gives a reply five
     /// minutes, a block of content three.
@@ -56,7 +60,7 @@ pub async fn drive<E, S, A>(endpoint: &mut E, stream: &mut S, application: &mut 
 where
     E: Endpoint + Send,
     E::Event: Send,
-    S: AsyncRead + AsyncWrite + Unpin + Send,
+    S: Transport,
     A: Application<E>,
 {
     let mut broken = None;
@@ -79,8 +83,12 @@ where
                 }
             }
             Step::Event(event) => application.event(endpoint, event).await,
-            // No endpoint offers STARTTLS yet, so none gets here; one that did could not go on in clear.
-            Step::StartTls => endpoint.receive_end(),
+            Step::StartTls => {
+                if let Err(error) = start_tls(endpoint, stream, application).await {
+                    broken = Some(error);
+                    endpoint.receive_end();
+                }
+            }
             Step::Wait(until) => {
                 if last_words.is_some_and(|until| until <= Instant::now()) {
                     last_words = None;
@@ -113,6 +121,44 @@ where
     }
 }
 
+/// The same on a stream that begins with TLS. When no TLS comes of it, the endpoint says nothing at all.
+pub async fn drive_secured<E, S, A>(endpoint: &mut E, stream: &mut S, application: &mut A) -> io::Result<()>
+where
+    E: Endpoint + Send,
+    E::Event: Send,
+    S: Transport,
+    A: Application<E>,
+{
+    start_tls(endpoint, stream, application).await?;
+    drive(endpoint, stream, application).await
+}
+
+/// Does the handshake and tells of it. What the endpoint has read in clear it forgets; what the stream gives from now on came in TLS.
+async fn start_tls<E, S, A>(endpoint: &mut E, stream: &mut S, application: &mut A) -> io::Result<()>
+where
+    E: Endpoint + Send,
+    S: Transport,
+    A: Application<E>,
+{
+    let session = tokio::select! {
+        biased;
+        secured = tokio::time::timeout(HANDSHAKE_TIMEOUT, stream.secure()) => match secured {
+            Ok(secured) => secured?,
+            Err(_) => return Err(HandshakeError::timed_out(HANDSHAKE_TIMEOUT).into()),
+        },
+        () = application.interruption() => {
+            application.interrupted(endpoint);
+            return Err(HandshakeError::interrupted().into());
+        }
+    };
+    endpoint.secured();
+    application.secured(endpoint, session);
+    Ok(())
+}
+
+/// How long a handshake may take: a few round trips, and it holds a place among the connections.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Closes our side, and takes in for a moment what the peer still sends. Were that left unread, TCP would reset the connection, and
 /// the peer could lose our last reply: the one that says why.
 async fn close<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
@@ -126,9 +172,11 @@ async fn close<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<
         Err(_) | Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => match error.kind() {
             // It went first: that is no failure of ours.
-            io::ErrorKind::NotConnected | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-                Ok(())
-            }
+            io::ErrorKind::NotConnected
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            // It closed without the goodbye of TLS. All was said: nothing can be missing.
+            | io::ErrorKind::UnexpectedEof => Ok(()),
             _ => Err(error),
         },
     }
@@ -138,7 +186,12 @@ async fn close<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<
 const LINGER: Duration = Duration::from_secs(1);
 
 async fn send<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8], limit: Duration) -> io::Result<()> {
-    match tokio::time::timeout(limit, stream.write_all(bytes)).await {
+    let sent = async {
+        stream.write_all(bytes).await?;
+        // TLS may still hold some of it.
+        stream.flush().await
+    };
+    match tokio::time::timeout(limit, sent).await {
         Ok(sent) => sent,
         Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")),
     }

@@ -4,6 +4,7 @@
 //! recipient's mail goes, and what the store is asked to make durable. `250` is said after that commit and never before.
 
 mod conduct;
+mod config;
 mod transaction;
 
 use crate::abuse::connections::{Bounds, Connections};
@@ -13,9 +14,10 @@ use crate::drive::Application;
 use crate::policy::Verdict;
 use crate::policy::recipient::{self, Known, Routes, Rules, Step};
 use crate::session::{SessionId, SessionIds};
-use crate::settings::{Banner, Service, Settings};
-use crate::tls::TlsSession;
-use smtp::server::{Abort, Closing, Config, Event, Hello, Mail, Server};
+use crate::settings::{ListenerTls, Service, Settings};
+use crate::tls::{Acceptor, HandshakeError, Tls, TlsSession};
+use config::Configs;
+use smtp::server::{Abort, Closing, Event, Hello, Mail, Server};
 use smtp::{Protocol, Recipient, Reply, replies};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -31,10 +33,9 @@ pub struct Context {
     pub store: SharedStore,
     /// Who gets mail.
     pub rules: Rules,
-    /// How SMTP is spoken.
-    pub smtp: Arc<Config>,
-    /// How LMTP is spoken.
-    pub lmtp: Arc<Config>,
+    /// What is needed for TLS; `None` without a listener that has it.
+    pub tls: Option<Arc<Tls>>,
+    configs: Configs,
     /// The time.
     pub clock: Clock,
     /// Who did too much.
@@ -57,14 +58,16 @@ pub struct Peer {
     pub local: SocketAddr,
     /// What the connection was made for.
     pub service: Service,
+    /// How TLS comes to the connection.
+    pub security: ListenerTls,
     /// The TLS of the connection, once it is on.
     pub tls: Option<Arc<TlsSession>>,
 }
 
 impl Peer {
-    /// A peer on a connection that is in clear.
+    /// A peer on a connection that is in clear and stays so.
     pub fn new(address: SocketAddr, local: SocketAddr, service: Service) -> Peer {
-        Peer { address, local, service, tls: None }
+        Peer { address, local, service, security: ListenerTls::None, tls: None }
     }
 }
 
@@ -82,29 +85,15 @@ pub struct Inbound {
 }
 
 impl Context {
-    /// What these settings make of a server over this store.
+    /// What these settings make of a server over this store, without TLS.
     pub fn new(settings: &Settings, store: SharedStore, clock: Clock) -> Context {
         let limits = &settings.limits;
-        let config = |protocol| {
-            Arc::new(Config {
-                protocol,
-                banner: match settings.banner {
-                    Banner::Plain => None,
-                    Banner::Version => Some(format!("Posthaste {}", env!("CARGO_PKG_VERSION"))),
-                },
-                max_message_size: limits.message_size,
-                max_recipients: limits.recipients,
-                max_errors: limits.errors,
-                idle_timeout: limits.idle,
-                ..Config::new(settings.host_name.as_str())
-            })
-        };
         let started = clock().0.unsigned_abs() / 1000;
         Context {
             store,
             rules: Rules { acceptance: settings.acceptance.clone(), host_name: settings.host_name.clone() },
-            smtp: config(Protocol::Smtp),
-            lmtp: config(Protocol::Lmtp),
+            tls: None,
+            configs: Configs::new(settings),
             clock,
             abuse: Arc::new(Abuse::new(
                 Policy { exempt: limits.exempt.clone(), ..settings.abuse.clone() },
@@ -119,6 +108,17 @@ impl Context {
             sessions: SessionIds::starting(started),
             stop: watch::Sender::new(false),
         }
+    }
+
+    /// The same with TLS.
+    pub fn with_tls(self, tls: Option<Arc<Tls>>) -> Context {
+        Context { tls, ..self }
+    }
+
+    /// How the peer's handshake is taken; `None` where there is none.
+    pub(crate) fn acceptor(&self, peer: &Peer) -> Option<Arc<Acceptor>> {
+        let tls = self.tls.as_ref().filter(|_| peer.security != ListenerTls::None)?;
+        Some(tls.acceptor(peer.service))
     }
 
     /// Asks all sessions to end: `421` to idle ones and to new transactions.
@@ -152,23 +152,25 @@ impl Inbound {
 
     /// The endpoint to drive for it.
     pub fn endpoint(&self) -> Server {
-        Server::new(Arc::clone(match self.peer.service.protocol() {
-            Protocol::Smtp => &self.context.smtp,
-            Protocol::Lmtp => &self.context.lmtp,
-        }))
+        // Without certificates there is nothing to offer.
+        let security = if self.context.tls.is_some() { self.peer.security } else { ListenerTls::None };
+        Server::new(self.context.configs.of(self.peer.service, security))
     }
 
     /// Writes the session's last line.
     pub fn ended(self, result: io::Result<()>) {
         match result {
             Ok(()) => info!(session = %self.id, "client disconnected"),
+            Err(error) if error.get_ref().is_some_and(|inner| inner.is::<HandshakeError>()) => {
+                info!(session = %self.id, peer = %self.peer.address.ip(), "TLS failed: {error}");
+            }
             Err(error) => info!(session = %self.id, %error, "connection lost"),
         }
     }
 
     fn hello(&self, hello: &Hello) -> Reply {
         info!(session = %self.id, "{} received from {}", hello.verb, hello.name);
-        replies::hello(&self.context.smtp.host_name, &hello.name, self.peer.address.ip())
+        replies::hello(self.context.rules.host_name.as_str(), &hello.name, self.peer.address.ip())
     }
 
     fn mail(&mut self, mail: Mail) -> Reply {
@@ -264,7 +266,7 @@ impl Inbound {
             esmtp: endpoint.is_esmtp(),
             tls: endpoint.is_secured(),
             authenticated: endpoint.is_authenticated(),
-            host_name: &self.context.smtp.host_name,
+            host_name: self.context.rules.host_name.as_str(),
             now: (self.context.clock)(),
         };
         let recipients = received.recipients();
@@ -324,7 +326,8 @@ impl Application<Server> for Inbound {
             Event::Auth(_) | Event::AuthResponse(_) => endpoint.reply(replies::AUTH_UNAVAILABLE),
             Event::XClient(_) => endpoint.reply(replies::NO_XCLIENT),
             Event::AuthCancelled(reply) => info!(session = %self.id, "AUTH given up: {reply}"),
-            Event::Secured => info!(session = %self.id, "TLS started"),
+            // Told with more in `secured`.
+            Event::Secured => {}
             Event::Abort(abort) => self.abort(&abort),
             Event::Refused { line, reply } => {
                 info!(session = %self.id, "{:?} refused: {reply}", String::from_utf8_lossy(&line));
@@ -335,6 +338,14 @@ impl Application<Server> for Inbound {
             }
             Event::Closing(closing) => self.closing(&closing),
         }
+    }
+
+    fn secured(&mut self, _endpoint: &mut Server, session: TlsSession) {
+        let TlsSession { version, cipher, server_name, client_certificate, .. } = &session;
+        let name = server_name.as_deref().unwrap_or("-");
+        let certificate = client_certificate.as_ref().map_or("-", |certificate| &certificate.subject);
+        info!(session = %self.id, name, certificate, "{version} with {cipher}");
+        self.peer.tls = Some(Arc::new(session));
     }
 
     async fn interruption(&mut self) {

@@ -1,9 +1,10 @@
 //! Accepts connections and runs a session on each.
 
 use crate::abuse::connections::Excess;
-use crate::drive::drive;
+use crate::drive::{drive, drive_secured};
 use crate::inbound::{Context, Inbound, Peer, now};
-use crate::settings::Listener;
+use crate::settings::{Listener, ListenerTls};
+use crate::tls::Stream;
 use bytes::BytesMut;
 use smtp::{Reply, replies};
 use socket2::{Domain, Socket, Type};
@@ -68,11 +69,11 @@ fn admit(
     sessions: &mut JoinSet<()>,
 ) {
     if let Err(refusal) = context.abuse.connection(address.ip(), now()) {
-        return turn_away(&stream, address, &refusal.greeting(), &refusal);
+        return turn_away(&stream, (address, listener.tls), &refusal.greeting(), &refusal);
     }
     let permit = match context.connections.admit(address.ip()) {
         Ok(permit) => permit,
-        Err(excess) => return turn_away(&stream, address, &too_many(excess), &excess),
+        Err(excess) => return turn_away(&stream, (address, listener.tls), &too_many(excess), &excess),
     };
     let local = match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
         Ok(local) => local,
@@ -83,19 +84,25 @@ fn admit(
     };
     let context = Arc::clone(context);
     sessions.spawn(async move {
-        session(stream, Peer::new(address, local, listener.service), context).await;
+        let peer = Peer { security: listener.tls, ..Peer::new(address, local, listener.service) };
+        session(stream, peer, context).await;
         drop(permit);
     });
 }
 
 /// Runs one session on a stream of any kind.
-pub async fn session<S>(mut stream: S, peer: Peer, context: Arc<Context>)
+pub async fn session<S>(stream: S, peer: Peer, context: Arc<Context>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
+    let mut stream = Stream::accepted(stream, context.acceptor(&peer));
+    let security = peer.security;
     let mut inbound = Inbound::new(context, peer);
     let mut endpoint = inbound.endpoint();
-    let result = drive(&mut endpoint, &mut stream, &mut inbound).await;
+    let result = match security {
+        ListenerTls::Implicit => drive_secured(&mut endpoint, &mut stream, &mut inbound).await,
+        ListenerTls::StartTls | ListenerTls::None => drive(&mut endpoint, &mut stream, &mut inbound).await,
+    };
     inbound.ended(result);
 }
 
@@ -109,10 +116,19 @@ fn too_many(excess: Excess) -> Reply {
 }
 
 /// Says why in one packet and closes: this may be an attack, so it must cost next to nothing.
-fn turn_away(stream: &TcpStream, peer: SocketAddr, reply: &Reply, why: &dyn std::fmt::Display) {
+fn turn_away(
+    stream: &TcpStream,
+    (peer, tls): (SocketAddr, ListenerTls),
+    reply: &Reply,
+    why: &dyn std::fmt::Display,
+) {
+    tracing::info!(peer = %peer.ip(), "client turned away: {why}");
+    if tls == ListenerTls::Implicit {
+        // It would have to be encrypted to be understood, and that costs too much.
+        return;
+    }
     let mut bytes = BytesMut::new();
     reply.encode(&mut bytes);
-    tracing::info!(peer = %peer.ip(), "client turned away: {why}");
     if let Err(error) = stream.try_write(&bytes) {
         tracing::debug!(peer = %peer.ip(), %error, "the client was gone at once");
     }

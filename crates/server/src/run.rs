@@ -6,6 +6,7 @@ use crate::inbound::{Clock, Context};
 use crate::listen;
 use crate::open::Access;
 use crate::settings::{Listener, Settings};
+use crate::tls::{CertificateView, Tls, TlsError, watch};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +52,9 @@ pub enum StartError {
     /// The list of bans cannot be read. Without it somebody would be let in whom the operator does not want.
     #[error("cannot read the bans: {0}")]
     Bans(#[from] crate::abuse::ban_file::BanFileError),
+    /// TLS cannot be set up.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// The store failed.
     #[error("cannot declare {what}: {error}")]
     Declaration {
@@ -93,13 +97,18 @@ impl Server {
         let admin = Admin::bind(&path).map_err(|cause| StartError::Admin { path, cause })?;
         let settings = &declare::domains(settings, &access.store).await?;
         declare::accounts(settings, &access.store).await?;
-        let context = Arc::new(Context::new(settings, Arc::clone(&access.store), clock));
+        let tls = Tls::open(settings, clock())?.map(Arc::new);
+        let context = Context::new(settings, Arc::clone(&access.store), Arc::clone(&clock));
+        let context = Arc::new(context.with_tls(tls.clone()));
         let bans = Bans::of_server(&settings.data, &context.abuse, &context.clock).await?;
         let listening: Vec<Listener> = listeners.iter().map(|(_, listener)| *listener).collect();
         let mut tasks = JoinSet::new();
         for (socket, listener) in listeners {
-            tracing::info!("listening on {} ({})", listener.address, listener.service);
+            tracing::info!("listening on {listener}");
             tasks.spawn(listen::serve(socket, listener, Arc::clone(&context)));
+        }
+        if let Some(tls) = tls {
+            tasks.spawn(watch::watch(tls, clock, context.stopped()));
         }
         let status = status_source(&context, &listening);
         tasks.spawn(admin::serve(admin, access, bans, status, context.stopped()));
@@ -109,6 +118,18 @@ impl Server {
     /// Where it is reached, in the order of the settings, with the ports that it really has.
     pub fn listeners(&self) -> &[Listener] {
         &self.listeners
+    }
+
+    /// The certificates in force, the default first; none without TLS.
+    pub fn certificates(&self) -> Vec<CertificateView> {
+        self.context.tls.as_ref().map_or_else(Vec::new, |tls| tls.certificates().list())
+    }
+
+    /// Reads certificates that have changed. It happens by itself within a minute.
+    pub fn reload(&self) {
+        if let Some(tls) = &self.context.tls {
+            tls.reload();
+        }
     }
 
     /// Stops: no new connections, `421` to idle sessions and to new transactions; transactions in flight may finish until the deadline.

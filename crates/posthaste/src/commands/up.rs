@@ -6,7 +6,8 @@ use crate::output::FormatArgs;
 use crate::paths::{DataArgs, shell_quoted};
 use crate::serving;
 use anstyle::Style;
-use server::settings::{Catcher, Listener, Settings, users};
+use server::settings::{Catcher, Listener, ListenerTls, Settings, users};
+use server::tls::{CertificateView, Origin};
 use smtp::Mailbox;
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -25,12 +26,36 @@ pub(crate) struct Args {
     /// Take mail only for the addresses in this file, one on a line
     #[arg(long, value_name = "FILE")]
     users: Option<PathBuf>,
+    /// How TLS comes to a connection; there is a self-signed certificate for it
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Tls::Starttls)]
+    tls: Tls,
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
     logs: LogArgs,
     #[command(flatten)]
     format: FormatArgs,
+}
+
+/// How TLS comes to a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Tls {
+    /// When the client asks for it
+    Starttls,
+    /// From the first byte
+    Implicit,
+    /// Not at all: for clients that use TLS when it is offered, and then refuse a self-signed certificate
+    None,
+}
+
+impl From<Tls> for ListenerTls {
+    fn from(tls: Tls) -> ListenerTls {
+        match tls {
+            Tls::Starttls => ListenerTls::StartTls,
+            Tls::Implicit => ListenerTls::Implicit,
+            Tls::None => ListenerTls::None,
+        }
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -41,6 +66,8 @@ Examples:
       The same on another port, with the mail in /tmp/mail.
   posthaste up --users users.txt
       Refuse mail for addresses that are not in users.txt.
+  posthaste up --tls none
+      For programs that do not take the self-signed certificate.
   posthaste up --listen 0 --json
       On a free port; the first line says which.";
 
@@ -51,12 +78,23 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     };
     let data = args.data.directory()?;
     args.logs.start();
-    let catcher = Catcher { listen: args.listen, data: data.clone(), users: users.clone() };
+    let catcher =
+        Catcher { listen: args.listen, tls: args.tls.into(), data: data.clone(), users: users.clone() };
     let settings = Settings::catcher(catcher, server::host::name());
-    serving::run(settings, args.format.format(), |listeners| {
+    serving::run(settings, args.format.format(), |server| {
         let (program, data_option) = (program(), args.data.as_option());
         let (program, data_option, users) = (&program, &data_option, users.as_deref());
-        Some(Announcement { program, listeners, data: &data, data_option, users }.text())
+        Some(
+            Announcement {
+                program,
+                listeners: server.listeners(),
+                certificates: &server.certificates(),
+                data: &data,
+                data_option,
+                users,
+            }
+            .text(),
+        )
     })
 }
 
@@ -84,6 +122,7 @@ struct Announcement<'a> {
     /// How the program is called in a shell.
     program: &'a str,
     listeners: &'a [Listener],
+    certificates: &'a [CertificateView],
     data: &'a Path,
     data_option: &'a str,
     users: Option<&'a [Mailbox]>,
@@ -94,9 +133,14 @@ impl Announcement<'_> {
         let bold = Style::new().bold();
         let mut text = format!("{bold}Posthaste {} is up{bold:#}\n\n", env!("CARGO_PKG_VERSION"));
         // writing to a String cannot fail
-        for Listener { address, service, .. } in self.listeners {
+        for Listener { address, service, tls } in self.listeners {
+            let tls = match tls {
+                ListenerTls::StartTls => ", STARTTLS",
+                ListenerTls::Implicit => ", TLS",
+                ListenerTls::None => "",
+            };
             let note = if address.ip().is_loopback() { "" } else { "  (reachable from other computers)" };
-            writeln!(text, "  {service}  {address}{note}").expect("a String takes everything");
+            writeln!(text, "  {service}  {address}{tls}{note}").expect("a String takes everything");
         }
         let takes = match self.users {
             Some([_]) => "the one address of the users file; others are refused".to_owned(),
@@ -104,6 +148,15 @@ impl Announcement<'_> {
             None => "every address; nothing is sent on".to_owned(),
         };
         let (send, read) = self.first_commands();
+        for certificate in self.certificates {
+            let kind = match certificate.origin {
+                Origin::SelfSigned => "self-signed certificate",
+                Origin::Files | Origin::Acme => "certificate",
+            };
+            writeln!(text, "  TLS   {kind} {}", certificate.file.display())
+                .expect("a String takes everything");
+            writeln!(text, "        SHA-256 {}", certificate.fingerprint).expect("a String takes everything");
+        }
         write!(
             text,
             "  for   {}\n  data  {}\n\nSend the first message:\n\n  {bold}{send}{bold:#}\n\n\
@@ -150,7 +203,9 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use server::settings::{ListenerTls, Service};
+    use server::settings::Service;
+    use server::tls::Fingerprint;
+    use store::Timestamp;
 
     #[test]
     fn listen_addresses() {
@@ -167,10 +222,24 @@ mod tests {
 
     fn announcement(address: &str, data_option: &str, users: Option<&[Mailbox]>) -> String {
         let address = address.parse().expect("an address");
-        let listeners = [Listener { address, service: Service::Smtp, tls: ListenerTls::None }];
+        let listeners = [Listener { address, service: Service::Smtp, tls: ListenerTls::StartTls }];
+        let certificates = [CertificateView {
+            names: vec!["localhost".to_owned()],
+            fingerprint: Fingerprint([0xAB; 32]),
+            expires: Timestamp(0),
+            origin: Origin::SelfSigned,
+            file: "/data/self-signed.crt".into(),
+        }];
         let data = Path::new("/home/ann/.local/share/posthaste");
-        let text =
-            Announcement { program: "posthaste", listeners: &listeners, data, data_option, users }.text();
+        let text = Announcement {
+            program: "posthaste",
+            listeners: &listeners,
+            certificates: &certificates,
+            data,
+            data_option,
+            users,
+        }
+        .text();
         anstream::adapter::strip_str(&text).to_string()
     }
 
@@ -179,11 +248,12 @@ mod tests {
         assert_eq!(
             announcement("127.0.0.1:2525", "", None),
             format!(
-                "Posthaste {} is up\n\n  SMTP  127.0.0.1:2525\n  for   every address; nothing is sent on\n  \
+                "Posthaste {} is up\n\n  SMTP  127.0.0.1:2525, STARTTLS\n  TLS   self-signed certificate /data/self-signed.crt\n        SHA-256 {}\n  for   every address; nothing is sent on\n  \
                  data  /home/ann/.local/share/posthaste\n\nSend the first message:\n\n  \
                  posthaste send --from me@example.org --to you@example.org \\\n      --subject Hello --text 'It works'\n\n\
                  Read it:\n\n  posthaste inbox ls --account you@example.org\n\nStop with Ctrl-C.\n",
-                env!("CARGO_PKG_VERSION")
+                env!("CARGO_PKG_VERSION"),
+                Fingerprint([0xAB; 32])
             )
         );
     }
@@ -196,7 +266,7 @@ mod tests {
             "posthaste send --server [::1]:2626 --from me@example.org --to 'o'\\''neil@example.org' "
         ));
         assert!(text.contains(" --data /tmp/mail\n"));
-        assert!(text.contains("[::]:2626  (reachable from other computers)"));
+        assert!(text.contains("[::]:2626, STARTTLS  (reachable from other computers)"));
         assert!(text.contains("the one address of the users file"));
     }
 }

@@ -218,6 +218,7 @@ fn received_field(facts: &Facts<'_>, id: SpoolId, envelope: &Envelope) -> Bytes 
         },
         id: &id.to_string(),
         recipient: recipient.as_deref(),
+        tls: facts.peer.tls.as_deref().map(|tls| trace::Tls { version: tls.version, cipher: &tls.cipher }),
         date: Date::utc(facts.now.0),
     };
     field.to_field().into()

@@ -1,5 +1,7 @@
 //! What an operator wrote: the TOML file, key by key, each value with its place for error messages.
 
+use super::listener::{ListenerTls, Service};
+use super::tls::{CertificateFiles, Challenge};
 use super::values::{Network, Size, Span};
 use serde::Deserialize;
 use std::fmt;
@@ -24,6 +26,10 @@ pub struct File {
     pub postmaster: Option<Spanned<Text<smtp::Mailbox>>>,
     /// Where to listen.
     pub listen: Vec<Listen>,
+    /// Certificates.
+    pub tls: Tls,
+    /// Certificates from an authority.
+    pub acme: Option<Acme>,
     /// Bounds.
     pub limits: Limits,
     /// How much is too much.
@@ -40,20 +46,40 @@ pub struct File {
 pub struct Listen {
     /// Address and port.
     pub address: Spanned<Text<SocketAddr>>,
-    /// What is spoken there.
-    #[serde(default)]
-    pub protocol: Protocol,
+    /// Who is served there; the port says it when it is not written.
+    pub protocol: Option<Service>,
+    /// How TLS comes to a connection; the port says it when it is not written.
+    pub tls: Option<ListenerTls>,
 }
 
-/// What a listener speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// SMTP, for mail from other servers.
-    #[default]
-    Smtp,
-    /// LMTP, for mail from a relay of one's own.
-    Lmtp,
+/// `[tls]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// Certificates in files.
+    pub certificate: Vec<CertificateFiles>,
+    /// The authorities whose client certificates count.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// `[acme]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Acme {
+    /// The names in the certificate.
+    pub domains: Vec<Text<smtp::Domain>>,
+    /// Whom the authority may write to.
+    pub contact: Vec<Text<smtp::Mailbox>>,
+    /// The authority's directory.
+    pub directory: Option<Spanned<String>>,
+    /// Who has signed the directory's own certificate.
+    pub directory_ca: Option<PathBuf>,
+    /// How the authority may check the names.
+    pub challenges: Option<Spanned<Vec<Challenge>>>,
+    /// Where HTTP-01 is answered.
+    pub http: Option<Vec<Text<SocketAddr>>>,
+    /// Where TLS-ALPN-01 is answered.
+    pub tls_alpn: Option<Vec<Text<SocketAddr>>>,
 }
 
 /// `[limits]`.

@@ -1,5 +1,6 @@
 //! Where a server listens, and what is spoken there.
 
+use serde::Deserialize;
 use smtp::Protocol;
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,7 +17,8 @@ pub struct Listener {
 }
 
 /// Who is served on a listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Service {
     /// Other servers, which bring mail for the accounts here (RFC 5321).
     #[default]
@@ -28,14 +30,39 @@ pub enum Service {
 }
 
 /// How TLS comes to the connections of a listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ListenerTls {
     /// Not at all.
     None,
     /// When the client asks for it (RFC 3207).
+    #[default]
     StartTls,
     /// From the first byte (RFC 8314 §3).
     Implicit,
+}
+
+impl Listener {
+    /// What is usual at this address, with what was said otherwise: 465 and 587 are for submission (RFC 8314 §7.3), 465 begins with TLS.
+    pub fn usual(address: SocketAddr, service: Option<Service>, tls: Option<ListenerTls>) -> Listener {
+        let usual = match address.port() {
+            465 => (Service::Submission, ListenerTls::Implicit),
+            587 => (Service::Submission, ListenerTls::StartTls),
+            _ => (Service::Smtp, ListenerTls::StartTls),
+        };
+        Listener { address, service: service.unwrap_or(usual.0), tls: tls.unwrap_or(usual.1) }
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tls = match self.tls {
+            ListenerTls::None => "in clear",
+            ListenerTls::StartTls => "STARTTLS",
+            ListenerTls::Implicit => "TLS",
+        };
+        write!(f, "{} ({}, {tls})", self.address, self.service)
+    }
 }
 
 impl Service {

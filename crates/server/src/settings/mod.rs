@@ -9,6 +9,7 @@ mod file;
 mod listener;
 mod show;
 mod submission;
+mod tls;
 pub mod users;
 mod values;
 
@@ -16,6 +17,7 @@ pub use auth::{AuthSettings, InClear, OAuth, TokenSource};
 pub use error::{SettingsError, Wrong};
 pub use file::File;
 pub use listener::{Listener, ListenerTls, Service};
+pub use tls::{Acme, CertificateFiles, Challenge, DEFAULT_DIRECTORY, Tls};
 pub use values::{Network, RateText, Size, Span, ValueError};
 
 use crate::abuse::Policy;
@@ -45,6 +47,8 @@ pub struct Settings {
     pub accounts: Vec<AccountName>,
     /// Where to listen; never empty.
     pub listeners: Vec<Listener>,
+    /// Certificates.
+    pub tls: Tls,
     /// Bounds.
     pub limits: Limits,
     /// How much is too much. Its exempt networks are those of the limits.
@@ -111,6 +115,8 @@ pub struct Limits {
 pub struct Catcher {
     /// Where to listen; port 2525 of the loopback address when empty.
     pub listen: Vec<SocketAddr>,
+    /// How TLS comes to the connections.
+    pub tls: ListenerTls,
     /// The directory that holds everything.
     pub data: PathBuf,
     /// The only addresses that get mail; everybody does when `None`.
@@ -152,8 +158,9 @@ impl Settings {
             },
             listeners: listen
                 .into_iter()
-                .map(|address| Listener { address, service: Service::Smtp, tls: ListenerTls::None })
+                .map(|address| Listener { address, service: Service::Smtp, tls: catcher.tls })
                 .collect(),
+            tls: Tls::default(),
             limits: Limits::default(),
             abuse: Policy::default(),
             auth: AuthSettings::default(),
@@ -183,8 +190,10 @@ impl Settings {
         };
         let accounts = written.accounts.iter().map(ours).collect::<Result<Vec<_>, _>>()?;
         let postmaster = written.postmaster.as_ref().map(ours).transpose()?;
+        let host_name = written.hostname.map_or(host_name, |name| name.into_inner().0);
         Ok(Settings {
-            host_name: written.hostname.map_or(host_name, |name| name.into_inner().0),
+            tls: tls::resolve(written.tls, written.acme, &host_name, &wrong)?,
+            host_name,
             data: written.data.unwrap_or(data),
             accounts: accounts.into_iter().chain(postmaster.clone()).collect(),
             acceptance: Acceptance::Domains { domains, postmaster },
@@ -207,17 +216,15 @@ fn listeners(written: &[Listen], wrong: At<'_>) -> Result<Vec<Listener>, Setting
         if address.port() != 0 && listeners.iter().any(|known| known.address == address) {
             return Err(wrong(listen.address.span(), format!("{address} is named twice; a listener each")));
         }
-        let service = match listen.protocol {
-            file::Protocol::Smtp => Service::Smtp,
-            file::Protocol::Lmtp => Service::Lmtp,
-        };
-        listeners.push(Listener { address, service, tls: ListenerTls::None });
+        listeners.push(Listener::usual(address, listen.protocol, listen.tls));
     }
     if listeners.is_empty() {
         // What a mail server that says nothing else is for.
-        listeners = [SocketAddr::from(([0, 0, 0, 0], 25)), SocketAddr::from(([0; 16], 25))]
-            .map(|address| Listener { address, service: Service::Smtp, tls: ListenerTls::None })
-            .to_vec();
+        listeners = [25, 465, 587]
+            .into_iter()
+            .flat_map(|port| [SocketAddr::from(([0, 0, 0, 0], port)), SocketAddr::from(([0; 16], port))])
+            .map(|address| Listener::usual(address, None, None))
+            .collect();
     }
     Ok(listeners)
 }

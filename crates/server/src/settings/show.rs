@@ -1,6 +1,6 @@
 //! Resolved settings as a person reads them: what `serve --check` prints.
 
-use super::{Acceptance, Settings, Size, Span};
+use super::{Acceptance, ListenerTls, Settings, Size, Span};
 use std::fmt;
 
 impl fmt::Display for Settings {
@@ -8,7 +8,7 @@ impl fmt::Display for Settings {
         writeln!(f, "host name                {}", self.host_name.as_str())?;
         writeln!(f, "data                     {}", self.data.display())?;
         for listener in &self.listeners {
-            writeln!(f, "listens on               {} ({})", listener.address, listener.service)?;
+            writeln!(f, "listens on               {listener}")?;
         }
         match &self.acceptance {
             Acceptance::Everyone => writeln!(f, "takes mail for           every address")?,
@@ -29,6 +29,7 @@ impl fmt::Display for Settings {
         for account in &self.accounts {
             writeln!(f, "account                  {account}")?;
         }
+        self.show_tls(f)?;
         let limits = &self.limits;
         let size = match limits.message_size {
             0 => "no limit".to_owned(),
@@ -47,5 +48,36 @@ impl fmt::Display for Settings {
         super::submission::show(&self.submission, f)?;
         writeln!(f, "disk kept free           {}", Size(limits.disk_reserve))?;
         write!(f, "a stop waits             {}", Span(limits.stop))
+    }
+}
+
+impl Settings {
+    fn show_tls(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for files in &self.tls.certificates {
+            writeln!(f, "certificate              {}", files.chain.display())?;
+        }
+        if let Some(acme) = &self.tls.acme {
+            let domains: Vec<&str> = acme.domains.iter().map(|domain| domain.ascii()).collect();
+            writeln!(f, "certificate by ACME      for {} from {}", domains.join(", "), acme.directory)?;
+            let challenges: Vec<String> = acme.challenges.iter().map(ToString::to_string).collect();
+            writeln!(f, "  names are checked by   {}", challenges.join(", "))?;
+            for address in &acme.http {
+                writeln!(f, "listens on               {address} (HTTP, only for ACME)")?;
+            }
+            for address in &acme.tls_alpn {
+                writeln!(f, "listens on               {address} (TLS, only for ACME)")?;
+            }
+        } else if self.tls.certificates.is_empty() && self.uses_tls() {
+            writeln!(f, "certificate              self-signed, made at the first start")?;
+        }
+        match &self.tls.client_ca {
+            Some(file) => writeln!(f, "client certificates by   {}", file.display()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a listener needs a certificate.
+    pub fn uses_tls(&self) -> bool {
+        self.listeners.iter().any(|listener| listener.tls != ListenerTls::None)
     }
 }

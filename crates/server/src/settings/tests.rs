@@ -13,7 +13,8 @@ fn the_sample_is_valid_as_it_stands() {
     assert_eq!(settings.abuse, Policy::default(), "the sample shows the defaults");
     assert_eq!(settings.auth, AuthSettings::default(), "the sample shows the defaults");
     assert_eq!(settings.submission, sender::Rules::default(), "the sample shows the defaults");
-    assert_eq!(settings.listeners.len(), 2);
+    assert_eq!(settings.listeners.len(), 6);
+    assert_eq!(settings.tls, Tls::default());
 }
 
 #[test]
@@ -41,7 +42,14 @@ fn the_sample_is_valid_with_every_comment_removed() {
     assert_eq!(settings.auth.oauth.expect("it is shown").rules.account_claim, "email");
     assert_eq!(settings.submission, sender::Rules::default(), "the values shown are the defaults");
     assert_eq!(settings.accounts.len(), 3);
-    assert_eq!(settings.listeners[2].service, Service::Lmtp);
+    let standard = parse(SAMPLE).expect("the sample parses").listeners;
+    assert_eq!(settings.listeners[..6], standard);
+    assert_eq!(settings.listeners[6].service, Service::Lmtp);
+    let acme = settings.tls.acme.expect("the sample has it");
+    let minimal = parse("domains = [\"example.org\"]\nhostname = \"mail.example.org\"\n[acme]");
+    let minimal = minimal.expect("a short file").tls.acme.expect("it has it");
+    assert_eq!((&acme.domains, &acme.directory), (&minimal.domains, &minimal.directory));
+    assert_eq!((&acme.challenges, &acme.http), (&minimal.challenges, &minimal.http));
 }
 
 #[test]
@@ -76,6 +84,23 @@ fn errors_name_the_place_and_what_would_be_right() {
         ("domains = [\"a.example\"]\n[auth.oauth]\nkeys = \"x\"", "posthaste.toml:2:1: ", "`audience`"),
         ("domains = [\"a.example\"]\n[submission]\nsenders = \"all\"", "posthaste.toml:3:11: ", "own"),
         ("domains = [\"a.example\"", "posthaste.toml:1:", "]"),
+        (
+            "domains = [\"a.example\"]\n[acme]\ndirectory = \"http://ca.example\"",
+            "posthaste.toml:3:13: ",
+            "https://",
+        ),
+        ("domains = [\"a.example\"]\n[acme]\nchallenges = []", "posthaste.toml:3:14: ", "http-01"),
+        (
+            "domains = [\"a.example\"]\n[acme]\nchallenges = [\"dns-01\"]",
+            "posthaste.toml:3:15: ",
+            "tls-alpn-01",
+        ),
+        ("domains = [\"a.example\"]\n[[tls.certificate]]\nchain = \"c.pem\"", "posthaste.toml:2:1: ", "key"),
+        (
+            "domains = [\"a.example\"]\n[[listen]]\naddress = \"[::1]:25\"\ntls = \"always\"",
+            "posthaste.toml:4:7: ",
+            "implicit",
+        ),
     ] {
         let error = parse(text).expect_err(text);
         assert!(error.starts_with(start), "{error}\nshould start with {start}");
@@ -89,6 +114,35 @@ fn the_place_is_marked() {
     let error = parse("domains = [\"a.example\"]\nhostname = \"-\"\n").expect_err("no name");
     let lines: Vec<&str> = error.lines().skip(1).collect();
     assert_eq!(lines, ["  |", "2 | hostname = \"-\"", "  |            ^^^"]);
+}
+
+#[test]
+fn the_port_says_what_is_usual() {
+    for (written, service, tls) in [
+        ("address = \"[::1]:25\"", Service::Smtp, ListenerTls::StartTls),
+        ("address = \"[::1]:465\"", Service::Submission, ListenerTls::Implicit),
+        ("address = \"[::1]:587\"", Service::Submission, ListenerTls::StartTls),
+        ("address = \"[::1]:465\"\ntls = \"none\"", Service::Submission, ListenerTls::None),
+        ("address = \"[::1]:2525\"\nprotocol = \"submission\"", Service::Submission, ListenerTls::StartTls),
+        (
+            "address = \"[::1]:24\"\nprotocol = \"lmtp\"\ntls = \"implicit\"",
+            Service::Lmtp,
+            ListenerTls::Implicit,
+        ),
+    ] {
+        let text = format!("domains = [\"a.example\"]\n[[listen]]\n{written}\n");
+        let listeners = parse(&text).expect(&text).listeners;
+        assert_eq!((listeners[0].service, listeners[0].tls), (service, tls), "{written}");
+    }
+}
+
+#[test]
+fn acme_asks_for_the_servers_own_name() {
+    let settings = parse("domains = [\"a.example\"]\n[acme]\nchallenges = [\"tls-alpn-01\"]").expect("valid");
+    let acme = settings.tls.acme.expect("it is there");
+    assert_eq!(acme.domains, [Domain::parse("host.example").expect("a domain")]);
+    assert_eq!(acme.directory, DEFAULT_DIRECTORY);
+    assert_eq!((acme.http.len(), acme.tls_alpn.len()), (0, 2), "nothing listens for what is not used");
 }
 
 #[test]

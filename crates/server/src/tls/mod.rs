@@ -1,5 +1,52 @@
-//! TLS as the server knows it. rustls does the work; nothing outside this module names it.
+//! TLS as the server and the client know it. rustls does the work; nothing outside this module names it.
+//!
+//! [`Tls`] is what a running server has: its [`Certificates`] and how each service takes a handshake. [`Connector`] is the client's side.
+//! [`Stream`] is a connection that begins in clear and may become encrypted: what [`crate::drive`] runs on. A [`TlsSession`] says what
+//! came of a handshake, a [`HandshakeError`] in plain words why none came. Only TLS 1.2 and 1.3, only with aws-lc-rs.
 
+mod accept;
+mod certificates;
+mod client_certificate;
+mod connect;
+mod error;
+mod files;
+mod handshake;
+mod self_signed;
 mod session;
+mod stream;
+pub(crate) mod watch;
 
+pub use accept::{Acceptor, Tls};
+pub use certificates::{CertificateView, Certificates, Origin};
+pub use connect::{Connector, Trust};
+pub use error::TlsError;
+pub use handshake::HandshakeError;
 pub use session::{ClientCertificate, Fingerprint, TlsSession};
+pub use stream::{Stream, Transport};
+
+use crate::settings::CertificateFiles;
+use rustls::SupportedProtocolVersion;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::version::{TLS12, TLS13};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The one provider of cryptography.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// RFC 8996 ends TLS 1.0 and 1.1; rustls never had them.
+const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+
+/// Where certificates that the server got or made are, below its data directory.
+fn directory(data: &Path) -> PathBuf {
+    data.join("tls")
+}
+
+fn acme_files(directory: &Path) -> CertificateFiles {
+    CertificateFiles { chain: directory.join("acme.crt"), key: directory.join("acme.key") }
+}
+
+#[cfg(test)]
+mod tests;

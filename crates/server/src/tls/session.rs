@@ -1,6 +1,8 @@
 //! What is known of a connection when its handshake is done.
 
+use rustls::{CommonState, ConnectionCommon, ProtocolVersion};
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 /// The TLS of a connection.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,6 +34,27 @@ pub struct ClientCertificate {
 /// The SHA-256 of a certificate, printed as openssl does: `AB:CD:…`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
+
+/// What both sides know.
+pub(super) fn of<C, D>(connection: &C) -> TlsSession
+where
+    C: Deref<Target = ConnectionCommon<D>> + DerefMut,
+    ConnectionCommon<D>: Deref<Target = CommonState>,
+{
+    let is_new = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+    let cipher = connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()));
+    let exporter = is_new
+        .then(|| connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(&[])).ok())
+        .flatten();
+    TlsSession {
+        version: if is_new { "TLSv1.3" } else { "TLSv1.2" },
+        // rustls says TLS13_ where the registry says TLS_.
+        cipher: cipher.unwrap_or_default().replacen("TLS13_", "TLS_", 1),
+        server_name: None,
+        exporter,
+        client_certificate: None,
+    }
+}
 
 impl fmt::Debug for TlsSession {
     // The exporter's value is a secret of the connection.

@@ -27,7 +27,7 @@ pub(crate) async fn start(change: impl FnOnce(&mut Settings)) -> Running {
     let catcher = Catcher {
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
         data: data.path().to_owned(),
-        users: None,
+        ..Catcher::default()
     };
     let mut settings = Settings::catcher(catcher, smtp::Domain::parse("mx.example").expect("a domain"));
     change(&mut settings);

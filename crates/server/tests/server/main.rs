@@ -6,3 +6,4 @@ mod common;
 mod recipients;
 mod session;
 mod silence;
+mod tls;

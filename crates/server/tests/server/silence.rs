@@ -4,6 +4,7 @@ use crate::common::NOW;
 use posthaste_server::drive::drive;
 use posthaste_server::inbound::{Context, Inbound, Peer};
 use posthaste_server::settings::{Catcher, Service, Settings};
+use posthaste_server::tls::Stream;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,8 @@ fn session(room: usize) -> (DuplexStream, JoinHandle<std::io::Result<()>>) {
     let context = Arc::new(Context::new(&settings, Arc::new(Memory::new(|| NOW)), Arc::new(|| NOW)));
     let address = SocketAddr::from(([127, 0, 0, 1], 25));
     let peer = Peer::new(address, address, Service::Smtp);
-    let (client, mut stream) = tokio::io::duplex(room);
+    let (client, stream) = tokio::io::duplex(room);
+    let mut stream = Stream::clear(stream);
     let driven = tokio::spawn(async move {
         let mut inbound = Inbound::new(context, peer);
         let mut endpoint = inbound.endpoint();

@@ -7,6 +7,7 @@ use crate::mail::Mail;
 use crate::random::Random;
 use bytes::Bytes;
 use server::drive::{Application, drive};
+use server::tls::Stream;
 use smtp::client;
 use std::io;
 use std::time::Duration;
@@ -78,7 +79,8 @@ pub(super) async fn run(mut client: Client) {
 }
 
 /// Our own client, with a few messages.
-async fn polite(client: &mut Client, mut end: crate::net::End) {
+async fn polite(client: &mut Client, end: crate::net::End) {
+    let mut stream = Stream::clear(end);
     let mut sender = Sender {
         left: 1 + client.random.below(4),
         mail: None,
@@ -90,7 +92,7 @@ async fn polite(client: &mut Client, mut end: crate::net::End) {
         sender.client.random.pick(&[client::Chunking::OnlyForBinary, client::Chunking::WhenOffered]);
     let config = client::Config { chunking, ..client::Config::new("client.example") };
     let mut endpoint = client::Client::new(config);
-    let result = drive(&mut endpoint, &mut end, &mut sender).await;
+    let result = drive(&mut endpoint, &mut stream, &mut sender).await;
     sender.client.shared.history.event(
         0,
         if result.is_ok() { "sender is done" } else { "sender is cut off" },

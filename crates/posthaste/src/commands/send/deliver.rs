@@ -4,6 +4,7 @@ use super::letter::Letter;
 use super::transcript::{Shown, Transcript};
 use bytes::Bytes;
 use server::drive::{Application, WhenUnheard, drive};
+use server::tls::Stream;
 use smtp::client::{Client, Config, Event, Failure, Timeouts};
 use smtp::{Envelope, Protocol, Reply, Status};
 use std::io;
@@ -47,7 +48,7 @@ pub(super) async fn deliver(route: &Route, letter: Letter, transcript: Option<Tr
         Err(failure) => Some(failure),
         Ok(stream) => {
             let mut client = Client::new(config);
-            let mut stream = Shown::new(stream, transcript);
+            let mut stream = Shown::new(Stream::clear(stream), transcript);
             let result = drive(&mut client, &mut stream, &mut courier).await;
             courier.failure.take().map(DeliveryFailure::Client).or(match result {
                 Err(error) if courier.has_gaps() => Some(DeliveryFailure::Broken(error)),

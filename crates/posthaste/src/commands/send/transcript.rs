@@ -3,6 +3,7 @@
 use crate::units;
 use anstyle::{AnsiColor, Style};
 use message::{charset, terminal};
+use server::tls::{HandshakeError, TlsSession, Transport};
 use std::io::{self, Write};
 use std::mem;
 use std::pin::Pin;
@@ -104,9 +105,14 @@ impl Log {
         self.show("C:", &last);
     }
 
+    /// What neither side said.
+    fn note(&mut self, text: &str) {
+        self.show("--", text.as_bytes());
+    }
+
     fn show(&mut self, who: &str, line: &[u8]) {
         let colour = match (who, line.first()) {
-            ("C:", _) => AnsiColor::Cyan,
+            ("C:" | "--", _) => AnsiColor::Cyan,
             (_, Some(b'4')) => AnsiColor::Yellow,
             (_, Some(b'5')) => AnsiColor::Red,
             _ => AnsiColor::Green,
@@ -175,6 +181,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Shown<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// What goes through TLS is shown as it is said, not as it is sent.
+impl<S: Transport> Transport for Shown<S> {
+    async fn secure(&mut self) -> Result<TlsSession, HandshakeError> {
+        let session = self.stream.secure().await?;
+        if let Some(transcript) = &self.transcript {
+            transcript.with(|log| log.note(&format!("{} with {}", session.version, session.cipher)));
+        }
+        Ok(session)
     }
 }
 

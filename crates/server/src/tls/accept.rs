@@ -1,0 +1,143 @@
+//! The server's side of a handshake.
+
+use super::certificates::{self, Certificates};
+use super::client_certificate::ClientAuthorities;
+use super::handshake::Side;
+use super::stream::Opening;
+use super::{HandshakeError, TlsError, TlsSession, VERSIONS, directory, provider, session};
+use crate::settings::{Service, Settings};
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::{NoClientAuth, NoServerSessionStorage};
+use rustls::{ServerConfig, server};
+use std::sync::Arc;
+use store::Timestamp;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
+use tokio_rustls::{LazyConfigAcceptor, TlsStream};
+
+/// What a running server has for TLS.
+pub struct Tls {
+    pub(super) certificates: Arc<Certificates>,
+    transfer: Arc<Acceptor>,
+    submission: Arc<Acceptor>,
+    /// Asks for the files to be read again now.
+    pub(super) reload: Notify,
+}
+
+/// Takes handshakes.
+pub struct Acceptor {
+    config: Arc<ServerConfig>,
+    authorities: Option<Arc<ClientAuthorities>>,
+}
+
+impl Tls {
+    /// Loads the certificates of the settings, and makes one where there is none; `None` when no listener needs any. Reads and
+    /// writes files, so it blocks.
+    pub fn open(settings: &Settings, now: Timestamp) -> Result<Option<Tls>, TlsError> {
+        if !settings.uses_tls() {
+            return Ok(None);
+        }
+        let sources = certificates::sources(settings, &directory(&settings.data), now)?;
+        let certificates = Arc::new(Certificates::load(sources, now)?);
+        let authorities = settings.tls.client_ca.as_deref().map(ClientAuthorities::load).transpose()?;
+        Ok(Some(Tls {
+            transfer: Arc::new(Acceptor::for_transfer(&certificates)?),
+            submission: Arc::new(Acceptor::for_submission(&certificates, authorities.map(Arc::new))?),
+            certificates,
+            reload: Notify::new(),
+        }))
+    }
+
+    /// How the handshakes of a service are taken.
+    pub fn acceptor(&self, service: Service) -> Arc<Acceptor> {
+        Arc::clone(match service {
+            Service::Smtp | Service::Lmtp => &self.transfer,
+            Service::Submission => &self.submission,
+        })
+    }
+
+    /// The certificates.
+    pub fn certificates(&self) -> &Arc<Certificates> {
+        &self.certificates
+    }
+
+    /// Has changed certificates read now, and not only within a minute.
+    pub fn reload(&self) {
+        self.reload.notify_one();
+    }
+}
+
+impl Acceptor {
+    /// For other servers, which come seldom and with large gaps. They get no session tickets: resumption would save next to nothing, and
+    /// large senders are known to fail over it (golang/go#70232).
+    fn for_transfer(certificates: &Arc<Certificates>) -> Result<Acceptor, TlsError> {
+        let mut config = config(certificates, Arc::new(NoClientAuth))?;
+        config.send_tls13_tickets = 0;
+        Ok(Acceptor { config: Arc::new(config), authorities: None })
+    }
+
+    /// For people's programs, which come often. Tickets are encrypted with keys that live in memory only and are changed every six hours;
+    /// a ticket is good for twelve at most (RFC 8446 §4.6.1 allows a week). Resumption always does a new key exchange, and there is no
+    /// early data, so a stolen ticket key uncovers nothing that was said before.
+    fn for_submission(
+        certificates: &Arc<Certificates>,
+        authorities: Option<Arc<ClientAuthorities>>,
+    ) -> Result<Acceptor, TlsError> {
+        let verifier: Arc<dyn server::danger::ClientCertVerifier> = match &authorities {
+            Some(authorities) => Arc::clone(authorities) as _,
+            None => Arc::new(NoClientAuth),
+        };
+        let mut config = config(certificates, verifier)?;
+        config.ticketer = Ticketer::new().map_err(|error| TlsError::Internal(error.to_string()))?;
+        Ok(Acceptor { config: Arc::new(config), authorities })
+    }
+
+    /// Does the handshake.
+    pub(super) async fn accept<S>(
+        &self,
+        stream: Opening<S>,
+    ) -> Result<(TlsStream<Opening<S>>, TlsSession), HandshakeError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let mut acceptor = LazyConfigAcceptor::new(server::Acceptor::default(), stream);
+        let start = match (&mut acceptor).await {
+            Ok(start) => start,
+            Err(error) => {
+                return Err(match acceptor.take_io() {
+                    Some(stream) => stream.failed(Side::Server, &error),
+                    None => HandshakeError::new(Side::Server, &error, &[]),
+                });
+            }
+        };
+        let accept = start.into_stream(Arc::clone(&self.config)).into_fallible();
+        match accept.await {
+            Ok(stream) => {
+                let (_, connection) = stream.get_ref();
+                let certificate = self.authorities.as_ref().zip(connection.peer_certificates());
+                let session = TlsSession {
+                    server_name: connection.server_name().map(str::to_owned),
+                    client_certificate: certificate.and_then(|(authorities, chain)| authorities.vouch(chain)),
+                    ..session::of(connection)
+                };
+                Ok((TlsStream::Server(stream), session))
+            }
+            Err((error, stream)) => Err(stream.failed(Side::Server, &error)),
+        }
+    }
+}
+
+fn config(
+    certificates: &Arc<Certificates>,
+    verifier: Arc<dyn server::danger::ClientCertVerifier>,
+) -> Result<ServerConfig, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(VERSIONS)
+        .map_err(|error| TlsError::Internal(error.to_string()))?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::clone(certificates) as _);
+    // Nothing about sessions is kept here.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.ignore_client_order = true;
+    Ok(config)
+}

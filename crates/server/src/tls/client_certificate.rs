@@ -1,0 +1,103 @@
+//! Client certificates: asked for, never demanded, and counted only when an authority of the settings has signed them.
+//!
+//! Whoever shows another certificate, as many mail servers do to whoever asks, is not sent away: it is served as somebody without one.
+
+use super::files::{certificates, fingerprint, read};
+use super::{ClientCertificate, TlsError, provider};
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use std::path::Path;
+use std::sync::Arc;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+/// Asks for certificates of these authorities.
+#[derive(Debug)]
+pub(super) struct ClientAuthorities {
+    verifier: Arc<dyn ClientCertVerifier>,
+}
+
+impl ClientAuthorities {
+    /// Those of a PEM file.
+    pub(super) fn load(file: &Path) -> Result<ClientAuthorities, TlsError> {
+        let malformed = |reason: String| TlsError::Malformed { file: file.to_owned(), reason };
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(file, &read(file)?)? {
+            roots
+                .add(certificate)
+                .map_err(|error| malformed(format!("not the certificate of an authority: {error}")))?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+            .allow_unauthenticated()
+            .build()
+            .map_err(|error| malformed(error.to_string()))?;
+        Ok(ClientAuthorities { verifier })
+    }
+
+    /// What the certificate that a client has shown, and whose key it has proven to have, says; `None` when no authority vouches for it.
+    pub(super) fn vouch(&self, chain: &[CertificateDer<'_>]) -> Option<ClientCertificate> {
+        let (first, others) = chain.split_first()?;
+        self.verifier.verify_client_cert(first, others, UnixTime::now()).ok()?;
+        let (_, parsed) = X509Certificate::from_der(first).ok()?;
+        let mut addresses = Vec::new();
+        if let Ok(Some(names)) = parsed.subject_alternative_name() {
+            addresses.extend(names.value.general_names.iter().filter_map(|name| match name {
+                GeneralName::RFC822Name(address) => Some((*address).to_owned()),
+                _ => None,
+            }));
+        }
+        Some(ClientCertificate {
+            addresses,
+            subject: parsed.subject().to_string(),
+            fingerprint: fingerprint(first),
+        })
+    }
+}
+
+impl ClientCertVerifier for ClientAuthorities {
+    fn offer_client_auth(&self) -> bool {
+        true
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.verifier.root_hint_subjects()
+    }
+
+    /// Takes any, for now: the handshake shall not fail for it. [`ClientAuthorities::vouch`] decides what it counts for.
+    fn verify_client_cert(
+        &self,
+        _certificate: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+}
