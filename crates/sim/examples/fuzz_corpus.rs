@@ -5,8 +5,9 @@
 
 #![forbid(unsafe_code)]
 
-use sim::chat::Chat;
-use smtp::Protocol;
+use sim::chat::{Chat, Proxy, Setup, Tls};
+use smtp::server::{LineEndings, MailNeeds};
+use smtp::{InClear, Protocol};
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,10 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut replies = vec![0];
     for chat in &chats {
         let client: Vec<u8> = chat.turns().iter().flat_map(|turn| turn.client.iter().copied()).collect();
-        let settings = match chat.setup().config.protocol {
-            Protocol::Smtp => 0,
-            Protocol::Lmtp => 1,
-        };
+        let settings = settings_of(chat.setup());
         if !client.is_empty() {
             write(corpus.join("smtp_server"), &chat.name(), &[&[settings, 1], &client[..]].concat())?;
         }
@@ -54,12 +52,33 @@ fn main() -> Result<(), Box<dyn Error>> {
     client_inputs(&corpus.join("smtp_client"))
 }
 
-/// Servers for the client: one with every extension, one without any, one that refuses, one of LMTP.
+/// The first octet that makes the server of the target most like the one of a chat.
+fn settings_of(setup: &Setup) -> u8 {
+    let config = &setup.config;
+    let submission = !config.auth.mechanisms.is_empty() || config.line_endings == LineEndings::Normalise;
+    let open = config.mail_needs == MailNeeds::Nothing;
+    // Under TLS from the start AUTH may come at once, as it may in clear where that is allowed.
+    let at_once = setup.tls == Tls::FromTheStart || config.auth.in_clear == InClear::Allow;
+    [
+        (config.protocol == Protocol::Lmtp, 1),
+        (submission, 0x80),
+        (submission && open, 0x10),
+        (submission && at_once || setup.proxy == Proxy::Trusted, 0x20),
+    ]
+    .iter()
+    .map(|(wanted, bit)| if *wanted { *bit } else { 0 })
+    .sum()
+}
+
+/// Servers for the client: one with every extension, one without any, one that refuses, one of LMTP, some with TLS and
+/// AUTH.
 fn client_inputs(folder: &Path) -> Result<(), Box<dyn Error>> {
     let full = "220 mx.example ESMTP\r\n250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n\
                 250-BINARYMIME\r\n250-CHUNKING\r\n250-DSN\r\n250 LIMITS RCPTMAX=30\r\n";
     let accepted = format!("250 2.1.0 Ok\r\n{}", "250 2.1.5 Ok\r\n".repeat(30));
     let plain = "220 mx.example\r\n502 No\r\n250 mx.example\r\n";
+    let tls = "220 mx\r\n250-mx\r\n250 STARTTLS\r\n220 Go\r\n";
+    let auth = "250-mx\r\n250 AUTH PLAIN LOGIN SCRAM-SHA-256\r\n";
     let inputs = [
         (
             "pipelined",
@@ -74,6 +93,14 @@ fn client_inputs(folder: &Path) -> Result<(), Box<dyn Error>> {
         ),
         ("lmtp", 0x05, format!("{full}{accepted}354 Go\r\n{}", "250 Ok\r\n".repeat(30))),
         ("plain", 0x04, format!("{plain}{}354 Go\r\n250 Ok\r\n", "250 Ok\r\n".repeat(41))),
+        ("starttls-and-auth", 0xA8, format!("{tls}{auth}334 \r\n334 YQ==\r\n235 Ok\r\n")),
+        (
+            "auth-in-clear",
+            0x94,
+            format!("220 mx\r\n{auth}334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n535 No\r\n"),
+        ),
+        ("auth-given-up", 0xA4, format!("{tls}{auth}334 eA==\r\n501 Given up\r\n")),
+        ("starttls-refused", 0x20, "220 mx\r\n250-mx\r\n250 STARTTLS\r\n454 Later\r\n421 Bye\r\n".to_owned()),
         ("greeted-with-421", 0x00, "421-No\r\n421 more\r\n".to_owned()),
     ];
     for (name, settings, octets) in inputs {

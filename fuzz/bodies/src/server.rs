@@ -81,7 +81,7 @@ impl Session {
             server.offer_xclient();
             server.offer_mechanism("EXTERNAL");
         }
-        if settings & 0x10 != 0 {
+        if settings & 0x90 == 0x10 {
             server.shut_down(replies::SHUTTING_DOWN);
         }
         Session {
