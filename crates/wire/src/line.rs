@@ -59,7 +59,8 @@ impl LineBuffer {
         *self = LineBuffer::default();
     }
 
-    /// The beginning of the next line, as far as it is there: all that waits, if that begins with a line.
+    /// The beginning of the next line, as far as it is there, and whatever follows it. A caller may look here how long a
+    /// line it will take.
     pub fn start(&mut self) -> &[u8] {
         if self.skipping && !self.skip() {
             return &[];

@@ -323,7 +323,7 @@ impl Server {
     }
 
     /// How many octets are held: input that was not yet read, and replies that were not yet sent. At
-    /// [`wire::Step::Wait`] less than a command line.
+    /// [`wire::Step::Wait`] less than a command line, or than a line of AUTH where that may come.
     pub fn buffered(&self) -> usize {
         self.input.len() + self.output.len()
     }
