@@ -32,10 +32,18 @@ impl FlawFinder {
 
     /// Reads the next piece; returns the first flaw of all that was read.
     pub fn read(&mut self, piece: &[u8]) -> Option<Flaw> {
-        if self.flaw.is_none() {
-            self.flaw = self.find(piece);
+        self.read_at(piece).map(|(flaw, _)| flaw)
+    }
+
+    /// Reads the next piece; returns the first flaw of all that was read, and how many octets of this piece come before
+    /// the one that shows it: for a bare CR that is the next one, for a flaw of an earlier piece none.
+    pub fn read_at(&mut self, piece: &[u8]) -> Option<(Flaw, usize)> {
+        if let Some(flaw) = self.flaw {
+            return Some((flaw, 0));
         }
-        self.flaw
+        let found = self.find(piece);
+        self.flaw = found.map(|(flaw, _)| flaw);
+        found
     }
 
     /// At the end of the message, where a last CR is bare.
@@ -43,22 +51,23 @@ impl FlawFinder {
         self.flaw.or(self.after_cr.then_some(Flaw::BareCr))
     }
 
-    fn find(&mut self, piece: &[u8]) -> Option<Flaw> {
-        let mut rest = piece;
+    fn find(&mut self, piece: &[u8]) -> Option<(Flaw, usize)> {
+        let mut read = 0;
         if self.after_cr {
-            match rest.split_first() {
+            match piece.first() {
                 None => return None,
-                Some((b'\n', after)) => rest = after,
-                Some(_) => return Some(Flaw::BareCr),
+                Some(b'\n') => read = 1,
+                Some(_) => return Some((Flaw::BareCr, 0)),
             }
             self.after_cr = false;
         }
-        while let Some(at) = memchr::memchr3(b'\r', b'\n', 0, rest) {
-            match (rest[at], rest.get(at + 1)) {
-                (b'\n', _) => return Some(Flaw::BareLf),
-                (0, _) => return Some(Flaw::Nul),
-                (_, Some(b'\n')) => rest = &rest[at + 2..],
-                (_, Some(_)) => return Some(Flaw::BareCr),
+        while let Some(hit) = memchr::memchr3(b'\r', b'\n', 0, &piece[read..]) {
+            let at = read + hit;
+            match (piece[at], piece.get(at + 1)) {
+                (b'\n', _) => return Some((Flaw::BareLf, at)),
+                (0, _) => return Some((Flaw::Nul, at)),
+                (_, Some(b'\n')) => read = at + 2,
+                (_, Some(_)) => return Some((Flaw::BareCr, at + 1)),
                 (_, None) => {
                     self.after_cr = true;
                     return None;
@@ -85,9 +94,7 @@ impl Normaliser {
     }
 
     /// Mends the next piece. It is copied only if it needs to be, and is at most twice as long then.
-    ///
-    /// A NUL cannot be mended: that is an error, after which the normaliser is of no more use.
-    pub fn normalise(&mut self, piece: Bytes) -> Result<Bytes, Flaw> {
+    pub fn normalise(&mut self, piece: Bytes) -> Bytes {
         let octets = &piece[..];
         // What is written lags behind what is read until something must be changed.
         let mut out = BytesMut::new();
@@ -104,24 +111,22 @@ impl Normaliser {
                 }
                 continue;
             }
-            let Some(hit) = memchr::memchr3(b'\r', b'\n', 0, &octets[read..]) else { break };
+            let Some(hit) = memchr::memchr2(b'\r', b'\n', &octets[read..]) else { break };
             read += hit;
-            match octets[read] {
-                b'\r' => self.after_cr = true,
-                b'\n' => {
-                    out.put_slice(&octets[written..read]);
-                    out.put_slice(b"\r\n");
-                    written = read + 1;
-                }
-                _ => return Err(Flaw::Nul),
+            if octets[read] == b'\r' {
+                self.after_cr = true;
+            } else {
+                out.put_slice(&octets[written..read]);
+                out.put_slice(b"\r\n");
+                written = read + 1;
             }
             read += 1;
         }
         if out.is_empty() {
-            return Ok(piece);
+            return piece;
         }
         out.put_slice(&octets[written..]);
-        Ok(out.freeze())
+        out.freeze()
     }
 
     /// What is to be added at the end of the message, where a last CR is bare: an LF, or nothing.

@@ -32,7 +32,7 @@ pub enum Piece {
 #[derive(Debug, Clone, Default)]
 pub struct Decoder {
     at: At,
-    flaw: Option<Flaw>,
+    flaw: Option<(Flaw, u64)>,
     size: u64,
 }
 
@@ -46,6 +46,12 @@ impl Decoder {
     /// The first flaw found so far. Once there is one the content is fit for nothing, but its end is still
     /// found.
     pub fn flaw(&self) -> Option<Flaw> {
+        self.flaw.map(|(flaw, _)| flaw)
+    }
+
+    /// The first flaw, and how many octets of content come before the one that shows it: for a bare CR that is the
+    /// next one.
+    pub fn flaw_at(&self) -> Option<(Flaw, u64)> {
         self.flaw
     }
 
@@ -94,11 +100,11 @@ impl Decoder {
                     self.at = At::Start;
                 }
                 At::AfterCr => {
-                    self.flaw.get_or_insert(Flaw::BareCr);
+                    self.flaw.get_or_insert((Flaw::BareCr, self.size + written as u64));
                     self.at = At::Middle;
                 }
                 At::Middle => {
-                    let run = self.middle(&buffer[read..]);
+                    let run = self.middle(&buffer[read..], self.size + written as u64);
                     if read != written {
                         buffer.copy_within(read..read + run, written);
                     }
@@ -109,8 +115,9 @@ impl Decoder {
         (read, written, false)
     }
 
-    /// How far the line goes on: past the next octet that matters, or to the end of `rest`.
-    fn middle(&mut self, rest: &[u8]) -> usize {
+    /// How far the line goes on: past the next octet that matters, or to the end of `rest`, before which there were
+    /// `before` octets of content.
+    fn middle(&mut self, rest: &[u8], before: u64) -> usize {
         let hit = match self.flaw {
             None => memchr::memchr3(b'\r', b'\n', 0, rest),
             Some(_) => memchr::memchr(b'\r', rest),
@@ -118,8 +125,8 @@ impl Decoder {
         let Some(hit) = hit else { return rest.len() };
         match rest[hit] {
             b'\r' => self.at = At::AfterCr,
-            b'\n' => self.flaw = Some(Flaw::BareLf),
-            _ => self.flaw = Some(Flaw::Nul),
+            b'\n' => self.flaw = Some((Flaw::BareLf, before + hit as u64)),
+            _ => self.flaw = Some((Flaw::Nul, before + hit as u64)),
         }
         hit + 1
     }

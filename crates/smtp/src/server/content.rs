@@ -54,8 +54,9 @@ impl Data {
         if let Some(text) = &mut self.text {
             return text.take(bytes, config);
         }
-        match self.decoder.flaw() {
-            Some(flaw) => Err(refusal_of(flaw)),
+        // What came first counts, however the content was cut.
+        match self.decoder.flaw_at().filter(|(_, at)| !config.is_too_big(*at)) {
+            Some((flaw, _)) => Err(refusal_of(flaw)),
             None if config.is_too_big(self.decoder.size()) => Err(replies::MESSAGE_TOO_BIG),
             None => Ok(bytes),
         }
@@ -185,7 +186,7 @@ impl Server {
             None => {
                 // A CR at the very end has no LF.
                 let text = self.transaction.as_ref().and_then(|transaction| transaction.text.as_ref());
-                let refusal = match text.map_or(Ok(None), |text| text.finish()) {
+                let refusal = match text.map_or(Ok(None), |text| text.finish(&self.config)) {
                     Ok(rest) => {
                         self.events.extend(rest.map(Event::Content));
                         None
