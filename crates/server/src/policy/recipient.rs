@@ -230,7 +230,7 @@ fn is_open(acceptance: &Acceptance, name: &AccountName, origin: Option<Origin>) 
 
 /// Whether it is the postmaster, in any case of letters, of a domain that must have one here (RFC 5321 §4.5.1): with a list of
 /// addresses, our own name and the domains of the list.
-fn is_postmaster(rules: &Rules, mailbox: &Mailbox) -> bool {
+pub(super) fn is_postmaster(rules: &Rules, mailbox: &Mailbox) -> bool {
     let Some(domain) = mailbox.domain() else { return false };
     let is_ours = match &rules.acceptance {
         Acceptance::Everyone | Acceptance::Domains { .. } => true,
@@ -242,7 +242,7 @@ fn is_postmaster(rules: &Rules, mailbox: &Mailbox) -> bool {
     is_ours && mailbox.local_part().as_str().eq_ignore_ascii_case("postmaster")
 }
 
-fn main_domain(rules: &Rules) -> &Domain {
+pub(crate) fn main_domain(rules: &Rules) -> &Domain {
     match &rules.acceptance {
         Acceptance::Domains { domains, .. } => domains.first().unwrap_or(&rules.host_name),
         Acceptance::Everyone | Acceptance::Named(_) => &rules.host_name,

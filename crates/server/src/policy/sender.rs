@@ -4,10 +4,15 @@
 //! shows in the From field, which is checked like any other.
 
 use super::Verdict;
+use super::recipient::{self, EXPANSION_MAX, Known};
+use crate::settings::Acceptance;
+use message::Address;
+use message::submission::{Authors, Findings};
 use serde::Deserialize;
-use smtp::{Host, Mailbox, ReversePath, replies};
+use smtp::{Host, Mailbox, Reply, ReversePath, replies};
+use std::collections::{HashSet, VecDeque};
 use std::str::FromStr;
-use store::AccountName;
+use store::{AccountName, Addressee, Resolution};
 
 /// What a verdict on senders depends on, for a whole server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,6 +71,88 @@ pub enum Ownership {
     Foreign,
 }
 
+/// What came of a question about an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// These must be looked up first.
+    LookUp(Vec<Mailbox>),
+    /// Decided.
+    Ownership(Ownership),
+}
+
+/// Whether a submission has whose name on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authorship {
+    /// From names the account, or somebody whom it may name.
+    Clear,
+    /// From names somebody else, which is not forbidden: a Sender field is to say who it was (RFC 6409 §8.1).
+    OnBehalf,
+}
+
+/// How an address stands to an account: follows it to everybody whom its mail reaches, over what is [`Known`].
+pub fn ownership(rules: &recipient::Rules, account: &AccountName, address: &Mailbox, known: &Known) -> Step {
+    let mut unknown = Vec::new();
+    let mut to_visit = VecDeque::from([address]);
+    let mut visited = HashSet::new();
+    while let Some(next) = to_visit.pop_front() {
+        if !visited.insert(next) || visited.len() > EXPANSION_MAX {
+            continue;
+        }
+        let Some(resolution) = known.get(next) else {
+            unknown.push(next.clone());
+            continue;
+        };
+        match reached(rules, next, resolution) {
+            Some(Reached::Account(name)) if name == *account => return Step::Ownership(Ownership::Own),
+            Some(Reached::Others(targets)) => to_visit.extend(targets),
+            Some(Reached::Account(_)) | None => {}
+        }
+    }
+    if !unknown.is_empty() {
+        return Step::LookUp(unknown);
+    }
+    let is_ours = match &rules.acceptance {
+        Acceptance::Everyone | Acceptance::Named(_) => true,
+        Acceptance::Domains { .. } => known.get(address).is_some_and(|known| known.domain.is_some()),
+    };
+    Step::Ownership(if is_ours { Ownership::Ours } else { Ownership::Foreign })
+}
+
+/// The addresses that From names and that must be looked up, or why it cannot be taken.
+pub fn authors(rules: &Rules, findings: &Findings) -> Result<Vec<Mailbox>, Reply> {
+    let parsed = |address: &Address| address.address.parse().ok();
+    match &findings.from {
+        // One is added, with the account's own address.
+        Authors::Missing => Ok(Vec::new()),
+        Authors::Known(addresses) if rules.from == HeaderFrom::Unchecked => {
+            Ok(addresses.iter().filter_map(parsed).collect())
+        }
+        Authors::Known(addresses) if !addresses.is_empty() => {
+            addresses.iter().map(|address| parsed(address).ok_or(replies::NO_CLEAR_AUTHOR)).collect()
+        }
+        _ if rules.from == HeaderFrom::Unchecked => Ok(Vec::new()),
+        Authors::Known(_) | Authors::SeveralFields | Authors::TooLong => Err(replies::NO_CLEAR_AUTHOR),
+    }
+}
+
+/// Decides on the From field of a submission, whose addresses stand to the account like this.
+pub fn header_from(
+    rules: &Rules,
+    authors: &[(Mailbox, Ownership)],
+    account: &AccountName,
+) -> Verdict<Authorship> {
+    let foreign = authors.iter().find(|(_, ownership)| !may_use(rules.senders, *ownership));
+    match (foreign, rules.from) {
+        (Some((mailbox, _)), HeaderFrom::Checked) => {
+            Verdict::Reject(replies::author_not_owned(&mailbox.to_string(), account.as_str()))
+        }
+        _ if authors.iter().all(|(_, ownership)| *ownership == Ownership::Own) => {
+            Verdict::Accept(Authorship::Clear)
+        }
+        _ => Verdict::Accept(Authorship::OnBehalf),
+    }
+}
+
 /// Decides on the reverse-path of a submission; `ownership` is that of its mailbox.
 pub fn reverse_path(
     rules: &Rules,
@@ -93,74 +180,36 @@ pub fn may_use(senders: Senders, ownership: Ownership) -> bool {
     }
 }
 
+/// Where the mail for an address goes first.
+enum Reached<'a> {
+    Account(AccountName),
+    Others(&'a [Mailbox]),
+}
+
+fn reached<'a>(
+    rules: &recipient::Rules,
+    address: &Mailbox,
+    resolution: &'a Resolution,
+) -> Option<Reached<'a>> {
+    let of = |addressee: &'a Addressee| match addressee {
+        Addressee::Account(standing) => Reached::Account(standing.account.name.clone()),
+        Addressee::Alias(alias) => Reached::Others(&alias.targets),
+    };
+    let found = resolution.exact.as_ref().or(resolution.untagged.as_ref()).map(of);
+    match (found, &rules.acceptance, &resolution.catch_all) {
+        (Some(found), ..) => Some(found),
+        (None, Acceptance::Domains { postmaster: Some(account), .. }, _)
+            if recipient::is_postmaster(rules, address) && resolution.domain.is_some() =>
+        {
+            Some(Reached::Account(account.clone()))
+        }
+        (None, _, catch_all) => catch_all.as_ref().map(|alias| Reached::Others(&alias.targets)),
+    }
+}
+
 fn names_domain_of(hello: &str, mailbox: &Mailbox) -> bool {
     Host::from_str(hello).is_ok_and(|host| host == *mailbox.host())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn decide(rules: Rules, path: &str, ownership: Ownership, hello: &str) -> String {
-        let path = match path {
-            "" => ReversePath::Null,
-            path => ReversePath::Mailbox(path.parse().expect("an address")),
-        };
-        let account = AccountName::parse("bob@b.example").expect("a name");
-        match reverse_path(&rules, &path, ownership, &account, hello) {
-            Verdict::Accept(()) => "accept".to_owned(),
-            Verdict::Defer(reply) | Verdict::Reject(reply) => reply.to_string(),
-        }
-    }
-
-    #[test]
-    fn an_account_uses_its_own_addresses_unless_it_is_let() {
-        use Ownership::{Foreign, Ours, Own};
-        use Senders::{Any, Domains};
-        for (senders, ownership, accepted) in [
-            (Senders::Own, Own, true),
-            (Senders::Own, Ours, false),
-            (Senders::Own, Foreign, false),
-            (Domains, Own, true),
-            (Domains, Ours, true),
-            (Domains, Foreign, false),
-            (Any, Own, true),
-            (Any, Ours, true),
-            (Any, Foreign, true),
-        ] {
-            let rules = Rules { senders, ..Rules::default() };
-            let said = decide(rules, "alice@b.example", ownership, "laptop");
-            match accepted {
-                true => assert_eq!(said, "accept", "{senders:?} {ownership:?}"),
-                false => assert_eq!(
-                    said, "550 5.7.1 Sender refused: alice@b.example is not an address of bob@b.example",
-                    "{senders:?} {ownership:?}"
-                ),
-            }
-        }
-    }
-
-    #[test]
-    fn the_null_reverse_path_is_everybodys() {
-        let strict = Rules { hello: HelloName::SendersDomain, ..Rules::default() };
-        assert_eq!(decide(strict, "", Ownership::Foreign, "laptop"), "accept");
-    }
-
-    #[test]
-    fn hello_may_have_to_name_the_senders_domain() {
-        let strict = Rules { hello: HelloName::SendersDomain, ..Rules::default() };
-        let refused = "550 5.7.1 Sender refused: say HELO or EHLO with the sender's domain, b.example";
-        for (path, hello, said) in [
-            ("bob@b.example", "b.example", "accept"),
-            ("bob@b.example", "B.Example", "accept"),
-            ("bob@b.example", "mail.b.example", refused),
-            ("bob@b.example", "laptop", refused),
-            ("bob@b.example", "", refused),
-            ("bob@b.example", "not a name", refused),
-            ("bob@[192.0.2.1]", "[192.0.2.1]", "accept"),
-        ] {
-            assert_eq!(decide(strict, path, Ownership::Own, hello), said, "{hello}");
-        }
-        assert_eq!(decide(Rules::default(), "bob@b.example", Ownership::Own, "laptop"), "accept");
-    }
-}
+mod tests;
