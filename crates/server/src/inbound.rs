@@ -5,27 +5,31 @@
 
 mod conduct;
 mod config;
+mod login;
+mod submission;
 mod transaction;
 
 use crate::abuse::connections::{Bounds, Connections};
 use crate::abuse::tarpit::Tarpit;
 use crate::abuse::{Abuse, Policy};
+use crate::auth::Authenticator;
 use crate::drive::Application;
-use crate::policy::Verdict;
 use crate::policy::recipient::{self, Known, Routes, Rules, Step};
+use crate::policy::{Verdict, sender};
 use crate::session::{SessionId, SessionIds};
 use crate::settings::{ListenerTls, Service, Settings};
 use crate::tls::{Acceptor, HandshakeError, Tls, TlsSession};
 use config::Configs;
+use login::Login;
 use smtp::server::{Abort, Closing, Event, Hello, Mail, Server};
 use smtp::{Protocol, Recipient, Reply, replies};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use store::{Error, SharedStore, Timestamp};
+use store::{AccountName, Error, SharedStore, Timestamp};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
-use transaction::{Fit, Received};
+use transaction::{Fit, Mending, Received};
 
 /// What all sessions of a server share.
 pub struct Context {
@@ -35,6 +39,10 @@ pub struct Context {
     pub rules: Rules,
     /// What is needed for TLS; `None` without a listener that has it.
     pub tls: Option<Arc<Tls>>,
+    /// Who may log in; `None` without a listener where that is of use.
+    pub authenticator: Option<Arc<Authenticator>>,
+    /// Which sender addresses accounts may use.
+    pub senders: sender::Rules,
     configs: Configs,
     /// The time.
     pub clock: Clock,
@@ -77,6 +85,10 @@ pub struct Inbound {
     stopping: watch::Receiver<bool>,
     peer: Peer,
     id: SessionId,
+    /// An AUTH under way.
+    login: Option<Box<Login>>,
+    /// Whose session it is, after an AUTH.
+    account: Option<AccountName>,
     transaction: Option<Box<Received>>,
     /// Since the last message that was accepted.
     errors: u32,
@@ -93,6 +105,8 @@ impl Context {
             store,
             rules: Rules { acceptance: settings.acceptance.clone(), host_name: settings.host_name.clone() },
             tls: None,
+            authenticator: None,
+            senders: settings.submission,
             configs: Configs::new(settings),
             clock,
             abuse: Arc::new(Abuse::new(
@@ -113,6 +127,11 @@ impl Context {
     /// The same with TLS.
     pub fn with_tls(self, tls: Option<Arc<Tls>>) -> Context {
         Context { tls, ..self }
+    }
+
+    /// The same with somebody who knows who may log in.
+    pub fn with_authenticator(self, authenticator: Option<Arc<Authenticator>>) -> Context {
+        Context { authenticator, ..self }
     }
 
     /// How the peer's handshake is taken; `None` where there is none.
@@ -144,6 +163,8 @@ impl Inbound {
             context,
             peer,
             id,
+            login: None,
+            account: None,
             transaction: None,
             errors: 0,
             told: false,
@@ -154,7 +175,7 @@ impl Inbound {
     pub fn endpoint(&self) -> Server {
         // Without certificates there is nothing to offer.
         let security = if self.context.tls.is_some() { self.peer.security } else { ListenerTls::None };
-        Server::new(self.context.configs.of(self.peer.service, security))
+        Server::new(self.context.configs.of(self.peer.service, security, self.peer.address.ip()))
     }
 
     /// Writes the session's last line.
@@ -188,7 +209,8 @@ impl Inbound {
             return reply;
         }
         info!(session = %self.id, "MAIL FROM:{path}");
-        self.transaction = Some(Box::new(Received::new(mail)));
+        let mending = if self.is_submission() { Mending::Yes } else { Mending::No };
+        self.transaction = Some(Box::new(Received::new(mail, mending)));
         replies::SENDER_OK
     }
 
@@ -218,6 +240,10 @@ impl Inbound {
                 }
                 transaction.add(wanted, routes);
                 replies::RECIPIENT_OK
+            }
+            Verdict::Reject(reply) if reply == replies::RELAY_DENIED && self.is_submission() => {
+                info!(session = %self.id, "RCPT TO:{path} refused: there is nobody to relay it");
+                replies::NOT_DELIVERED_ELSEWHERE
             }
             Verdict::Defer(reply) | Verdict::Reject(reply) => {
                 info!(session = %self.id, "RCPT TO:{path} refused: {reply}");
@@ -259,7 +285,15 @@ impl Inbound {
     }
 
     /// Makes the message durable, and says so.
-    async fn commit(&mut self, received: Received, endpoint: &Server) -> Reply {
+    async fn commit(&mut self, mut received: Received, endpoint: &Server) -> Reply {
+        let now = (self.context.clock)();
+        let additions = match self.additions(&mut received, now).await {
+            Ok(additions) => additions,
+            Err(reply) => {
+                info!(session = %self.id, "message refused: {reply}");
+                return reply;
+            }
+        };
         let facts = transaction::Facts {
             peer: self.peer.clone(),
             hello: endpoint.hello_name().unwrap_or_default().to_owned(),
@@ -267,7 +301,8 @@ impl Inbound {
             tls: endpoint.is_secured(),
             authenticated: endpoint.is_authenticated(),
             host_name: self.context.rules.host_name.as_str(),
-            now: (self.context.clock)(),
+            additions,
+            now,
         };
         let recipients = received.recipients();
         match received.commit(&self.context.store, facts).await {
@@ -307,6 +342,10 @@ impl Application<Server> for Inbound {
         }
         match event {
             Event::Hello(hello) => endpoint.reply(self.hello(&hello)),
+            Event::Mail(mail) if self.is_submission() => {
+                let reply = Box::pin(self.submit(mail, endpoint)).await;
+                endpoint.reply(reply);
+            }
             Event::Mail(mail) => endpoint.reply(self.mail(mail)),
             Event::Rcpt(recipient) => {
                 let reply = Box::pin(async {
@@ -322,10 +361,11 @@ impl Application<Server> for Inbound {
                 let replies = Box::pin(self.end(endpoint)).await;
                 endpoint.reply_each(replies);
             }
-            // Nothing is offered of which these would come.
-            Event::Auth(_) | Event::AuthResponse(_) => endpoint.reply(replies::AUTH_UNAVAILABLE),
+            Event::Auth(auth) => Box::pin(self.auth(endpoint, auth)).await,
+            Event::AuthResponse(response) => Box::pin(self.auth_response(endpoint, &response)).await,
+            // Nothing is offered of which this would come.
             Event::XClient(_) => endpoint.reply(replies::NO_XCLIENT),
-            Event::AuthCancelled(reply) => info!(session = %self.id, "AUTH given up: {reply}"),
+            Event::AuthCancelled(reply) => self.auth_cancelled(&reply),
             // Told with more in `secured`.
             Event::Secured => {}
             Event::Abort(abort) => self.abort(&abort),
@@ -340,11 +380,12 @@ impl Application<Server> for Inbound {
         }
     }
 
-    fn secured(&mut self, _endpoint: &mut Server, session: TlsSession) {
+    fn secured(&mut self, endpoint: &mut Server, session: TlsSession) {
         let TlsSession { version, cipher, server_name, client_certificate, .. } = &session;
         let name = server_name.as_deref().unwrap_or("-");
         let certificate = client_certificate.as_ref().map_or("-", |certificate| &certificate.subject);
         info!(session = %self.id, name, certificate, "{version} with {cipher}");
+        self.offer_mechanisms(endpoint, &session);
         self.peer.tls = Some(Arc::new(session));
     }
 

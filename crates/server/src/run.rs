@@ -1,11 +1,13 @@
 //! A running server: started from settings and an open store, stopped in an orderly way.
 
 use crate::admin::{self, Admin, Bans, Status, socket_path};
+use crate::auth::{self, AuthError, Authenticator};
 use crate::declare;
 use crate::inbound::{Clock, Context};
 use crate::listen;
 use crate::open::Access;
-use crate::settings::{Listener, Settings};
+use crate::policy::recipient::main_domain;
+use crate::settings::{Listener, Service, Settings};
 use crate::tls::{CertificateView, Tls, TlsError, watch};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -63,11 +65,31 @@ pub enum StartError {
         /// What the store said.
         error: store::Error,
     },
+    /// Nobody could log in where mail is submitted.
+    #[error("logins cannot be checked: {0}")]
+    Auth(#[from] AuthError),
     /// A server for domains has none.
     #[error(
         "there is no domain to take mail for: name those that have mailboxes here in the settings file, like domains = [\"example.org\"], or add one with `posthaste domain add`"
     )]
     NoDomain,
+}
+
+/// Who knows who may log in; nobody needs to without a listener where mail is submitted.
+fn authenticator(settings: &Settings, context: &Context) -> Result<Option<Arc<Authenticator>>, AuthError> {
+    if !settings.listeners.iter().any(|listener| listener.service == Service::Submission) {
+        return Ok(None);
+    }
+    let options = auth::Options {
+        settings: &settings.auth,
+        store: Arc::clone(&context.store),
+        data: &settings.data,
+        domain: main_domain(&context.rules).clone(),
+        costs: auth::Costs::default(),
+        random: auth::system_random(),
+        now: crate::inbound::now(),
+    };
+    Ok(Some(Arc::new(Authenticator::open(options)?)))
 }
 
 fn hint(cause: &std::io::Error) -> &'static str {
@@ -99,7 +121,8 @@ impl Server {
         declare::accounts(settings, &access.store).await?;
         let tls = Tls::open(settings, clock())?.map(Arc::new);
         let context = Context::new(settings, Arc::clone(&access.store), Arc::clone(&clock));
-        let context = Arc::new(context.with_tls(tls.clone()));
+        let authenticator = authenticator(settings, &context)?;
+        let context = Arc::new(context.with_tls(tls.clone()).with_authenticator(authenticator));
         let bans = Bans::of_server(&settings.data, &context.abuse, &context.clock).await?;
         let listening: Vec<Listener> = listeners.iter().map(|(_, listener)| *listener).collect();
         let mut tasks = JoinSet::new();

@@ -60,7 +60,10 @@ impl Inbound {
 
     /// Who this is to the limits.
     fn party(&self) -> Party<'_> {
-        Party { address: self.peer.address.ip(), account: None }
+        Party {
+            address: self.peer.address.ip(),
+            account: self.account.as_ref().map(|account| account.as_str()),
+        }
     }
 
     fn put_off(&self, refusal: Refusal) -> Option<Reply> {

@@ -1,13 +1,17 @@
 //! How each service speaks: what the endpoint of a connection is made with.
 
-use crate::settings::{Banner, ListenerTls, Service, Settings};
-use smtp::server::{Config, MailNeeds, StartTls};
+use crate::auth::Authenticator;
+use crate::settings::{Banner, InClear, ListenerTls, Service, Settings};
+use smtp::server::{AuthOffer, Config, LineEndings, MailNeeds, StartTls};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A configuration for each service, with and without STARTTLS.
 pub(super) struct Configs {
     smtp: Offers,
     submission: Offers,
+    /// For clients on this machine.
+    submission_here: Offers,
     lmtp: Offers,
 }
 
@@ -20,18 +24,23 @@ impl Configs {
     pub(super) fn new(settings: &Settings) -> Configs {
         Configs {
             smtp: Offers::new(base(settings, Service::Smtp)),
-            submission: Offers::new(Config {
-                mail_needs: MailNeeds::Authentication,
-                ..base(settings, Service::Submission)
-            }),
+            submission: Offers::new(submission(settings, smtp::InClear::Refuse)),
+            submission_here: Offers::new(submission(
+                settings,
+                match settings.auth.in_clear {
+                    InClear::Never => smtp::InClear::Refuse,
+                    InClear::Loopback => smtp::InClear::Allow,
+                },
+            )),
             lmtp: Offers::new(base(settings, Service::Lmtp)),
         }
     }
 
     /// That of a listener. Where TLS comes first there is no STARTTLS (RFC 8314 §3).
-    pub(super) fn of(&self, service: Service, tls: ListenerTls) -> Arc<Config> {
+    pub(super) fn of(&self, service: Service, tls: ListenerTls, peer: IpAddr) -> Arc<Config> {
         let offers = match service {
             Service::Smtp => &self.smtp,
+            Service::Submission if peer.to_canonical().is_loopback() => &self.submission_here,
             Service::Submission => &self.submission,
             Service::Lmtp => &self.lmtp,
         };
@@ -50,6 +59,22 @@ impl Offers {
         }
     }
 }
+
+/// RFC 6409: AUTH first, and programs that end lines in their own way are mended instead of refused.
+fn submission(settings: &Settings, in_clear: smtp::InClear) -> Config {
+    let mechanisms = Authenticator::mechanisms(&settings.auth);
+    let mechanisms = mechanisms.into_iter().map(|mechanism| mechanism.as_str().to_owned()).collect();
+    Config {
+        auth: AuthOffer { mechanisms, in_clear },
+        mail_needs: MailNeeds::Authentication,
+        line_endings: LineEndings::Normalise,
+        text_line_max: Some(LINE_MAX),
+        ..base(settings, Service::Submission)
+    }
+}
+
+/// RFC 5321 §4.5.3.1.6: 1000 octets with CRLF.
+const LINE_MAX: usize = 998;
 
 fn base(settings: &Settings, service: Service) -> Config {
     let limits = &settings.limits;

@@ -4,9 +4,10 @@ use super::Peer;
 use crate::policy::recipient::{self, Route};
 use bytes::{Bytes, BytesMut};
 use message::Date;
+use message::submission::{Findings, Mender};
 use message::trace::{self, Dialect, With};
 use smtp::server::Mail;
-use smtp::{Envelope, Protocol, Recipient};
+use smtp::{Envelope, Mailbox, Protocol, Recipient};
 use std::collections::HashSet;
 use store::{
     Accepted, AccountName, Destination, Error, MailboxName, NewDelivery, Result, SharedStore, SpoolId, Stage,
@@ -18,6 +19,17 @@ pub(super) struct Received {
     mail: Mail,
     recipients: Vec<(Recipient, Vec<Route>)>,
     content: Content,
+    /// What mends a submission while it comes.
+    mender: Option<Box<Mender>>,
+}
+
+/// Whether content is mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mending {
+    /// It is a submission.
+    Yes,
+    /// It is not ours to change.
+    No,
 }
 
 enum Content {
@@ -37,6 +49,8 @@ pub(super) struct Facts<'a> {
     pub(super) tls: bool,
     pub(super) authenticated: bool,
     pub(super) host_name: &'a str,
+    /// Fields that a submission lacked.
+    pub(super) additions: Vec<u8>,
     pub(super) now: Timestamp,
 }
 
@@ -64,8 +78,9 @@ pub(super) struct Committed {
 }
 
 impl Received {
-    pub(super) fn new(mail: Mail) -> Received {
-        Received { mail, recipients: Vec::new(), content: Content::None }
+    pub(super) fn new(mail: Mail, mending: Mending) -> Received {
+        let mender = (mending == Mending::Yes).then(Box::default);
+        Received { mail, recipients: Vec::new(), content: Content::None, mender }
     }
 
     pub(super) fn add(&mut self, recipient: Recipient, routes: Vec<Route>) {
@@ -106,6 +121,30 @@ impl Received {
 
     /// Takes the next bytes. A failure is kept for the end: the client can only hear of it there.
     pub(super) async fn content(&mut self, store: &SharedStore, bytes: Bytes) {
+        let kept = match &mut self.mender {
+            Some(mender) => mender.pass(bytes),
+            None => bytes,
+        };
+        self.keep(store, kept).await;
+    }
+
+    /// Ends the mending of a submission: its identifier, and what was found. `None` when there is nothing to mend, or when the
+    /// store has failed, which the commit says.
+    pub(super) async fn mended(&mut self, store: &SharedStore) -> Option<(SpoolId, Findings)> {
+        let (rest, findings) = self.mender.take()?.finish();
+        self.keep(store, rest).await;
+        match &self.content {
+            Content::Staged(stage) => Some((stage.id(), findings)),
+            Content::None | Content::Failed(_) => None,
+        }
+    }
+
+    /// Who sent it, if it is not the null reverse-path.
+    pub(super) fn sender(&self) -> Option<&Mailbox> {
+        self.mail.reverse_path.as_mailbox()
+    }
+
+    async fn keep(&mut self, store: &SharedStore, bytes: Bytes) {
         if let Content::None = self.content {
             self.content = match store.stage() {
                 Ok(stage) => Content::Staged(stage),
@@ -113,6 +152,7 @@ impl Received {
             };
         }
         if let Content::Staged(stage) = &mut self.content
+            && !bytes.is_empty()
             && let Err(error) = stage.append(bytes).await
         {
             self.content = Content::Failed(error);
@@ -184,7 +224,7 @@ fn accepted(facts: &Facts<'_>, id: SpoolId, envelope: Envelope, routes: Vec<Vec<
             }
         })
         .collect();
-    Accepted { received: facts.now, trace: received_field(facts, id, &envelope), envelope, deliveries }
+    Accepted { received: facts.now, trace: trace_fields(facts, id, &envelope), envelope, deliveries }
 }
 
 /// The address that was asked for, so that a reader sees which of their addresses (or tags) it was.
@@ -195,8 +235,15 @@ fn delivered_to(recipient: &Recipient, route: &Route) -> Vec<u8> {
     }
 }
 
+/// What goes before the content for every reader. Fields that a submission lacked belong to the message, so they come last.
+fn trace_fields(facts: &Facts<'_>, id: SpoolId, envelope: &Envelope) -> Bytes {
+    let mut fields = received_field(facts, id, envelope);
+    fields.extend_from_slice(&facts.additions);
+    fields.into()
+}
+
 /// RFC 5321 §4.4. The recipient is named only when there is one: others would learn of blind copies.
-fn received_field(facts: &Facts<'_>, id: SpoolId, envelope: &Envelope) -> Bytes {
+fn received_field(facts: &Facts<'_>, id: SpoolId, envelope: &Envelope) -> Vec<u8> {
     let recipient = match envelope.recipients.as_slice() {
         [only] => only.forward_path.as_mailbox().map(ToString::to_string),
         _ => None,
@@ -221,5 +268,5 @@ fn received_field(facts: &Facts<'_>, id: SpoolId, envelope: &Envelope) -> Bytes 
         tls: facts.peer.tls.as_deref().map(|tls| trace::Tls { version: tls.version, cipher: &tls.cipher }),
         date: Date::utc(facts.now.0),
     };
-    field.to_field().into()
+    field.to_field()
 }

@@ -1,7 +1,10 @@
 //! A server on loopback over the in-memory store, and a client that says what it is told.
 
+use data_encoding::BASE64;
 use posthaste_server::Server;
-use posthaste_server::settings::{Catcher, Settings};
+use posthaste_server::auth::{self, WithScram};
+use posthaste_server::settings::{Acceptance, Catcher, InClear, Service, Settings};
+use sasl::Secret;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use store::memory::Memory;
@@ -37,6 +40,38 @@ pub(crate) async fn start(change: impl FnOnce(&mut Settings)) -> Running {
         Server::start(&settings, Arc::clone(&store), Arc::new(|| NOW)).await.expect("the server starts");
     let address = server.listeners()[0].address;
     Running { server, memory, store, address, data }
+}
+
+/// The password of bob@b.example where mail is submitted.
+pub(crate) const PASSWORD: &str = "correct horse";
+
+/// Starts a server where ann and bob of b.example may submit mail, from this machine in clear, too. Only bob has a password.
+pub(crate) async fn start_submission(change: impl FnOnce(&mut Settings)) -> Running {
+    let running = start(|settings| {
+        settings.listeners[0].service = Service::Submission;
+        settings.auth.in_clear = InClear::Loopback;
+        settings.acceptance = Acceptance::Domains {
+            domains: vec![smtp::Domain::parse("b.example").expect("a domain")],
+            postmaster: None,
+        };
+        settings.accounts = vec![name("ann@b.example"), name("bob@b.example")];
+        change(settings);
+    })
+    .await;
+    let kept =
+        auth::keep(&Secret::new(PASSWORD), auth::Costs::default(), WithScram::Yes, &auth::system_random());
+    let set = running.store.set_password(&name("bob@b.example"), kept.password, kept.scram).await;
+    set.expect("bob has an account");
+    running
+}
+
+pub(crate) fn name(text: &str) -> AccountName {
+    AccountName::parse(text).expect(text)
+}
+
+/// AUTH PLAIN with its initial response.
+pub(crate) fn plain(user: &str, password: &str) -> String {
+    format!("AUTH PLAIN {}", BASE64.encode(format!("\0{user}\0{password}").as_bytes()))
 }
 
 /// A client.

@@ -3,7 +3,9 @@
 mod abuse;
 mod admin;
 mod common;
+mod login;
 mod recipients;
 mod session;
 mod silence;
+mod submission;
 mod tls;

@@ -1,0 +1,266 @@
+//! AUTH over TCP: every mechanism, what a client hears, and what stays the same for those who have no account.
+
+use crate::common::{NOW, PASSWORD, Running, Talk, name, plain, start_submission};
+use data_encoding::BASE64;
+use posthaste_server::auth::{self, Costs, WithScram};
+use posthaste_server::settings::{InClear, ListenerTls, RateText};
+use posthaste_server::tls::{Connector, Stream, Transport, Trust};
+use sasl::client::{ChannelBinding, Credentials, Exchange};
+use sasl::{Iterations, Mechanism, Secret};
+use std::time::Duration;
+use store::ApplicationPassword;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+const REFUSED: &str = "535 5.7.8 Authentication credentials invalid";
+const GRANTED: &str = "235 2.7.0 Authentication successful";
+
+/// Speaks the exchange to its end, over whatever there is; the last reply.
+async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, mut client: Exchange) -> String {
+    let mut stream = BufReader::new(stream);
+    let initial = client.initial().map(|secret| format!(" {}", BASE64.encode(secret.expose().as_bytes())));
+    let mut line = format!("AUTH {}{}", client.mechanism(), initial.unwrap_or_default());
+    loop {
+        stream.write_all(format!("{line}\r\n").as_bytes()).await.expect("the server reads");
+        stream.flush().await.expect("the server reads");
+        let mut reply = String::new();
+        stream.read_line(&mut reply).await.expect("the server answers");
+        let Some(challenge) = reply.strip_prefix("334 ") else {
+            if reply.starts_with("235 ") {
+                assert_eq!(client.succeeded(), Ok(()), "the server proved itself");
+            }
+            return reply.trim_end().to_owned();
+        };
+        let challenge = BASE64.decode(challenge.trim_end().as_bytes()).expect("base64");
+        line = match client.respond(&challenge) {
+            Ok(response) => BASE64.encode(response.expose().as_bytes()),
+            Err(_) => "*".to_owned(),
+        };
+    }
+}
+
+fn credentials(user: &str, password: &str) -> Credentials {
+    Credentials::Password { user: user.to_owned(), password: Secret::new(password), authorization: None }
+}
+
+async fn log_in(running: &Running, mechanism: Mechanism, credentials: Credentials) -> String {
+    let mut stream = TcpStream::connect(running.address).await.expect("a connection");
+    greet(&mut stream).await;
+    let client =
+        Exchange::new(mechanism, credentials, "fyko+d2lbbFgONRv9qkxdawL", ChannelBinding::Unsupported)
+            .expect("they fit");
+    exchange(&mut stream, client).await
+}
+
+/// Greeting and EHLO; what is offered.
+async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> String {
+    let mut stream = BufReader::new(stream);
+    let mut said = String::new();
+    stream.read_line(&mut said).await.expect("a greeting");
+    said.clear();
+    hello(&mut stream, &mut said).await;
+    said
+}
+
+async fn hello<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>, said: &mut String) {
+    stream.write_all(b"EHLO client.example\r\n").await.expect("the server reads");
+    stream.flush().await.expect("the server reads");
+    loop {
+        let start = said.len();
+        assert!(stream.read_line(said).await.expect("the server answers") > 0);
+        if said.as_bytes()[start + 3] == b' ' {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_old_dialogue_of_login() {
+    let running = start_submission(|_| {}).await;
+    let mut talk = Talk::hello(running.address).await;
+    assert_eq!(talk.say("AUTH LOGIN").await, "334 VXNlcm5hbWU6");
+    assert_eq!(talk.say(&BASE64.encode(b"bob@b.example")).await, "334 UGFzc3dvcmQ6");
+    assert_eq!(talk.say(&BASE64.encode(b"wrong")).await, REFUSED);
+    assert!(talk.say("MAIL FROM:<bob@b.example>").await.starts_with("530 5.7.0 "));
+    assert_eq!(talk.say("AUTH LOGIN").await, "334 VXNlcm5hbWU6");
+    assert_eq!(talk.say(&BASE64.encode(b"bob")).await, "334 UGFzc3dvcmQ6", "the main domain is meant");
+    assert_eq!(talk.say(&BASE64.encode(PASSWORD.as_bytes())).await, GRANTED);
+    assert!(talk.say("AUTH LOGIN").await.starts_with("503 5.5.1 "), "once in a session");
+    assert_eq!(talk.say("MAIL FROM:<bob@b.example>").await, "250 2.1.0 Ok");
+}
+
+#[tokio::test]
+async fn who_has_no_account_hears_what_a_wrong_password_hears() {
+    let running = start_submission(|_| {}).await;
+    for mechanism in [Mechanism::Plain, Mechanism::Login, Mechanism::ScramSha256] {
+        let mut heard = Vec::new();
+        for (user, password) in [
+            ("bob@b.example", "wrong"),
+            ("ann@b.example", "she has none"),
+            ("nobody@b.example", PASSWORD),
+            ("bob@elsewhere.example", PASSWORD),
+            ("not an address@", PASSWORD),
+        ] {
+            heard.push(log_in(&running, mechanism, credentials(user, password)).await);
+        }
+        assert_eq!(heard, vec![REFUSED; 5], "{mechanism}");
+        let right = log_in(&running, mechanism, credentials("BOB@b.example", PASSWORD)).await;
+        assert_eq!(right, GRANTED, "{mechanism}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_acts_for_itself_alone() {
+    let running = start_submission(|_| {}).await;
+    for (authorization, said) in [("bob@b.example", GRANTED), ("Bob", GRANTED), ("ann@b.example", REFUSED)] {
+        let credentials = Credentials::Password {
+            user: "bob@b.example".to_owned(),
+            password: Secret::new(PASSWORD),
+            authorization: Some(authorization.to_owned()),
+        };
+        for mechanism in [Mechanism::Plain, Mechanism::ScramSha256] {
+            assert_eq!(
+                log_in(&running, mechanism, credentials.clone()).await,
+                said,
+                "{mechanism} {authorization}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_may_give_up_and_must_keep_to_base64() {
+    let running = start_submission(|_| {}).await;
+    let mut talk = Talk::hello(running.address).await;
+    assert_eq!(talk.say("AUTH PLAIN").await, "334 ");
+    assert!(talk.say("*").await.starts_with("501 5.7.0 "));
+    assert!(talk.say("AUTH PLAIN !").await.starts_with("501 5.5.2 "));
+    assert!(talk.say("AUTH CRAM-MD5").await.starts_with("504 5.5.4 "));
+    assert_eq!(talk.say("AUTH PLAIN =").await, REFUSED, "an empty response is no name and password");
+    assert_eq!(talk.say(&plain("bob", PASSWORD)).await, GRANTED);
+}
+
+#[tokio::test]
+async fn nobody_logs_in_without_tls_unless_it_is_allowed() {
+    let running = start_submission(|settings| settings.auth.in_clear = InClear::Never).await;
+    let mut talk = Talk::to(running.address).await;
+    talk.reply().await;
+    assert!(!talk.say("EHLO client.example").await.contains("AUTH"));
+    assert!(talk.say(&plain("bob", PASSWORD)).await.starts_with("538 5.7.11 "));
+}
+
+#[tokio::test]
+async fn under_tls_the_channel_can_be_bound() {
+    let running = start_submission(|settings| {
+        settings.auth.in_clear = InClear::Never;
+        settings.listeners[0].tls = ListenerTls::Implicit;
+    })
+    .await;
+    let trust = Trust::File(running.data.path().join("tls/self-signed.crt"));
+    for (mechanism, binds, said) in [
+        (Mechanism::ScramSha256Plus, Binds::Channel, GRANTED),
+        (Mechanism::ScramSha256Plus, Binds::AnotherChannel, REFUSED),
+        (Mechanism::ScramSha256, Binds::Nothing, GRANTED),
+        // Somebody took PLUS out of the list that this client saw.
+        (Mechanism::ScramSha256, Binds::ButWasNotOffered, REFUSED),
+        (Mechanism::Plain, Binds::Nothing, GRANTED),
+    ] {
+        let connector = Connector::new("mx.example", &trust).expect("a name");
+        let stream = TcpStream::connect(running.address).await.expect("a connection");
+        let mut stream = Stream::connected(stream, Some(connector));
+        let session = stream.secure().await.expect("TLS");
+        let offered = greet(&mut stream).await;
+        assert!(offered.contains("SCRAM-SHA-256-PLUS") && offered.contains(" PLAIN"), "{offered}");
+        assert!(!offered.contains("EXTERNAL") && !offered.contains("OAUTHBEARER"), "{offered}");
+        let binding = match binds {
+            Binds::Channel => ChannelBinding::TlsExporter(session.exporter.expect("TLS 1.3")),
+            Binds::AnotherChannel => ChannelBinding::TlsExporter([0; 32]),
+            Binds::Nothing => ChannelBinding::Unsupported,
+            Binds::ButWasNotOffered => ChannelBinding::NotOffered,
+        };
+        let client =
+            Exchange::new(mechanism, credentials("bob", PASSWORD), "nonce", binding).expect("they fit");
+        assert_eq!(exchange(&mut stream, client).await, said, "{mechanism} {binds:?}");
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Binds {
+    Channel,
+    AnotherChannel,
+    Nothing,
+    ButWasNotOffered,
+}
+
+#[tokio::test]
+async fn an_application_password_logs_in_and_its_use_is_kept() {
+    let running = start_submission(|_| {}).await;
+    let (shown, kept) =
+        auth::new_application_password(Costs::default(), WithScram::Yes, &auth::system_random());
+    let application = ApplicationPassword {
+        name: "phone".to_owned(),
+        password: kept.password,
+        scram: kept.scram,
+        created: NOW,
+        last_used: None,
+    };
+    let ann = name("ann@b.example");
+    running.store.add_application_password(&ann, application).await.expect("ann has an account");
+    // Ann has no other password, so that SCRAM can only mean this one.
+    for mechanism in [Mechanism::Plain, Mechanism::ScramSha256] {
+        let said = log_in(&running, mechanism, credentials("ann", shown.expose())).await;
+        assert_eq!(said, GRANTED, "{mechanism}");
+    }
+    let kept = running.store.credentials(&ann).await.expect("ann has an account");
+    assert_eq!(kept.application_passwords[0].last_used, Some(NOW));
+}
+
+#[tokio::test]
+async fn a_hash_with_other_parameters_is_made_anew_at_the_next_login() {
+    let running = start_submission(|_| {}).await;
+    let weak = Costs {
+        argon2: auth::password::Cost { memory: 64, passes: 1 },
+        scram: Iterations::new(Iterations::MIN).expect("the bound"),
+    };
+    let kept = auth::keep(&Secret::new("old"), weak, WithScram::No, &auth::system_random());
+    let ann = name("ann@b.example");
+    running.store.set_password(&ann, kept.password.clone(), None).await.expect("ann has an account");
+    assert_eq!(log_in(&running, Mechanism::Plain, credentials("ann", "wrong")).await, REFUSED);
+    assert_eq!(log_in(&running, Mechanism::Plain, credentials("ann", "old")).await, GRANTED);
+    let made = tokio::time::timeout(Duration::from_secs(60), async {
+        loop {
+            let now = running.store.credentials(&ann).await.expect("ann has an account");
+            if now.password.as_ref() != Some(&kept.password) {
+                return now;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let made = made.await.expect("it is made while nobody waits for it");
+    let hash = made.password.expect("there is one");
+    assert!(hash.reveal().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "the default parameters");
+    assert!(made.scram.expect("made, too").reveal().starts_with("SCRAM-SHA-256$600000:"));
+    assert_eq!(log_in(&running, Mechanism::Plain, credentials("ann", "old")).await, GRANTED);
+    assert_eq!(log_in(&running, Mechanism::ScramSha256, credentials("ann", "old")).await, GRANTED);
+}
+
+#[tokio::test]
+async fn guessing_is_slowed_down_for_a_stranger_to_an_account() {
+    let running = start_submission(|settings| {
+        settings.limits.exempt.clear();
+        settings.limits.errors = 1000;
+        settings.abuse.tarpit = Duration::ZERO;
+        settings.abuse.rates.failed_logins = "3/h".parse::<RateText>().expect("a rate").0;
+    })
+    .await;
+    let mut talk = Talk::hello(running.address).await;
+    let mut said = String::new();
+    for _ in 0..10 {
+        said = talk.say(&plain("bob", "guess")).await;
+        if said != REFUSED {
+            break;
+        }
+    }
+    assert!(said.starts_with("421 4.7.0 "), "{said}");
+    assert!(talk.closed().await);
+}
