@@ -105,6 +105,42 @@ mod tests {
         assert_eq!(super::check(Some(&Credentials::default()), &Secret::new(""), CHEAP), Match::None);
     }
 
+    /// What a refusal costs, for everybody: measured as the processor time of this thread, which other programs do not change, and
+    /// taken in turn, so that a slow phase of the machine meets all alike.
+    #[test]
+    fn a_refusal_costs_the_same_whoever_is_refused() {
+        let main = Credentials {
+            password: Some(kept(hash("main", &[1; SALT], Cost::default()))),
+            ..Credentials::default()
+        };
+        let many = Credentials {
+            application_passwords: (0..32).map(|_| application("app", "abcd-efgh")).collect(),
+            ..main.clone()
+        };
+        let accounts = [None, Some(&main), Some(&many), Some(&Credentials::default())];
+        let mut costs = [const { Vec::new() }; 4];
+        for _ in 0..21 {
+            for (account, costs) in accounts.iter().zip(&mut costs) {
+                let before = processor_time();
+                let matched = check(*account, &Secret::new("wrong"), Cost::default());
+                costs.push(processor_time() - before);
+                assert_eq!(matched, Match::None);
+            }
+        }
+        let medians = costs.map(|mut costs| {
+            costs.sort_unstable();
+            costs[costs.len() / 2].as_secs_f64()
+        });
+        let [least, most] = [f64::min, f64::max].map(|of| medians.into_iter().reduce(of).expect("four"));
+        // A run of the hash more or less would double or halve it.
+        assert!(most / least < 1.25, "no account, a password, application passwords, none: {medians:?} s");
+    }
+
+    fn processor_time() -> std::time::Duration {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+
     #[test]
     fn scram_stands_for_one_password_or_for_none() {
         let which = |credentials: &Credentials| {

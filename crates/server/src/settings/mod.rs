@@ -191,16 +191,17 @@ impl Settings {
         let accounts = written.accounts.iter().map(ours).collect::<Result<Vec<_>, _>>()?;
         let postmaster = written.postmaster.as_ref().map(ours).transpose()?;
         let host_name = written.hostname.map_or(host_name, |name| name.into_inner().0);
+        let auth = written.auth.resolve(&wrong)?;
         Ok(Settings {
             tls: tls::resolve(written.tls, written.acme, &host_name, &wrong)?,
             host_name,
             data: written.data.unwrap_or(data),
             accounts: accounts.into_iter().chain(postmaster.clone()).collect(),
             acceptance: Acceptance::Domains { domains, postmaster },
-            listeners: listeners(&written.listen, &wrong)?,
+            listeners: listeners(&written.listen, auth.in_clear, &wrong)?,
             limits: limits(&written.limits, &wrong)?,
             abuse: written.abuse.resolve(&wrong)?,
-            auth: written.auth.resolve(&wrong)?,
+            auth,
             submission: written.submission.resolve(),
             banner: Banner::Plain,
         })
@@ -209,14 +210,22 @@ impl Settings {
 
 type At<'a> = &'a dyn Fn(std::ops::Range<usize>, String) -> SettingsError;
 
-fn listeners(written: &[Listen], wrong: At<'_>) -> Result<Vec<Listener>, SettingsError> {
+fn listeners(written: &[Listen], in_clear: InClear, wrong: At<'_>) -> Result<Vec<Listener>, SettingsError> {
     let mut listeners = Vec::<Listener>::new();
     for listen in written {
         let address = listen.address.get_ref().0;
         if address.port() != 0 && listeners.iter().any(|known| known.address == address) {
             return Err(wrong(listen.address.span(), format!("{address} is named twice; a listener each")));
         }
-        listeners.push(Listener::usual(address, listen.protocol, listen.tls));
+        let listener = Listener::usual(address, listen.protocol, listen.tls);
+        if (listener.service, listener.tls) == (Service::Submission, ListenerTls::None)
+            && (in_clear == InClear::Never || !address.ip().is_loopback())
+        {
+            let message = "nobody could log in here: submission needs `tls`, or a loopback address and \
+                           `in_clear = \"loopback\"` in [auth]";
+            return Err(wrong(listen.address.span(), message.to_owned()));
+        }
+        listeners.push(listener);
     }
     if listeners.is_empty() {
         // What a mail server that says nothing else is for.

@@ -83,6 +83,16 @@ fn errors_name_the_place_and_what_would_be_right() {
         ("domains = [\"a.example\"]\n[auth.oauth]\nissuer = \"x\"", "posthaste.toml:2:1: ", "how is a token"),
         ("domains = [\"a.example\"]\n[auth.oauth]\nkeys = \"x\"", "posthaste.toml:2:1: ", "`audience`"),
         ("domains = [\"a.example\"]\n[submission]\nsenders = \"all\"", "posthaste.toml:3:11: ", "own"),
+        (
+            "[[listen]]\naddress = \"[::1]:587\"\ntls = \"none\"",
+            "posthaste.toml:2:11: ",
+            "nobody could log in",
+        ),
+        (
+            "[auth]\nin_clear = \"loopback\"\n[[listen]]\naddress = \"192.0.2.1:587\"\ntls = \"none\"",
+            "posthaste.toml:4:11: ",
+            "nobody could log in",
+        ),
         ("domains = [\"a.example\"", "posthaste.toml:1:", "]"),
         (
             "domains = [\"a.example\"]\n[acme]\ndirectory = \"http://ca.example\"",
@@ -130,7 +140,7 @@ fn the_port_says_what_is_usual() {
             ListenerTls::Implicit,
         ),
     ] {
-        let text = format!("domains = [\"a.example\"]\n[[listen]]\n{written}\n");
+        let text = format!("[auth]\nin_clear = \"loopback\"\n[[listen]]\n{written}\n");
         let listeners = parse(&text).expect(&text).listeners;
         assert_eq!((listeners[0].service, listeners[0].tls), (service, tls), "{written}");
     }
