@@ -21,7 +21,7 @@ pub(crate) struct Indexer {
 }
 
 impl Indexer {
-    /// For this view; the log is being written in `segment`.
+    /// For this view, whose last batch is in `segment`.
     pub(crate) fn new(view: Arc<View>, status: Arc<Status>, segment: u64) -> Indexer {
         Indexer { view, status, segment, unsynced: 0 }
     }

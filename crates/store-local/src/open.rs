@@ -73,7 +73,9 @@ pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
     };
     let view = Arc::new(View::new(index, source, (large.clone(), usages), status.clone())?);
     let committer = Committer::new(log, state, roster.clone(), status.clone());
-    let indexer = Indexer::new(view.clone(), status.clone(), segment);
+    // The log may have gone on to another segment than the index.
+    let indexed = view.read()?.position()?.map_or(segment, |position| position.segment);
+    let indexer = Indexer::new(view.clone(), status.clone(), indexed);
     let space = Space::new(segments.clone(), view.clone(), status.clone(), size);
     let space = Arc::new(space);
     let writer = match options.work {

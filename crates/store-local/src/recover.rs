@@ -87,9 +87,10 @@ pub(crate) fn walk(
     Ok(None)
 }
 
-/// Whether a batch begins and ends where this position says.
+/// Whether a batch begins and ends where this position says. That may be in a segment that another one is to replace: a crash can come
+/// before the index knows of that, and then the new one does not count.
 pub(crate) fn has(segments: &Segments, position: Position) -> Result<bool> {
-    if !segments.list()?.contains(&position.segment) {
+    if !segments.all()?.contains(&position.segment) {
         return Ok(false);
     }
     let file = segments.open_to_read(position.segment)?;

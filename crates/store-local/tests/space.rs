@@ -203,6 +203,39 @@ async fn who_reads_goes_on_reading() {
 }
 
 #[tokio::test]
+async fn an_index_that_ends_in_a_rewritten_segment_it_does_not_know_is_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = small(directory.path());
+    let (index, first) = (directory.path().join("index.redb"), directory.path().join("log/00000001.seg"));
+    let store = Local::open(options.clone()).unwrap();
+    for number in 0..10 {
+        send(&store, &content(number, 4000)).await.unwrap();
+    }
+    store.close().await.unwrap();
+    drop(store);
+    let before = fs::read(&index).unwrap();
+    let store = Local::open(options.clone()).unwrap();
+    settle(&store, |_| true).await;
+    expunge(&store, 1..=9).await;
+    for number in 10..20 {
+        send(&store, &content(number, 4000)).await.unwrap();
+    }
+    let log = fs::read(&first).unwrap();
+    assert!(reclaim_all(&store).await > 0 && !first.exists());
+    let expected = everything(&store).await;
+    store.close().await.unwrap();
+    drop(store);
+    // As a crash leaves it when the new segment has its name, and the last that the index has made durable is in the old one.
+    fs::write(&index, before).unwrap();
+    fs::write(&first, log).unwrap();
+    let report = verify(&options).unwrap();
+    assert_eq!(report.findings, []);
+    let store = Local::open(options).unwrap();
+    assert_eq!(store.recovery().damage, Vec::<String>::new());
+    assert_eq!(everything(&store).await, expected);
+}
+
+#[tokio::test]
 async fn a_damaged_segment_is_left_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let options = small(directory.path());
