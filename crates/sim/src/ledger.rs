@@ -185,6 +185,28 @@ impl Ledger {
         Ok(())
     }
 
+    /// Removes all entries that were found but every tenth, for the space of their messages to be reclaimed; returns how many went.
+    pub async fn thin_out(&mut self, store: &dyn Store) -> Result<u64, Finding> {
+        let mut gone = 0;
+        for account in 0..self.accounts.len() {
+            let name = self.accounts[account].clone();
+            let failed = |error| refused(format!("{name} cannot be thinned out"), error);
+            let inbox = match store.mailbox(&name, &MailboxName::inbox()).await {
+                Err(Error::NoSuchAccount(_)) => continue,
+                inbox => inbox.map_err(failed)?.id,
+            };
+            let entries = store.entries(inbox, Uid(0), usize::MAX).await.map_err(failed)?;
+            let found = |uid: &Uid| self.found[account].contains_key(&uid.0) && !uid.0.is_multiple_of(10);
+            let uids: Vec<Uid> = entries.iter().map(|entry| entry.uid).filter(found).collect();
+            for uids in uids.chunks(500) {
+                uids.iter().for_each(|uid| self.expunging(account, uid.0));
+                gone += store.expunge(inbox, uids).await.map_err(failed)?;
+                uids.iter().for_each(|uid| self.is_expunged(account, uid.0));
+            }
+        }
+        Ok(gone)
+    }
+
     /// Takes note of what is under a UID.
     pub(crate) fn place(&mut self, account: usize, uid: u32, text: &[u8]) -> Result<(), String> {
         let Mail { token, .. } = Mail::of(text)?;

@@ -1,8 +1,9 @@
-//! The rounds: start, send, kill or cut, read back.
+//! The rounds: start, send, kill or cut, read back. What was read back is mostly removed, so that the server reclaims space meanwhile.
 
 use super::{Image, Program, client, ledger};
 use crate::ledger::{Ledger, Scope};
 use crate::random::Random;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -24,6 +25,12 @@ pub struct Figures {
     pub torn: u64,
     /// Openings that had batches to replay.
     pub replayed: u64,
+    /// Entries removed after they had been read back.
+    pub expunged: u64,
+    /// Segments that were written anew without what was dead.
+    pub rewritten: u64,
+    /// Ends of a server in the middle of writing one.
+    pub interrupted: u64,
 }
 
 /// Clients that send at the same time.
@@ -34,6 +41,8 @@ struct Campaign {
     random: Random,
     ledger: Mutex<Ledger>,
     figures: Figures,
+    /// The names of rewritten segments seen so far.
+    rewritten: BTreeSet<String>,
 }
 
 /// Kills the server in each round. The next one finds what it left; every second time that is the reader.
@@ -42,6 +51,7 @@ pub fn crash(program: Program, data: &Path, rounds: u64, seed: u64) -> Result<Fi
     for round in 1..=rounds {
         let running = campaign.start(data)?;
         campaign.send(running.address, |_| running.kill()).map_err(failed)?;
+        campaign.look(data).map_err(failed)?;
         if round % 2 == 0 || round == rounds {
             campaign.read_back(data, if round == rounds { Scope::Everything } else { Scope::New })?;
         }
@@ -72,6 +82,7 @@ pub fn power_cut(program: Program, mut image: Image, rounds: u64, seed: u64) -> 
         campaign.send(address, cut).map_err(failed)?;
         campaign.ledger.get_mut().unwrap_or_else(PoisonError::into_inner).resume();
         image = image.restart().map_err(failed)?;
+        campaign.look(&data).map_err(failed)?;
         if round % 2 == 0 || round == rounds {
             campaign.read_back(&data, if round == rounds { Scope::Everything } else { Scope::New })?;
         }
@@ -87,6 +98,7 @@ impl Campaign {
             random: Random::new(seed),
             ledger: Mutex::new(ledger()),
             figures: Figures::default(),
+            rewritten: BTreeSet::new(),
         }
     }
 
@@ -100,7 +112,9 @@ impl Campaign {
         address: SocketAddr,
         end: impl FnOnce(&Mutex<Ledger>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let (number, wait) = (self.random.next() >> 16 << 16, 20 + self.random.below(700));
+        let number = self.random.next() >> 16 << 16;
+        // A server looks for space to reclaim after two seconds; some live long enough to be ended in the middle of that.
+        let wait = if self.random.one_in(3) { 2_000 } else { 20 } + self.random.below(700);
         std::thread::scope(|scope| {
             for client in 0..CLIENTS {
                 let random = self.random.part(number + client);
@@ -112,6 +126,21 @@ impl Campaign {
         })
     }
 
+    /// Takes note of what a server's reclamation of space has left in the log's directory.
+    fn look(&mut self, data: &Path) -> io::Result<()> {
+        for entry in std::fs::read_dir(data.join("log"))? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            // `FIRST-LAST-GENERATION` is one that takes the place of others.
+            match name.split_once('.') {
+                Some((stem, "new")) if stem.contains('-') => self.figures.interrupted += 1,
+                Some((stem, "seg")) if stem.contains('-') => drop(self.rewritten.insert(name)),
+                _ => {}
+            }
+        }
+        self.figures.rewritten = self.rewritten.len() as u64;
+        Ok(())
+    }
+
     fn read_back(&mut self, data: &Path, scope: Scope) -> Result<(), String> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         runtime.map_err(failed)?.block_on(async {
@@ -121,6 +150,9 @@ impl Campaign {
             self.figures.replayed += u64::from(store.recovery().replayed > 0);
             let ledger = self.ledger.get_mut().unwrap_or_else(PoisonError::into_inner);
             ledger.check(&store, scope).await.map_err(failed)?;
+            if scope == Scope::New {
+                self.figures.expunged += ledger.thin_out(&store).await.map_err(failed)?;
+            }
             store.close().await.map_err(failed)
         })
     }
@@ -140,11 +172,13 @@ impl Campaign {
 
 impl std::fmt::Display for Figures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Figures { rounds, acknowledged, entries, torn, replayed } = self;
+        let Figures { rounds, acknowledged, entries, torn, replayed, .. } = self;
+        let Figures { expunged, rewritten, interrupted, .. } = self;
         write!(
             f,
             "{rounds} rounds, {acknowledged} messages acknowledged, {entries} mailbox entries read back; openings \
-             with a torn end {torn}, with batches to replay {replayed}; lost 0, torn 0, duplicated 0"
+             with a torn end {torn}, with batches to replay {replayed}; entries expunged {expunged}, segments rewritten \
+             {rewritten}, ends in the middle of that {interrupted}; lost 0, torn 0, duplicated 0"
         )
     }
 }
