@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let settings = settings_of(chat.setup());
         if !client.is_empty() {
             write(corpus.join("smtp_server"), &chat.name(), &[&[settings, 1], &client[..]].concat())?;
+            write(corpus.join("line"), &chat.name(), &[&[2], &client[..]].concat())?;
         }
         if chat.name().starts_with("smuggling") || chat.name().starts_with("data") {
             write(corpus.join("dot"), &chat.name(), &[&[1], &client[..]].concat())?;
@@ -49,8 +50,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (n, piece) in replies.chunks(LONGEST).enumerate() {
         write(corpus.join("reply"), &format!("chats-{n:02}"), &[&[7], piece].concat())?;
     }
+    write(corpus.join("header"), "fields", HEADER_VALUES.as_bytes())?;
     client_inputs(&corpus.join("smtp_client"))
 }
+
+/// Values of header fields as mailers write them, one a line.
+const HEADER_VALUES: &str = "Sat, 21 Nov 2026 10:11:12 +0100\n21 Nov 26 10:11 (noon) EST\n\
+    \"Bob, B.\" <bob@example.org>, friends: a@example.net, <b@example.net>;, =?utf-8?Q?J=C3=BCrgen?= <c@example.com>\n\
+    =?iso-8859-1?Q?a_b=E4?= =?utf-8?B?w6TDtg==?=\ntext/html; charset=\"utf-8\"; boundary*0=\"a\"; boundary*1=b\n\
+    attachment; filename*=utf-8''%e2%82%ac.txt; size=3\n<p>One<br><a href=\"https://example.org\">two</a></p>\nU29tZSB0ZXh0IQ==\n";
 
 /// The first octet that makes the server of the target most like the one of a chat.
 fn settings_of(setup: &Setup) -> u8 {

@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod lines;
 mod mail;
 mod server;
 mod values;
 
 pub use client::smtp_client;
-pub use mail::message;
+pub use lines::line;
+pub use mail::{header, message};
 pub use server::smtp_server;
 pub use values::{address, command, dot, reply};
 
@@ -26,7 +28,9 @@ pub const TARGETS: &[Target] = &[
     ("command", command),
     ("reply", reply),
     ("dot", dot),
+    ("line", line),
     ("message", message),
+    ("header", header),
 ];
 
 /// A sequence of numbers that only its seed determines (xorshift64).

@@ -1,6 +1,9 @@
 //! Messages: any bytes have a structure within bounds, can be shown, and a terminal is sent no commands.
 
-use message::{Content, Limits, Needs, Structure, Summary, View, normalise_line_endings, terminal};
+use message::{
+    Address, Content, Date, Disposition, Limits, MediaType, Needs, Structure, Summary, TransferEncoding,
+    View, normalise_line_endings, terminal,
+};
 
 /// Takes the input as a message, as its first bytes, and as a file.
 pub fn message(input: &[u8]) {
@@ -40,5 +43,33 @@ fn check(input: &[u8], structure: &Structure, limits: &Limits) {
             Content::Message(child) => *child == number,
             Content::Leaf => false,
         });
+    }
+}
+
+/// Reads each line as every kind of header field value, and the whole as every kind of body.
+pub fn header(input: &[u8]) {
+    for line in input.split(|octet| *octet == b'\n') {
+        let text = String::from_utf8_lossy(line);
+        if let Some(date) = Date::parse(&text) {
+            let written = date.to_string();
+            let again = Date::parse(&written).map(|date| date.to_string());
+            assert_eq!(again, Some(written), "{text:?}");
+        }
+        assert!(Address::parse_list(line).len() <= message::MAX_ADDRESSES);
+        message::encoded_word::decode(line);
+        let media = MediaType::parse(line);
+        assert!(!media.essence().chars().any(|c| c.is_control() || c == ' '), "{:?}", media.essence());
+        Disposition::parse(line);
+        message::charset::header_text(line);
+    }
+    for encoding in ["base64", "quoted-printable", "8bit"] {
+        let encoding = TransferEncoding::parse(encoding.as_bytes());
+        let decoded = encoding.decode(input, 1000);
+        assert!(decoded.len() <= 1000);
+        assert_eq!(decoded.len(), encoding.decoded_len(input).min(1000), "{encoding:?}");
+    }
+    for charset in [None, Some("utf-8"), Some("iso-2022-jp"), Some("utf-16"), Some("no-such")] {
+        let text = message::charset::decode(charset, input);
+        assert!(message::html::to_text(&text, 1000).len() <= 1000);
     }
 }
