@@ -1,6 +1,6 @@
 //! What can be typed. The man pages, the completions and `--help` are made from this.
 
-use crate::commands::{ban, completions, config, inbox, man, send, serve, status, store, up, user};
+use crate::commands::{ban, completions, config, domain, inbox, man, send, serve, status, store, up, user};
 use clap::{Parser, Subcommand};
 
 /// One program for the whole life of an email
@@ -24,6 +24,7 @@ pub(crate) enum Command {
     Send(Box<send::Args>),
     Inbox(inbox::Args),
     User(user::Args),
+    Domain(domain::Args),
     Ban(ban::Args),
     Store(store::Args),
     Completions(completions::Args),

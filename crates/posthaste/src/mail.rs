@@ -4,7 +4,9 @@
 use crate::exit::Complaint;
 use anyhow::bail;
 use bytes::Bytes;
-use server::admin::{AccountView, Client, Frame, Item, Mark, MessageView, Request, Responses};
+use server::admin::{
+    AccountView, Client, DirectoryRequest, Frame, Given, Item, Mark, MessageView, Request, Responses,
+};
 use std::path::Path;
 
 /// The mail in a data directory. To be closed when done with.
@@ -42,9 +44,22 @@ impl Mail {
         .await
     }
 
+    /// Asks something of the directory. What should be known besides the answer is told on standard error.
+    pub(crate) async fn directory(&self, request: DirectoryRequest) -> anyhow::Result<Vec<Item>> {
+        let mut items = self.client.ask(Request::Directory(request)).await?;
+        for item in &items {
+            if let Item::Note { text } = item {
+                anstream::eprintln!("posthaste: {}", message::terminal::one_line(text));
+            }
+        }
+        items.retain(|item| !matches!(item, Item::Note { .. }));
+        Ok(items)
+    }
+
     /// Adds an account.
-    pub(crate) async fn add_account(&self, address: &str) -> anyhow::Result<AccountView> {
-        let items = self.client.ask(Request::AddAccount { address: address.to_owned() }).await?;
+    pub(crate) async fn add_account(&self, address: &str, given: Given) -> anyhow::Result<AccountView> {
+        let items =
+            self.directory(DirectoryRequest::AddAccount { address: address.to_owned(), given }).await?;
         match items.into_iter().next() {
             Some(Item::Account(account)) => Ok(account),
             other => bail!("the server answered with {other:?} instead of an account"),

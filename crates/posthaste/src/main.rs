@@ -12,6 +12,7 @@ mod logs;
 mod mail;
 mod output;
 mod paths;
+mod secret;
 mod serving;
 mod units;
 

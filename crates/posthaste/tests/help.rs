@@ -6,7 +6,7 @@ use common::{assert_file, run};
 use std::path::Path;
 
 /// Every command that can be typed.
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 43] = [
     "",
     "up",
     "serve",
@@ -22,8 +22,24 @@ const COMMANDS: [&str; 27] = [
     "inbox watch",
     "user",
     "user add",
+    "user passwd",
+    "user app-password",
+    "user app-password add",
+    "user app-password ls",
+    "user app-password rm",
+    "user alias",
+    "user alias add",
+    "user alias ls",
+    "user alias rm",
+    "user quota",
     "user ls",
+    "user show",
+    "user import",
     "user rm",
+    "domain",
+    "domain add",
+    "domain ls",
+    "domain rm",
     "ban",
     "ban ls",
     "ban add",

@@ -3,6 +3,7 @@
 pub(crate) mod ban;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod domain;
 pub(crate) mod inbox;
 pub(crate) mod man;
 pub(crate) mod send;
@@ -25,6 +26,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Send(args) => send::run(*args),
         Command::Inbox(args) => inbox::run(args),
         Command::User(args) => user::run(args),
+        Command::Domain(args) => domain::run(args),
         Command::Ban(args) => ban::run(args),
         Command::Store(args) => store::run(args),
         Command::Completions(args) => completions::run(args),

@@ -1,6 +1,7 @@
 //! Answers requests from a store.
 
 use super::bans::Bans;
+use super::directory;
 use super::protocol::{AccountView, Frame, Item, Mark, MessageView, Request};
 use crate::abuse::ban_file::BanFileError;
 use crate::open::{Access, Upkeep};
@@ -12,7 +13,7 @@ use tokio::sync::mpsc::Sender;
 pub(super) struct Gone;
 
 /// Why a request was not carried out.
-enum Stop {
+pub(super) enum Stop {
     Gone,
     Failed(String),
     /// The mailbox was removed meanwhile.
@@ -50,10 +51,7 @@ async fn carry_out(access: &Access, bans: &Bans, request: Request, to: &Sender<F
             }
             Ok(())
         }
-        Request::AddAccount { address } => {
-            let account = store.create_account(&name(&address)?, store::Origin::Added).await?;
-            send(to, Item::Account(view(store, account).await?)).await
-        }
+        Request::Directory(request) => directory::carry_out(store, request, to).await,
         Request::RemoveAccount { address } => Ok(store.remove_account(&name(&address)?).await?),
         Request::List { account } => list(store, &name(&account)?, to).await,
         Request::Fetch { account, uid, mark } => fetch(store, &name(&account)?, Uid(uid), mark, to).await,
@@ -84,17 +82,18 @@ fn upkeep(access: &Access) -> Result<&Upkeep, Stop> {
     access.upkeep.as_ref().ok_or_else(|| Stop::Failed("this store has nothing to keep up".to_owned()))
 }
 
-async fn send(to: &Sender<Frame>, item: Item) -> Result<(), Stop> {
+pub(super) async fn send(to: &Sender<Frame>, item: Item) -> Result<(), Stop> {
     to.send(Frame::Item(item)).await.map_err(|_| Stop::Gone)
 }
 
-fn name(address: &str) -> Result<AccountName, Stop> {
+pub(super) fn name(address: &str) -> Result<AccountName, Stop> {
     Ok(AccountName::parse(address)?)
 }
 
-async fn view(store: &SharedStore, account: Account) -> store::Result<AccountView> {
+pub(super) async fn view(store: &SharedStore, account: Account) -> store::Result<AccountView> {
     let inbox = store.mailbox(&account.name, &MailboxName::inbox()).await?;
-    Ok(AccountView { account, messages: inbox.messages, unseen: inbox.unseen, bytes: inbox.bytes })
+    let quota = store.standing(&account.name).await?.map(|standing| standing.quota).unwrap_or_default();
+    Ok(AccountView { account, messages: inbox.messages, unseen: inbox.unseen, bytes: inbox.bytes, quota })
 }
 
 /// Entries are read this many at a time.

@@ -3,12 +3,19 @@
 //! A running server answers on a socket in its data directory that only its owner can open ([`serve`]); the command line uses
 //! [`Client`], which opens the store itself when nobody answers. Both ways end in the same [`answer`](handle).
 
+mod accounts;
 mod bans;
 mod client;
+mod directory;
 mod handle;
+mod passwords;
 mod protocol;
 mod socket;
 
+pub use accounts::{
+    AccountDetails, AliasView, ApplicationPasswordView, DirectoryRequest, DomainView, Given, GivenPassword,
+    Login,
+};
 pub(crate) use bans::Bans;
 pub use client::{AdminError, Client, Responses};
 pub use protocol::{

@@ -3,6 +3,7 @@
 //! A frame is a kind (one byte), a length (four bytes, big-endian) and a body. A connection carries one request frame from the client,
 //! then answer frames until one holds [`Item::End`] or [`Item::Failed`].
 
+use super::accounts::{AccountDetails, AliasView, DirectoryRequest, DomainView};
 use crate::abuse::Measure;
 use crate::abuse::ban_file::HandBan;
 use crate::open::{Stats, Totals};
@@ -10,7 +11,7 @@ use crate::settings::Network;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::io;
-use store::{Account, Flags, Timestamp};
+use store::{Account, Flags, Quota, Secret, Timestamp};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// What can be asked.
@@ -23,11 +24,8 @@ pub enum Request {
     Stats,
     /// All accounts. Answers: [`Item::Account`] each.
     Accounts,
-    /// Adds an account. Answers: [`Item::Account`].
-    AddAccount {
-        /// Its address.
-        address: String,
-    },
+    /// Something about accounts, aliases or domains.
+    Directory(DirectoryRequest),
     /// Removes an account and all its mail.
     RemoveAccount {
         /// Its address.
@@ -93,6 +91,22 @@ pub enum Item {
     Stats(StoreStats),
     /// An account.
     Account(AccountView),
+    /// All about an account but its mail.
+    Details(Box<AccountDetails>),
+    /// An alias.
+    Alias(AliasView),
+    /// A domain.
+    Domain(DomainView),
+    /// A password that was made, told this once.
+    Secret {
+        /// The password.
+        secret: Secret,
+    },
+    /// It was done, and something about it should be known.
+    Note {
+        /// What.
+        text: String,
+    },
     /// A message.
     Message(MessageView),
     /// From now on new messages are reported.
@@ -184,6 +198,8 @@ pub struct AccountView {
     pub unseen: u64,
     /// Their size in bytes.
     pub bytes: u64,
+    /// How much it may hold.
+    pub quota: Quota,
 }
 
 /// A ban that is in force.
