@@ -5,6 +5,7 @@ mod admin;
 mod common;
 mod login;
 mod recipients;
+mod relay;
 mod session;
 mod silence;
 mod submission;
