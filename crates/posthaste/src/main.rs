@@ -14,6 +14,7 @@ mod output;
 mod paths;
 mod secret;
 mod serving;
+mod supervisor;
 mod units;
 
 use clap::Parser;

@@ -3,11 +3,13 @@
 use crate::exit::Exit;
 use crate::output;
 use crate::output::Format;
+use crate::supervisor;
 use serde::Serialize;
+use server::confine::confine;
 use server::open::Open;
 use server::settings::{Listener, Settings};
 use server::tls::CertificateView;
-use server::{Server, Stopped};
+use server::{Server, Sockets, Stopped};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,23 +23,32 @@ pub(crate) fn run(
     announcement: impl FnOnce(&Server) -> Option<String>,
 ) -> anyhow::Result<Exit> {
     server::host::raise_descriptor_limit();
+    // Threads inherit what is done to the process here, so this comes before there are any.
+    let sockets = Sockets::open(&settings, supervisor::passed_sockets()?)?;
+    let in_force = confine(&settings.hardening, &settings.data, &settings.needs())?;
+    tracing::info!("confined: {in_force}");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         // before anything else, so that a signal during the start is not the default one
         let mut stop = StopSignals::new()?;
         let mut reload = signal(SignalKind::hangup())?;
         let open = Open::for_server(&settings.data, settings.limits.disk_reserve).await?;
-        let server = Server::start_on(&settings, open.access(), Arc::new(now)).await?;
+        let server = Server::start_on(&settings, sockets, open.access(), Arc::new(now)).await?;
         match format {
             Format::Json => output::json(&Ready::new(&server, &settings.data))?,
             Format::Text => announcement(&server).map_or(Ok(()), |text| output::text(&text))?,
         }
+        supervisor::ready();
+        let reassuring = supervisor::reassure();
+        tokio::pin!(reassuring);
         loop {
             tokio::select! {
                 () = stop.next() => break,
                 _ = reload.recv() => server.reload(),
+                () = &mut reassuring => {}
             }
         }
+        supervisor::stopping();
         tracing::info!("stopping; transactions in flight may finish");
         tokio::select! {
             stopped = server.stop() => match stopped {

@@ -6,6 +6,7 @@
 mod conduct;
 mod config;
 mod login;
+mod proxy;
 mod submission;
 mod transaction;
 
@@ -17,7 +18,7 @@ use crate::drive::Application;
 use crate::policy::recipient::{self, Known, Routes, Rules, Step};
 use crate::policy::{Verdict, sender};
 use crate::session::{SessionId, SessionIds};
-use crate::settings::{ListenerTls, Service, Settings};
+use crate::settings::{ListenerTls, Proxies, Service, Settings};
 use crate::tls::{Acceptor, HandshakeError, Tls, TlsSession};
 use config::Configs;
 use login::Login;
@@ -48,6 +49,8 @@ pub struct Context {
     pub clock: Clock,
     /// Who did too much.
     pub abuse: Arc<Abuse>,
+    /// Who may say for whom it speaks.
+    pub(crate) proxies: Proxies,
     pub(crate) tarpit: Tarpit,
     pub(crate) connections: Arc<Connections>,
     pub(crate) sessions: SessionIds,
@@ -92,6 +95,8 @@ pub struct Inbound {
     transaction: Option<Box<Received>>,
     /// Since the last message that was accepted.
     errors: u32,
+    /// The proxy that speaks for the peer by XCLIENT; `peer` is then who it named.
+    proxy: Option<IpAddr>,
     /// Whether the endpoint knows that the server stops.
     told: bool,
 }
@@ -113,6 +118,7 @@ impl Context {
                 Policy { exempt: limits.exempt.clone(), ..settings.abuse.clone() },
                 now(),
             )),
+            proxies: settings.proxies.clone(),
             tarpit: Tarpit::new(limits.connections, settings.abuse.tarpit),
             connections: Connections::new(Bounds {
                 total: limits.connections,
@@ -167,6 +173,7 @@ impl Inbound {
             account: None,
             transaction: None,
             errors: 0,
+            proxy: None,
             told: false,
         }
     }
@@ -175,7 +182,15 @@ impl Inbound {
     pub fn endpoint(&self) -> Server {
         // Without certificates there is nothing to offer.
         let security = if self.context.tls.is_some() { self.peer.security } else { ListenerTls::None };
-        Server::new(self.context.configs.of(self.peer.service, security, self.peer.address.ip()))
+        let peer = self.peer.address.ip();
+        let mut server = Server::new(self.context.configs.of(self.peer.service, security, peer));
+        if self.context.abuse.is_exempt(peer) {
+            server.greet_at_once();
+        }
+        if self.context.proxies.says_xclient(peer) {
+            server.offer_xclient();
+        }
+        server
     }
 
     /// Writes the session's last line.
@@ -363,8 +378,7 @@ impl Application<Server> for Inbound {
             }
             Event::Auth(auth) => Box::pin(self.auth(endpoint, auth)).await,
             Event::AuthResponse(response) => Box::pin(self.auth_response(endpoint, &response)).await,
-            // Nothing is offered of which this would come.
-            Event::XClient(_) => endpoint.reply(replies::NO_XCLIENT),
+            Event::XClient(attributes) => endpoint.reply(self.speaks_for(&attributes)),
             Event::AuthCancelled(reply) => self.auth_cancelled(&reply),
             // Told with more in `secured`.
             Event::Secured => {}

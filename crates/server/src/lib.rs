@@ -10,6 +10,7 @@
 pub mod abuse;
 pub mod admin;
 pub mod auth;
+pub mod confine;
 mod declare;
 pub mod drive;
 pub mod host;
@@ -17,10 +18,13 @@ pub mod inbound;
 pub mod listen;
 pub mod open;
 pub mod policy;
+mod proxied;
 mod run;
 mod session;
 pub mod settings;
+mod sockets;
 pub mod tls;
 
 pub use run::{Server, StartError, Stopped};
 pub use session::SessionId;
+pub use sockets::Sockets;

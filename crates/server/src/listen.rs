@@ -1,13 +1,13 @@
 //! Accepts connections and runs a session on each.
 
-use crate::abuse::connections::Excess;
+use crate::abuse::connections::{Excess, Permit};
 use crate::drive::{drive, drive_secured};
 use crate::inbound::{Context, Inbound, Peer, now};
-use crate::settings::{Listener, ListenerTls};
+use crate::proxied;
+use crate::settings::{Listener, ListenerTls, Proxied};
 use crate::tls::Stream;
 use bytes::BytesMut;
 use smtp::{Reply, replies};
-use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -17,24 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// Connections that the kernel keeps for us while we are busy.
-const BACKLOG: i32 = 1024;
-
 /// How long to wait after accept failed for want of something (descriptors, memory): others must end first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
-
-/// Opens a listening socket. IPv6 sockets take IPv6 only, so that both families can be listed.
-pub(crate) fn bind(listener: &Listener) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(listener.address), Type::STREAM, None)?;
-    if listener.address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&listener.address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
-}
 
 /// Serves one listener until the server stops, then waits for its sessions. When dropped, sessions end at once.
 pub(crate) async fn serve(socket: TcpListener, listener: Listener, context: Arc<Context>) {
@@ -68,13 +52,6 @@ fn admit(
     context: &Arc<Context>,
     sessions: &mut JoinSet<()>,
 ) {
-    if let Err(refusal) = context.abuse.connection(address.ip(), now()) {
-        return turn_away(&stream, (address, listener.tls), &refusal.greeting(), &refusal);
-    }
-    let permit = match context.connections.admit(address.ip()) {
-        Ok(permit) => permit,
-        Err(excess) => return turn_away(&stream, (address, listener.tls), &too_many(excess), &excess),
-    };
     let local = match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
         Ok(local) => local,
         Err(error) => {
@@ -82,12 +59,51 @@ fn admit(
             return;
         }
     };
+    let peer = Peer { security: listener.tls, ..Peer::new(address, local, listener.service) };
     let context = Arc::clone(context);
-    sessions.spawn(async move {
-        let peer = Peer { security: listener.tls, ..Peer::new(address, local, listener.service) };
-        session(stream, peer, context).await;
-        drop(permit);
-    });
+    if listener.proxied == Proxied::Yes && context.proxies.sends_header(address.ip()) {
+        sessions.spawn(through_proxy(stream, peer, context));
+    } else if let Some(permit) = permitted(&stream, &peer, &context) {
+        sessions.spawn(async move {
+            session(stream, peer, context).await;
+            drop(permit);
+        });
+    }
+}
+
+/// A place for the connection; `None` when its peer may have none, and was told so.
+fn permitted(stream: &TcpStream, peer: &Peer, context: &Context) -> Option<Permit> {
+    let address = peer.address.ip();
+    if let Err(refusal) = context.abuse.connection(address, now()) {
+        turn_away(stream, peer, &refusal.greeting(), &refusal);
+        return None;
+    }
+    match context.connections.admit(address) {
+        Ok(permit) => Some(permit),
+        Err(excess) => {
+            turn_away(stream, peer, &too_many(excess), &excess);
+            None
+        }
+    }
+}
+
+/// Learns from the proxy's header who the client is, and serves that.
+async fn through_proxy(mut stream: TcpStream, mut peer: Peer, context: Arc<Context>) {
+    let waiting = match context.connections.admit_proxy() {
+        Ok(permit) => permit,
+        Err(excess) => return turn_away(&stream, &peer, &too_many(excess), &excess),
+    };
+    let proxy = peer.address.ip();
+    match proxied::header(&mut stream, proxy).await {
+        Ok(Some(ends)) => (peer.address, peer.local) = (ends.source, ends.destination),
+        // It speaks for itself, perhaps to see whether the server is well.
+        Ok(None) => {}
+        Err(error) => return tracing::warn!(%proxy, "connection refused: {error}"),
+    }
+    tracing::debug!(%proxy, peer = %peer.address, "connection through a proxy");
+    drop(waiting);
+    let Some(_permit) = permitted(&stream, &peer, &context) else { return };
+    session(stream, peer, context).await;
 }
 
 /// Runs one session on a stream of any kind.
@@ -116,21 +132,17 @@ fn too_many(excess: Excess) -> Reply {
 }
 
 /// Says why in one packet and closes: this may be an attack, so it must cost next to nothing.
-fn turn_away(
-    stream: &TcpStream,
-    (peer, tls): (SocketAddr, ListenerTls),
-    reply: &Reply,
-    why: &dyn std::fmt::Display,
-) {
-    tracing::info!(peer = %peer.ip(), "client turned away: {why}");
-    if tls == ListenerTls::Implicit {
+fn turn_away(stream: &TcpStream, peer: &Peer, reply: &Reply, why: &dyn std::fmt::Display) {
+    let address = peer.address.ip();
+    tracing::info!(peer = %address, "client turned away: {why}");
+    if peer.security == ListenerTls::Implicit {
         // It would have to be encrypted to be understood, and that costs too much.
         return;
     }
     let mut bytes = BytesMut::new();
     reply.encode(&mut bytes);
     if let Err(error) = stream.try_write(&bytes) {
-        tracing::debug!(peer = %peer.ip(), %error, "the client was gone at once");
+        tracing::debug!(peer = %address, %error, "the client was gone at once");
     }
 }
 

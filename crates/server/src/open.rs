@@ -160,8 +160,27 @@ pub fn exists(data: &Path) -> bool {
     data.join("log").is_dir()
 }
 
-/// Makes the directory so that nobody else can read the mail in it; the mode of one that exists is the owner's choice.
-fn private_directory(directory: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+/// Makes the directory, or what is there, so that nobody else can read the mail in it, and refuses one that is another user's: files that were
+/// made in it could not be opened by its owner.
+pub(crate) fn private_directory(directory: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let metadata = std::fs::metadata(directory)?;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(std::io::Error::other(format!(
+            "it belongs to the user {}: run this as that user (sudo -u), or give the directory away (chown -R)",
+            metadata.uid()
+        )));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        // Somebody may have named a directory that is meant for everybody, like /tmp.
+        if !exists(directory) && std::fs::read_dir(directory)?.next().is_some() {
+            return Err(std::io::Error::other(
+                "others may open it, and it holds something else than mail: name a directory of its own",
+            ));
+        }
+        tracing::warn!(directory = %directory.display(), "others could read the data directory; its mode is 0700 now");
+        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
 }

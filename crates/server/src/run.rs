@@ -8,11 +8,13 @@ use crate::listen;
 use crate::open::Access;
 use crate::policy::recipient::main_domain;
 use crate::settings::{Listener, Service, Settings};
+use crate::sockets::Sockets;
 use crate::tls::{CertificateView, Tls, TlsError, watch};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use store::SharedStore;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 /// A running server. Dropped, it ends all sessions at once; [`Server::stop`] lets transactions in flight finish.
@@ -43,6 +45,9 @@ pub enum StartError {
         /// What the system said.
         cause: std::io::Error,
     },
+    /// A service manager passed a socket that no listener of the settings is for.
+    #[error("a socket was passed{} that no listener of the settings is for", at(*.0))]
+    Passed(Option<SocketAddr>),
     /// The admin socket cannot be opened.
     #[error("cannot open the admin socket {}: {cause}", path.display())]
     Admin {
@@ -75,6 +80,10 @@ pub enum StartError {
     NoDomain,
 }
 
+fn at(address: Option<SocketAddr>) -> String {
+    address.map(|address| format!(" for {address}")).unwrap_or_default()
+}
+
 /// Who knows who may log in; nobody needs to without a listener where mail is submitted.
 fn authenticator(settings: &Settings, context: &Context) -> Result<Option<Arc<Authenticator>>, AuthError> {
     if !settings.listeners.iter().any(|listener| listener.service == Service::Submission) {
@@ -103,17 +112,21 @@ fn hint(cause: &std::io::Error) -> &'static str {
 impl Server {
     /// Starts: listens, declares the accounts of the settings, opens the admin socket. When this returns, connections are served.
     pub async fn start(settings: &Settings, store: SharedStore, clock: Clock) -> Result<Server, StartError> {
-        Server::start_on(settings, store.into(), clock).await
+        let sockets = Sockets::open(settings, Vec::new())?;
+        Server::start_on(settings, sockets, store.into(), clock).await
     }
 
-    /// The same on a store that its operator can ask about itself.
-    pub async fn start_on(settings: &Settings, access: Access, clock: Clock) -> Result<Server, StartError> {
+    /// The same on sockets that were opened before, and on a store that its operator can ask about itself.
+    pub async fn start_on(
+        settings: &Settings,
+        sockets: Sockets,
+        access: Access,
+        clock: Clock,
+    ) -> Result<Server, StartError> {
         let mut listeners = Vec::new();
-        for listener in &settings.listeners {
+        for (socket, listener) in sockets.into_pairs() {
             let failed = |cause| StartError::Listen { address: listener.address, cause };
-            let socket = listen::bind(listener).map_err(failed)?;
-            let address = socket.local_addr().map_err(failed)?;
-            listeners.push((socket, Listener { address, ..*listener }));
+            listeners.push((TcpListener::from_std(socket).map_err(failed)?, listener));
         }
         let path = socket_path(&settings.data);
         let admin = Admin::bind(&path).map_err(|cause| StartError::Admin { path, cause })?;

@@ -147,6 +147,9 @@ pub const TOO_MANY_CONNECTIONS: Reply = Reply::new(421, status(7, 0), "Error: to
 /// In place of the greeting, to a host that the operator does not want (RFC 5321 §3.1; X.7.1).
 pub const NOT_WELCOME: Reply =
     Reply::new(554, status(7, 1), "Error: your network address is not welcome here");
+/// XCLIENT with an address that no client of that proxy can have (Postfix's XCLIENT_README; X.5.4 invalid arguments).
+pub const UNBELIEVABLE_CLIENT: Reply =
+    Reply::new(501, status(5, 4), "Error: no client of yours can have that address");
 /// Too much came lately, of what is meant here (RFC 5321 §4.2.3; X.7.0).
 pub const TOO_MUCH: Reply = Reply::new(451, status(7, 0), "Error: too much at once, try again later");
 /// No login now, whatever the credentials are (RFC 4954 §6; X.7.0).

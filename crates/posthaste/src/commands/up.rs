@@ -133,7 +133,7 @@ impl Announcement<'_> {
         let bold = Style::new().bold();
         let mut text = format!("{bold}Posthaste {} is up{bold:#}\n\n", env!("CARGO_PKG_VERSION"));
         // writing to a String cannot fail
-        for Listener { address, service, tls } in self.listeners {
+        for Listener { address, service, tls, .. } in self.listeners {
             let tls = match tls {
                 ListenerTls::StartTls => ", STARTTLS",
                 ListenerTls::Implicit => ", TLS",
@@ -203,7 +203,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use server::settings::Service;
+    use server::settings::{ListenerTls, Proxied, Service};
     use server::tls::Fingerprint;
     use store::Timestamp;
 
@@ -222,7 +222,8 @@ mod tests {
 
     fn announcement(address: &str, data_option: &str, users: Option<&[Mailbox]>) -> String {
         let address = address.parse().expect("an address");
-        let listeners = [Listener { address, service: Service::Smtp, tls: ListenerTls::StartTls }];
+        let listeners =
+            [Listener { address, service: Service::Smtp, tls: ListenerTls::StartTls, proxied: Proxied::No }];
         let certificates = [CertificateView {
             names: vec!["localhost".to_owned()],
             fingerprint: Fingerprint([0xAB; 32]),

@@ -75,6 +75,16 @@ impl Connections {
         Ok(Permit { connections: Arc::clone(self), counted })
     }
 
+    /// Counts a connection from a proxy, until it is known for whom it speaks: the bound for one address is not the proxy's.
+    pub(crate) fn admit_proxy(self: &Arc<Self>) -> Result<Permit, Excess> {
+        let mut open = self.open();
+        if open.total >= self.bounds.total {
+            return Err(Excess::Total);
+        }
+        open.total += 1;
+        Ok(Permit { connections: Arc::clone(self), counted: None })
+    }
+
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
         self.open().total

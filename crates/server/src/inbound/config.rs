@@ -23,7 +23,11 @@ struct Offers {
 impl Configs {
     pub(super) fn new(settings: &Settings) -> Configs {
         Configs {
-            smtp: Offers::new(base(settings, Service::Smtp)),
+            // Only strangers are made to wait: programs that pretend to speak SMTP come to the port for other servers.
+            smtp: Offers::new(Config {
+                greeting_delay: settings.abuse.greeting_delay,
+                ..base(settings, Service::Smtp)
+            }),
             submission: Offers::new(submission(settings, smtp::InClear::Refuse)),
             submission_here: Offers::new(submission(
                 settings,

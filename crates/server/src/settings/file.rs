@@ -38,6 +38,10 @@ pub struct File {
     pub auth: super::auth::File,
     /// Which sender addresses they may use then.
     pub submission: super::submission::File,
+    /// Who may say for whom it speaks.
+    pub proxies: super::proxies::File,
+    /// What the server takes from itself.
+    pub hardening: super::hardening::File,
 }
 
 /// One `[[listen]]` table.
@@ -50,6 +54,8 @@ pub struct Listen {
     pub protocol: Option<Service>,
     /// How TLS comes to a connection; the port says it when it is not written.
     pub tls: Option<ListenerTls>,
+    /// Whether connections come through a proxy.
+    pub proxied: Option<Spanned<bool>>,
 }
 
 /// `[tls]`.

@@ -1,5 +1,6 @@
 //! Where a server listens, and what is spoken there.
 
+use super::Proxied;
 use serde::Deserialize;
 use smtp::Protocol;
 use std::fmt;
@@ -14,6 +15,8 @@ pub struct Listener {
     pub service: Service,
     /// How TLS comes to a connection.
     pub tls: ListenerTls,
+    /// Whether connections come through a proxy.
+    pub proxied: Proxied,
 }
 
 /// Who is served on a listener.
@@ -50,7 +53,12 @@ impl Listener {
             587 => (Service::Submission, ListenerTls::StartTls),
             _ => (Service::Smtp, ListenerTls::StartTls),
         };
-        Listener { address, service: service.unwrap_or(usual.0), tls: tls.unwrap_or(usual.1) }
+        Listener {
+            address,
+            service: service.unwrap_or(usual.0),
+            tls: tls.unwrap_or(usual.1),
+            proxied: Proxied::No,
+        }
     }
 }
 

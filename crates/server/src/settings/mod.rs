@@ -6,7 +6,9 @@ mod abuse;
 mod auth;
 mod error;
 mod file;
+mod hardening;
 mod listener;
+mod proxies;
 mod show;
 mod submission;
 mod tls;
@@ -17,10 +19,12 @@ pub use auth::{AuthSettings, InClear, OAuth, TokenSource};
 pub use error::{SettingsError, Wrong};
 pub use file::File;
 pub use listener::{Listener, ListenerTls, Service};
+pub use proxies::{Proxied, Proxies};
 pub use tls::{Acme, CertificateFiles, Challenge, DEFAULT_DIRECTORY, Tls};
 pub use values::{Network, RateText, Size, Span, ValueError};
 
 use crate::abuse::Policy;
+use crate::confine::Hardening;
 use crate::policy::sender;
 use file::{Limits as FileLimits, Listen, Text};
 use smtp::{Domain, Mailbox};
@@ -57,6 +61,10 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// Which sender addresses they may use then.
     pub submission: sender::Rules,
+    /// Who may say for whom it speaks.
+    pub proxies: Proxies,
+    /// What the server takes from itself when it starts.
+    pub hardening: Hardening,
     /// Whether the greeting shows the version: for a server in a laboratory, not for one in the world.
     pub banner: Banner,
 }
@@ -158,13 +166,20 @@ impl Settings {
             },
             listeners: listen
                 .into_iter()
-                .map(|address| Listener { address, service: Service::Smtp, tls: catcher.tls })
+                .map(|address| Listener {
+                    address,
+                    service: Service::Smtp,
+                    tls: catcher.tls,
+                    proxied: Proxied::No,
+                })
                 .collect(),
             tls: Tls::default(),
             limits: Limits::default(),
             abuse: Policy::default(),
             auth: AuthSettings::default(),
             submission: sender::Rules::default(),
+            proxies: Proxies::default(),
+            hardening: Hardening::default(),
             banner: Banner::Version,
         }
     }
@@ -192,17 +207,20 @@ impl Settings {
         let postmaster = written.postmaster.as_ref().map(ours).transpose()?;
         let host_name = written.hostname.map_or(host_name, |name| name.into_inner().0);
         let auth = written.auth.resolve(&wrong)?;
+        let proxies = written.proxies.resolve();
         Ok(Settings {
             tls: tls::resolve(written.tls, written.acme, &host_name, &wrong)?,
             host_name,
             data: written.data.unwrap_or(data),
             accounts: accounts.into_iter().chain(postmaster.clone()).collect(),
             acceptance: Acceptance::Domains { domains, postmaster },
-            listeners: listeners(&written.listen, auth.in_clear, &wrong)?,
+            listeners: listeners(&written.listen, auth.in_clear, &proxies, &wrong)?,
             limits: limits(&written.limits, &wrong)?,
             abuse: written.abuse.resolve(&wrong)?,
             auth,
             submission: written.submission.resolve(),
+            proxies,
+            hardening: written.hardening.resolve(),
             banner: Banner::Plain,
         })
     }
@@ -210,13 +228,27 @@ impl Settings {
 
 type At<'a> = &'a dyn Fn(std::ops::Range<usize>, String) -> SettingsError;
 
-fn listeners(written: &[Listen], in_clear: InClear, wrong: At<'_>) -> Result<Vec<Listener>, SettingsError> {
+fn listeners(
+    written: &[Listen],
+    in_clear: InClear,
+    proxies: &Proxies,
+    wrong: At<'_>,
+) -> Result<Vec<Listener>, SettingsError> {
     let mut listeners = Vec::<Listener>::new();
     for listen in written {
         let address = listen.address.get_ref().0;
         if address.port() != 0 && listeners.iter().any(|known| known.address == address) {
             return Err(wrong(listen.address.span(), format!("{address} is named twice; a listener each")));
         }
+        let proxied = match &listen.proxied {
+            Some(proxied) if *proxied.get_ref() && proxies.header.is_empty() => {
+                let message =
+                    "there is no `proxy_protocol` in [proxies]: name the networks of the proxies there";
+                return Err(wrong(proxied.span(), message.to_owned()));
+            }
+            Some(proxied) if *proxied.get_ref() => Proxied::Yes,
+            _ => Proxied::No,
+        };
         let listener = Listener::usual(address, listen.protocol, listen.tls);
         if (listener.service, listener.tls) == (Service::Submission, ListenerTls::None)
             && (in_clear == InClear::Never || !address.ip().is_loopback())
@@ -225,7 +257,7 @@ fn listeners(written: &[Listen], in_clear: InClear, wrong: At<'_>) -> Result<Vec
                            `in_clear = \"loopback\"` in [auth]";
             return Err(wrong(listen.address.span(), message.to_owned()));
         }
-        listeners.push(listener);
+        listeners.push(Listener { proxied, ..listener });
     }
     if listeners.is_empty() {
         // What a mail server that says nothing else is for.

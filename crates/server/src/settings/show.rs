@@ -46,6 +46,8 @@ impl fmt::Display for Settings {
         super::abuse::show(&self.abuse, f)?;
         super::auth::show(&self.auth, f)?;
         super::submission::show(&self.submission, f)?;
+        super::proxies::show(&self.proxies, f)?;
+        super::hardening::show(&self.hardening, f)?;
         writeln!(f, "disk kept free           {}", Size(limits.disk_reserve))?;
         write!(f, "a stop waits             {}", Span(limits.stop))
     }

@@ -41,6 +41,8 @@ fn the_sample_is_valid_with_every_comment_removed() {
     assert_eq!(settings.auth.certificates.len(), 1);
     assert_eq!(settings.auth.oauth.expect("it is shown").rules.account_claim, "email");
     assert_eq!(settings.submission, sender::Rules::default(), "the values shown are the defaults");
+    let hardening = Hardening { user: Some("posthaste".to_owned()), ..Hardening::default() };
+    assert_eq!(settings.hardening, hardening, "the values shown are the defaults, but for the user");
     assert_eq!(settings.accounts.len(), 3);
     let standard = parse(SAMPLE).expect("the sample parses").listeners;
     assert_eq!(settings.listeners[..6], standard);

@@ -36,6 +36,11 @@ impl Server {
         }
     }
 
+    /// Greets this peer without [`Config::greeting_delay`](super::Config::greeting_delay): it is known.
+    pub fn greet_at_once(&mut self) {
+        self.favours.get_or_insert_default().at_once = true;
+    }
+
     /// Offers XCLIENT to this peer: it is a proxy that is trusted to say for whom it speaks.
     pub fn offer_xclient(&mut self) {
         self.favours.get_or_insert_default().xclient = true;
@@ -206,7 +211,7 @@ impl Server {
     /// A proxy speaks for another client from here on: what is known of the one before, or of the proxy, is not that
     /// client's. The session begins with its greeting.
     pub(super) fn speak_for_another(&mut self) {
-        self.favours = Some(Box::new(Favours { xclient: true, mechanisms: Vec::new() }));
+        self.favours = Some(Box::new(Favours { xclient: true, ..Favours::default() }));
         self.peer = None;
         self.login = Login::None;
         self.deadline = None;

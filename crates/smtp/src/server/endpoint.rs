@@ -74,7 +74,8 @@ impl Server {
             return true;
         }
         let delay = self.config.greeting_delay;
-        if !delay.is_zero() && self.shutting_down.is_none() {
+        let is_known = self.favours.as_ref().is_some_and(|favours| favours.at_once);
+        if !delay.is_zero() && !is_known && self.shutting_down.is_none() {
             // RFC 5321 §3.1: a client waits for the greeting. What does not is no mail server.
             if !self.input.is_empty() {
                 self.say(&replies::EARLY_TALKER);

@@ -189,6 +189,8 @@ enum Login {
 /// What one peer is offered beyond the configuration.
 #[derive(Debug, Default)]
 struct Favours {
+    /// The greeting comes at once.
+    at_once: bool,
     xclient: bool,
     mechanisms: Vec<String>,
 }

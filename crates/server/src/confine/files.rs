@@ -1,0 +1,114 @@
+//! Which files and ports the server may open from now on (Landlock, see landlock(7)).
+//!
+//! Its data directory, for everything but to run programs from it; for reading what the settings name (certificates) and what the system
+//! needs to look up names and times. Ports: only those named. Signals and abstract sockets reach no process outside. A kernel that knows
+//! less restricts less.
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd,
+    RestrictionStatus, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus,
+    Scope,
+};
+use std::path::{Path, PathBuf};
+
+/// What a server needs beyond its data directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Files that are read, also again when they were replaced: so it is their directories that may be read.
+    pub files: Vec<PathBuf>,
+    /// TCP ports that are listened on after the start.
+    pub listen: Vec<u16>,
+    /// TCP ports that are connected to.
+    pub connect: Vec<u16>,
+}
+
+/// What the C library and the Rust standard library read to look up names, times and users, to load what they need for that, and to
+/// learn the number of processors.
+const SYSTEM: &[&str] = &[
+    "/dev/null",
+    "/dev/urandom",
+    "/etc/gai.conf",
+    "/etc/group",
+    "/etc/host.conf",
+    "/etc/hosts",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/nsswitch.conf",
+    "/etc/passwd",
+    "/etc/resolv.conf",
+    "/etc/services",
+    "/etc/ssl/certs",
+    "/etc/pki/tls/certs",
+    "/etc/pki/ca-trust/extracted",
+    "/lib",
+    "/lib64",
+    "/proc/self",
+    "/proc/sys/net",
+    "/proc/sys/vm/overcommit_memory",
+    "/run/systemd/resolve",
+    "/sys/devices/system/cpu",
+    "/sys/fs/cgroup",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/share/ca-certificates",
+    "/usr/share/ca-certificates",
+    "/usr/share/zoneinfo",
+];
+
+/// The version of Landlock that this was written for: files with truncation and devices, TCP, signals and abstract sockets.
+const KNOWN: ABI = ABI::V6;
+
+/// Puts the rules in force for this thread and all that it starts.
+pub(super) fn restrict(data: &Path, needs: &Needs) -> Result<String, RulesetError> {
+    let ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(KNOWN))?
+        .handle_access(AccessNet::from_all(KNOWN))?
+        .scope(Scope::from_all(KNOWN))?
+        .create()?;
+    // Nothing here is a program, so nothing may be run.
+    let all = AccessFs::from_all(KNOWN) & !BitFlags::from(AccessFs::Execute);
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let mut ruleset = allow(ruleset, data, all)?;
+    for path in SYSTEM {
+        ruleset = allow(ruleset, Path::new(path), read)?;
+    }
+    ruleset = allow(ruleset, Path::new("/dev/null"), AccessFs::ReadFile | AccessFs::WriteFile)?;
+    for directory in needs.files.iter().flat_map(|file| directories(file)) {
+        ruleset = allow(ruleset, &directory, read)?;
+    }
+    for port in &needs.listen {
+        ruleset = ruleset.add_rule(NetPort::new(*port, AccessNet::BindTcp))?;
+    }
+    for port in &needs.connect {
+        ruleset = ruleset.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
+    }
+    let RestrictionStatus { ruleset, .. } = ruleset.restrict_self()?;
+    Ok(match ruleset {
+        RulesetStatus::FullyEnforced => "data directory and what is needed, ports and signals (Landlock)",
+        RulesetStatus::PartiallyEnforced => "as far as this kernel's Landlock goes",
+        RulesetStatus::NotEnforced => "not restricted, this kernel has no Landlock",
+    }
+    .to_owned())
+}
+
+/// Allows access to what is there; what is not cannot be opened anyway.
+fn allow(
+    ruleset: RulesetCreated,
+    path: &Path,
+    access: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, RulesetError> {
+    let Ok(opened) = PathFd::new(path) else { return Ok(ruleset) };
+    let access = if path.is_dir() { access } else { access & AccessFs::from_file(KNOWN) };
+    ruleset.add_rule(PathBeneath::new(opened, access))
+}
+
+/// The directory that names the file, and the one that holds it: a link may be replaced, as programs that renew certificates do.
+fn directories(file: &Path) -> Vec<PathBuf> {
+    let real = file.canonicalize().ok();
+    [Some(file), real.as_deref()]
+        .into_iter()
+        .filter_map(|file| file?.parent())
+        .map(|parent| if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() })
+        .collect()
+}

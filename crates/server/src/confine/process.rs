@@ -1,0 +1,31 @@
+//! The process itself: its user, and that its memory is not written to a disk when it crashes.
+
+use super::ConfineError;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{geteuid, getuid};
+
+/// Passwords and private keys are in memory: no core dump, and no other process of the same user may look into it.
+pub(super) fn no_core_dumps() -> rustix::io::Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+}
+
+/// Becomes `user`, with its groups, if one is named; says who the process is then.
+pub(super) fn run_as(user: Option<&str>) -> Result<String, ConfineError> {
+    let Some(user) = user else {
+        if geteuid().is_root() {
+            tracing::warn!("running as root: name another user in [hardening] of the settings");
+        }
+        return Ok(format!("unchanged ({})", getuid().as_raw()));
+    };
+    if !geteuid().is_root() {
+        return Err(ConfineError::NotRoot { user: user.to_owned() });
+    }
+    privdrop::PrivDrop::default()
+        .user(user)
+        .apply()
+        .map_err(|cause| ConfineError::User { user: user.to_owned(), cause })?;
+    // A change of user makes a process that may be looked into again.
+    no_core_dumps().map_err(ConfineError::CoreDumps)?;
+    Ok(format!("{user} ({})", getuid().as_raw()))
+}
