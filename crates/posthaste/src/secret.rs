@@ -49,6 +49,10 @@ fn typed(prompt: &str) -> anyhow::Result<Secret> {
     })?;
     let quiet = Quiet::new(terminal.try_clone()?)?;
     write!(terminal, "{prompt}")?;
+    #[expect(
+        clippy::unbuffered_bytes,
+        reason = "a line has few keys, and a buffer would take those of the next one"
+    )]
     let entered = keys((&mut terminal).bytes());
     // The line break that was typed was not shown either.
     writeln!(terminal)?;
