@@ -5,8 +5,9 @@ use super::accounts::{
     Login,
 };
 use super::handle::{Stop, name, send, view};
-use super::passwords::{self, Kept};
+use super::passwords;
 use super::protocol::{Frame, Item};
+use crate::auth::Kept;
 use smtp::{Domain, Mailbox};
 use store::{AccountName, Alias, ApplicationPassword, Error, NewAccount, Origin, SharedStore};
 use tokio::sync::mpsc::Sender;

@@ -1,16 +1,7 @@
 //! What is kept of the passwords that an operator sets: hashes and verifiers, made here so that nothing else of a password is kept.
 
-use crate::auth::password::{self, APPLICATION_PASSWORD, Cost, SALT};
-use aws_lc_rs::rand;
-use sasl::{Iterations, ScramVerifier};
+use crate::auth::{self, Costs, Kept, WithScram};
 use store::Secret;
-
-/// What is kept of a password.
-#[derive(Debug)]
-pub(super) struct Kept {
-    pub(super) password: Secret,
-    pub(super) scram: Option<Secret>,
-}
 
 /// What is kept of a password that a person chose: Argon2id with the parameters that OWASP recommends (19 MiB, two passes, one lane), and
 /// a SCRAM verifier. Takes a fraction of a second of computing.
@@ -24,16 +15,16 @@ pub(super) fn hash(password: &Secret) -> Result<Kept, String> {
     if password.reveal().len() > LENGTH_MAX {
         return Err(format!("a password may have at most {LENGTH_MAX} bytes"));
     }
-    let hash = password::hash(password.reveal(), &random::<SALT>(), Cost::default());
-    Ok(kept(&hash, password.reveal(), Iterations::RECOMMENDED))
+    let password = sasl::Secret::new(password.reveal());
+    Ok(auth::keep(&password, Costs::default(), WithScram::Yes, &auth::system_random()))
 }
 
 /// A hash that was made elsewhere, if it is one that can be checked.
 pub(super) fn foreign(hash: &Secret) -> Result<Kept, String> {
-    let is_argon2 = argon2::password_hash::phc::PasswordHash::new(hash.reveal())
-        .is_ok_and(|hash| hash.algorithm.as_str().starts_with("argon2") && hash.hash.is_some());
-    if !is_argon2 {
-        return Err("the hash is no PHC string of Argon2, like $argon2id$v=19$m=19456,t=2,p=1$…".to_owned());
+    if !auth::password::is_taken(hash.reveal()) {
+        let wanted =
+            "the hash is no PHC string of Argon2 with bounded costs, like $argon2id$v=19$m=19456,t=2,p=1$…";
+        return Err(wanted.to_owned());
     }
     Ok(Kept { password: hash.clone(), scram: None })
 }
@@ -41,22 +32,9 @@ pub(super) fn foreign(hash: &Secret) -> Result<Kept, String> {
 /// A new application password, and what is kept of it. It has 120 random bits, which nobody guesses however cheap a guess is: a keyed
 /// hash is enough, and programs may log in every minute.
 pub(super) fn application() -> (Secret, Kept) {
-    let password = password::application_password(&random::<APPLICATION_PASSWORD>());
-    let hash = password::hash_application_password(password.expose(), &random::<SALT>());
-    let iterations = Iterations::new(Iterations::MIN).expect("the least is enough");
-    let kept = kept(&hash, password.expose(), iterations);
+    let (password, kept) =
+        auth::new_application_password(Costs::default(), WithScram::Yes, &auth::system_random());
     (Secret::new(password.expose()), kept)
-}
-
-fn kept(hash: &sasl::Secret, password: &str, iterations: Iterations) -> Kept {
-    let scram = ScramVerifier::derive(password, &random::<SALT>(), iterations);
-    Kept { password: Secret::new(hash.expose()), scram: Some(Secret::new(scram.record().expose())) }
-}
-
-fn random<const LENGTH: usize>() -> [u8; LENGTH] {
-    let mut octets = [0; LENGTH];
-    rand::fill(&mut octets).expect("the system gives random octets");
-    octets
 }
 
 /// The fewest characters of a password that a person chooses (NIST SP 800-63B §5.1.1.1).
@@ -68,6 +46,7 @@ const LENGTH_MAX: usize = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sasl::ScramVerifier;
 
     #[test]
     fn a_password_becomes_a_hash_and_a_verifier() {

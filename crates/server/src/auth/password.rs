@@ -63,15 +63,16 @@ pub fn hash(password: &str, salt: &[u8; SALT], cost: Cost) -> Secret {
 
 /// Checks a password against a PHC string of Argon2. `None` when it does not match, or the string is none that is taken.
 pub fn verify(password: &str, record: &str, cost: Cost) -> Option<Freshness> {
-    let kept = PasswordHash::new(record).ok()?;
-    let params = Params::try_from(&kept).ok()?;
-    if params.m_cost() > MAX_MEMORY || params.t_cost() > MAX_PASSES || params.p_cost() > MAX_LANES {
-        return None;
-    }
+    let (kept, params) = parsed(record)?;
     cost.hasher().verify_password(prepare(password).as_bytes(), &kept).ok()?;
     let same = (params.m_cost(), params.t_cost(), params.p_cost()) == (cost.memory, cost.passes, 1);
     let is_current = same && kept.algorithm == Algorithm::Argon2id.ident();
     Some(if is_current { Freshness::Current } else { Freshness::Outdated })
+}
+
+/// Whether a hash that was made elsewhere can be checked here: a PHC string of Argon2 that does not cost too much.
+pub fn is_taken(record: &str) -> bool {
+    parsed(record).is_some_and(|(kept, _)| kept.hash.is_some() && kept.salt.is_some())
 }
 
 /// Does the work of [`verify`] for nobody.
@@ -80,6 +81,15 @@ pub fn verify_nothing(password: &str, cost: Cost) {
     let hashed = cost.hasher().hash_password_into(prepare(password).as_bytes(), &[0; SALT], &mut output);
     hashed.expect("a password and a salt within Argon2's bounds");
     std::hint::black_box(output);
+}
+
+fn parsed(record: &str) -> Option<(PasswordHash, Params)> {
+    let kept = PasswordHash::new(record).ok()?;
+    Algorithm::try_from(kept.algorithm.as_str()).ok()?;
+    let params = Params::try_from(&kept).ok()?;
+    let is_bounded =
+        params.m_cost() <= MAX_MEMORY && params.t_cost() <= MAX_PASSES && params.p_cost() <= MAX_LANES;
+    is_bounded.then_some((kept, params))
 }
 
 /// An application password out of random octets: `abcd-efgh-…`, in groups that can be read out.
@@ -164,11 +174,14 @@ mod tests {
         ] {
             assert_eq!(verify("password", record, CHEAP), Some(Freshness::Outdated), "{record}");
             assert_eq!(verify("Password", record, CHEAP), None, "{record}");
+            assert!(is_taken(record), "{record}");
         }
         let huge = hash("password", &SALT_A, CHEAP).expose().replace("m=64", "m=4000000");
         assert_eq!(verify("password", &huge, CHEAP), None);
+        assert!(!is_taken(&huge));
         for record in ["", "$6$salt$hash", "plain", "$argon2id$v=19$m=64,t=1,p=1$"] {
             assert_eq!(verify("password", record, CHEAP), None, "{record}");
+            assert!(!is_taken(record), "{record}");
         }
     }
 

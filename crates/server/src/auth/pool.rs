@@ -24,8 +24,8 @@ pub struct Busy;
 /// How many jobs wait for each thread at most: about a second's worth of Argon2.
 pub const QUEUE: usize = 32;
 
-/// The niceness of the threads.
-const NICE: i32 = 10;
+/// The niceness of the threads: beside a busy thread at 0 one gets about a quarter of a core, so that logins go on as well.
+const NICE: i32 = 5;
 
 impl Pool {
     /// So many threads, and `queue` places before them.
