@@ -9,6 +9,7 @@ use crate::open::Access;
 use crate::policy::recipient::main_domain;
 use crate::settings::{Listener, Service, Settings};
 use crate::sockets::Sockets;
+use crate::tls::acme::Acme;
 use crate::tls::{CertificateView, Tls, TlsError, watch};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -123,10 +124,16 @@ impl Server {
         access: Access,
         clock: Clock,
     ) -> Result<Server, StartError> {
+        let Sockets { sockets, acme } = sockets;
         let mut listeners = Vec::new();
-        for (socket, listener) in sockets.into_pairs() {
+        for (socket, listener) in sockets {
             let failed = |cause| StartError::Listen { address: listener.address, cause };
             listeners.push((TcpListener::from_std(socket).map_err(failed)?, listener));
+        }
+        let mut checks = Vec::new();
+        for (socket, address) in acme {
+            let failed = |cause| StartError::Listen { address, cause };
+            checks.push(TcpListener::from_std(socket).map_err(failed)?);
         }
         let path = socket_path(&settings.data);
         let admin = Admin::bind(&path).map_err(|cause| StartError::Admin { path, cause })?;
@@ -142,6 +149,10 @@ impl Server {
         for (socket, listener) in listeners {
             tracing::info!("listening on {listener}");
             tasks.spawn(listen::serve(socket, listener, Arc::clone(&context)));
+        }
+        if let (Some(tls), Some(acme)) = (&tls, &settings.tls.acme) {
+            let acme = Acme::new(settings, acme, (Arc::clone(tls), Arc::clone(&clock)), checks);
+            tasks.spawn(acme.run(context.stopped()));
         }
         if let Some(tls) = tls {
             tasks.spawn(watch::watch(tls, clock, context.stopped()));

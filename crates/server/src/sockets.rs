@@ -4,14 +4,17 @@
 
 use crate::run::StartError;
 use crate::settings::{Listener, Settings};
+use crate::tls::acme::Acme;
 use socket2::{Domain, Socket, Type};
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 /// Open sockets, in the order of the settings.
 #[derive(Debug)]
 pub struct Sockets {
-    sockets: Vec<(TcpListener, Listener)>,
+    pub(crate) sockets: Vec<(TcpListener, Listener)>,
+    /// Where an authority checks our names.
+    pub(crate) acme: Vec<(TcpListener, SocketAddr)>,
 }
 
 /// Connections that the kernel keeps for us while we are busy.
@@ -28,31 +31,34 @@ impl Sockets {
                 |socket: &TcpListener| socket.local_addr().is_ok_and(|address| address == listener.address);
             let socket = match passed.iter().position(is_it) {
                 Some(place) => passed.swap_remove(place),
-                None => bind(listener).map_err(failed)?,
+                None => bind(listener.address).map_err(failed)?,
             };
             socket.set_nonblocking(true).map_err(failed)?;
             let address = socket.local_addr().map_err(failed)?;
             sockets.push((socket, Listener { address, ..*listener }));
         }
+        let mut acme = Vec::new();
+        for address in settings.tls.acme.iter().flat_map(Acme::addresses) {
+            let failed = |cause| StartError::Listen { address, cause };
+            let socket = bind(address).map_err(failed)?;
+            socket.set_nonblocking(true).map_err(failed)?;
+            acme.push((socket, address));
+        }
         match passed.first() {
             Some(socket) => Err(StartError::Passed(socket.local_addr().ok())),
-            None => Ok(Sockets { sockets }),
+            None => Ok(Sockets { sockets, acme }),
         }
-    }
-
-    pub(crate) fn into_pairs(self) -> Vec<(TcpListener, Listener)> {
-        self.sockets
     }
 }
 
 /// Opens a listening socket. IPv6 sockets take IPv6 only, so that both families can be listed.
-fn bind(listener: &Listener) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(listener.address), Type::STREAM, None)?;
-    if listener.address.is_ipv6() {
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
-    socket.bind(&listener.address.into())?;
+    socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }

@@ -182,8 +182,12 @@ impl Announcement<'_> {
             }
             _ => String::new(),
         };
+        let tls = match self.listeners.first() {
+            Some(listener) if listener.tls == ListenerTls::Implicit => " --tls implicit --insecure",
+            _ => "",
+        };
         let send = format!(
-            "{program} send{server} --from me@example.org --to {to} \\\n      --subject Hello --text 'It works'"
+            "{program} send{server}{tls} --from me@example.org --to {to} \\\n      --subject Hello --text 'It works'"
         );
         (send, format!("{program} inbox ls --account {to}{}", self.data_option))
     }

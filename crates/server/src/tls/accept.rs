@@ -1,5 +1,6 @@
 //! The server's side of a handshake.
 
+use super::acme::Answers;
 use super::certificates::{self, Certificates};
 use super::client_certificate::ClientAuthorities;
 use super::handshake::Side;
@@ -20,6 +21,7 @@ pub struct Tls {
     pub(super) certificates: Arc<Certificates>,
     transfer: Arc<Acceptor>,
     submission: Arc<Acceptor>,
+    answers: Arc<Answers>,
     /// Asks for the files to be read again now.
     pub(super) reload: Notify,
 }
@@ -28,6 +30,8 @@ pub struct Tls {
 pub struct Acceptor {
     config: Arc<ServerConfig>,
     authorities: Option<Arc<ClientAuthorities>>,
+    /// For authorities that check our names here (RFC 8737); `None` when they are not told to.
+    answers: Option<Arc<Answers>>,
 }
 
 impl Tls {
@@ -40,9 +44,15 @@ impl Tls {
         let sources = certificates::sources(settings, &directory(&settings.data), now)?;
         let certificates = Arc::new(Certificates::load(sources, now)?);
         let authorities = settings.tls.client_ca.as_deref().map(ClientAuthorities::load).transpose()?;
+        let answers = Arc::new(Answers::default());
+        let checked_here = settings.tls.acme.as_ref().is_some_and(|acme| !acme.tls_alpn.is_empty());
+        let checks = checked_here.then(|| Arc::clone(&answers));
+        let transfer = Acceptor { answers: checks.clone(), ..Acceptor::for_transfer(&certificates)? };
+        let submission = Acceptor::for_submission(&certificates, authorities.map(Arc::new))?;
         Ok(Some(Tls {
-            transfer: Arc::new(Acceptor::for_transfer(&certificates)?),
-            submission: Arc::new(Acceptor::for_submission(&certificates, authorities.map(Arc::new))?),
+            transfer: Arc::new(transfer),
+            submission: Arc::new(Acceptor { answers: checks, ..submission }),
+            answers,
             certificates,
             reload: Notify::new(),
         }))
@@ -61,6 +71,11 @@ impl Tls {
         &self.certificates
     }
 
+    /// What authorities are answered that check our names.
+    pub(super) fn answers(&self) -> &Arc<Answers> {
+        &self.answers
+    }
+
     /// Has changed certificates read now, and not only within a minute.
     pub fn reload(&self) {
         self.reload.notify_one();
@@ -73,7 +88,7 @@ impl Acceptor {
     fn for_transfer(certificates: &Arc<Certificates>) -> Result<Acceptor, TlsError> {
         let mut config = config(certificates, Arc::new(NoClientAuth))?;
         config.send_tls13_tickets = 0;
-        Ok(Acceptor { config: Arc::new(config), authorities: None })
+        Ok(Acceptor { config: Arc::new(config), authorities: None, answers: None })
     }
 
     /// For people's programs, which come often. Tickets are encrypted with keys that live in memory only and are changed every six hours;
@@ -89,7 +104,7 @@ impl Acceptor {
         };
         let mut config = config(certificates, verifier)?;
         config.ticketer = Ticketer::new().map_err(|error| TlsError::Internal(error.to_string()))?;
-        Ok(Acceptor { config: Arc::new(config), authorities })
+        Ok(Acceptor { config: Arc::new(config), authorities, answers: None })
     }
 
     /// Does the handshake.
@@ -110,6 +125,12 @@ impl Acceptor {
                 });
             }
         };
+        if let Some(answers) = self.answers.as_ref().filter(|_| Answers::is_check(&start.client_hello())) {
+            return Err(match answers.check(start).await {
+                Ok(()) => HandshakeError::check(),
+                Err(error) => HandshakeError::new(Side::Server, &error, &[]),
+            });
+        }
         let accept = start.into_stream(Arc::clone(&self.config)).into_fallible();
         match accept.await {
             Ok(stream) => {

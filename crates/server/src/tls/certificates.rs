@@ -69,8 +69,10 @@ impl Certificates {
         let mut loaded = Vec::new();
         for (files, origin) in sources {
             let mut source = Source::new(files, origin);
-            if origin != Origin::Acme || source.files.chain.exists() {
-                source.read(now)?;
+            match origin {
+                // It may still have to come, and if it is damaged another one will.
+                Origin::Acme => source.refresh(now),
+                Origin::Files | Origin::SelfSigned => source.read(now)?,
             }
             loaded.push(source);
         }

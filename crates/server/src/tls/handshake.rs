@@ -28,6 +28,12 @@ impl HandshakeError {
         }
     }
 
+    /// An authority has checked a name by a handshake, as it should.
+    pub(super) fn check() -> HandshakeError {
+        let what = "none was wanted: an authority has checked our name (RFC 8737)".to_owned();
+        HandshakeError { what, kind: io::ErrorKind::ConnectionAborted }
+    }
+
     /// It took too long.
     pub(crate) fn timed_out(limit: Duration) -> HandshakeError {
         let what = format!(

@@ -5,6 +5,7 @@
 //! came of a handshake, a [`HandshakeError`] in plain words why none came. Only TLS 1.2 and 1.3, only with aws-lc-rs.
 
 mod accept;
+pub(crate) mod acme;
 mod certificates;
 mod client_certificate;
 mod connect;
@@ -44,8 +45,10 @@ fn directory(data: &Path) -> PathBuf {
     data.join("tls")
 }
 
+/// One file for both: no crash can leave a key and a certificate that do not belong together.
 fn acme_files(directory: &Path) -> CertificateFiles {
-    CertificateFiles { chain: directory.join("acme.crt"), key: directory.join("acme.key") }
+    let file = directory.join("acme.pem");
+    CertificateFiles { chain: file.clone(), key: file }
 }
 
 #[cfg(test)]

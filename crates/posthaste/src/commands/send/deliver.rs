@@ -1,11 +1,12 @@
 //! Speaks with the server: connects, runs the client endpoint, gathers one reply for each recipient.
 
+use super::Tls;
 use super::letter::Letter;
 use super::transcript::{Shown, Transcript};
 use bytes::Bytes;
-use server::drive::{Application, WhenUnheard, drive};
-use server::tls::Stream;
-use smtp::client::{Client, Config, Event, Failure, Timeouts};
+use server::drive::{Application, WhenUnheard, drive, drive_secured};
+use server::tls::{Connector, Stream, TlsError, Trust};
+use smtp::client::{Client, Config, Event, Failure, Security, Timeouts};
 use smtp::{Envelope, Protocol, Reply, Status};
 use std::io;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub(super) struct Route {
     pub(super) hello_name: String,
     /// For each step; what RFC 5321 asks for when `None`.
     pub(super) timeout: Option<Duration>,
+    pub(super) tls: Tls,
+    pub(super) trust: Trust,
 }
 
 /// What became of a letter.
@@ -34,7 +37,9 @@ pub(super) struct Ending {
 pub(super) enum DeliveryFailure {
     /// There was no connection.
     Connect { server: String, cause: io::Error },
-    /// The connection broke.
+    /// There can be no TLS.
+    Tls(TlsError),
+    /// The connection broke, or TLS failed.
     Broken(io::Error),
     /// The protocol failed.
     Client(Failure),
@@ -44,12 +49,19 @@ pub(super) enum DeliveryFailure {
 pub(super) async fn deliver(route: &Route, letter: Letter, transcript: Option<Transcript>) -> Ending {
     let config = config(route);
     let mut courier = Courier::new(letter, transcript.clone(), config.timeouts.block);
-    let failure = match connect(route).await {
+    let reached = match connector(route) {
+        Ok(connector) => connect(route).await.map(|stream| (stream, connector)),
+        Err(error) => Err(DeliveryFailure::Tls(error)),
+    };
+    let failure = match reached {
         Err(failure) => Some(failure),
-        Ok(stream) => {
+        Ok((stream, connector)) => {
             let mut client = Client::new(config);
-            let mut stream = Shown::new(Stream::clear(stream), transcript);
-            let result = drive(&mut client, &mut stream, &mut courier).await;
+            let mut stream = Shown::new(Stream::connected(stream, connector), transcript);
+            let result = match route.tls {
+                Tls::Implicit => drive_secured(&mut client, &mut stream, &mut courier).await,
+                Tls::None | Tls::Try | Tls::Require => drive(&mut client, &mut stream, &mut courier).await,
+            };
             courier.failure.take().map(DeliveryFailure::Client).or(match result {
                 Err(error) if courier.has_gaps() => Some(DeliveryFailure::Broken(error)),
                 // all is said: how the connection ended does not matter
@@ -58,6 +70,15 @@ pub(super) async fn deliver(route: &Route, letter: Letter, transcript: Option<Tr
         }
     };
     Ending { replies: courier.replies, failure }
+}
+
+/// How the handshake with the server is done.
+fn connector(route: &Route) -> Result<Option<Connector>, TlsError> {
+    let host = route.server.rsplit_once(':').map_or(route.server.as_str(), |(host, _)| host);
+    match route.tls {
+        Tls::None => Ok(None),
+        Tls::Try | Tls::Require | Tls::Implicit => Connector::new(host, &route.trust).map(Some),
+    }
 }
 
 async fn connect(route: &Route) -> Result<TcpStream, DeliveryFailure> {
@@ -85,7 +106,12 @@ fn config(route: &Route) -> Config {
             quit: limit.min(Timeouts::default().quit),
         },
     };
-    Config { protocol: route.protocol, timeouts, ..Config::new(route.hello_name.as_str()) }
+    let security = match route.tls {
+        Tls::None | Tls::Implicit => Security::None,
+        Tls::Try => Security::IfOffered,
+        Tls::Require => Security::Required,
+    };
+    Config { protocol: route.protocol, timeouts, security, ..Config::new(route.hello_name.as_str()) }
 }
 
 /// Decides for the client endpoint.

@@ -12,6 +12,7 @@ use super::block_on;
 use crate::exit::Exit;
 use crate::output::FormatArgs;
 use letter::{Author, Party};
+use server::tls::Trust;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -65,6 +66,15 @@ pub(crate) struct Args {
     /// Speak LMTP
     #[arg(long)]
     lmtp: bool,
+    /// How TLS is used
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Tls::Try)]
+    tls: Tls,
+    /// Trust the certificate authorities in this PEM file, or the server's own certificate in it, instead of those of this system
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    ca: Option<PathBuf>,
+    /// Take any certificate: listeners are kept out, but not somebody in the middle
+    #[arg(long)]
+    insecure: bool,
     /// How long to wait for a connection and for each reply, like 30s or 5m [default: as RFC 5321 asks]
     #[arg(long, value_name = "TIME", value_parser = timeout)]
     timeout: Option<Duration>,
@@ -73,6 +83,19 @@ pub(crate) struct Args {
     verbose: bool,
     #[command(flatten)]
     format: FormatArgs,
+}
+
+/// How TLS is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Tls {
+    /// Not at all
+    None,
+    /// If the server offers it; without --ca any certificate will do
+    Try,
+    /// With STARTTLS, or not at all
+    Require,
+    /// From the first byte, as on port 465
+    Implicit,
 }
 
 const USAGE: &str = "posthaste send --from <ADDRESS> --to <ADDRESS>... [OPTIONS]
@@ -87,6 +110,9 @@ Examples:
       Two recipients and an attachment.
   posthaste send --server mail.example.net:25 --message ready.eml -v
       A ready message, to whom its fields say; with the whole conversation.
+  posthaste send --server mail.example.net:465 --tls implicit \\
+      --message ready.eml
+      Only to the real mail.example.net, by its certificate.
   date | posthaste send --from me@example.org --to you@example.org
       The text from standard input.
 
@@ -104,6 +130,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
             None => server::host::name().ascii().to_owned(),
         },
         timeout: args.timeout,
+        tls: args.tls,
+        trust: match args.ca {
+            Some(file) => Trust::File(file),
+            // Against somebody in the middle it would not help: who can show another certificate can also hide the offer.
+            None if args.insecure || args.tls == Tls::Try => Trust::Anything,
+            None => Trust::System,
+        },
     };
     let transcript = args.verbose.then(transcript::Transcript::to_standard_error);
     let recipients: Vec<_> = letter.envelope.recipients.iter().map(|r| r.forward_path.clone()).collect();

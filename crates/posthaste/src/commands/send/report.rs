@@ -6,6 +6,7 @@ use crate::output::{self, Format};
 use anstyle::{AnsiColor, Style};
 use message::terminal;
 use serde::Serialize;
+use server::tls::HandshakeError;
 use smtp::client::Failure;
 use smtp::{ForwardPath, Reply, Severity};
 use std::io;
@@ -71,6 +72,7 @@ fn is_permanent(failure: &DeliveryFailure) -> bool {
             Failure::Greeting(reply) | Failure::Hello(reply) | Failure::Authentication(reply),
         ) => reply.severity() == Severity::Permanent,
         DeliveryFailure::Client(Failure::Content(_)) => true,
+        DeliveryFailure::Tls(_) => true,
         DeliveryFailure::Client(_) | DeliveryFailure::Connect { .. } | DeliveryFailure::Broken(_) => false,
     }
 }
@@ -85,6 +87,12 @@ fn explain(failure: &DeliveryFailure) -> String {
             };
             format!("cannot connect to {server}: {cause}{hint}")
         }
+        DeliveryFailure::Tls(error) => error.to_string(),
+        DeliveryFailure::Broken(error)
+            if error.get_ref().is_some_and(|inner| inner.is::<HandshakeError>()) =>
+        {
+            format!("no TLS with the server: {error}{}", tls_hint(&error.to_string()))
+        }
         DeliveryFailure::Broken(error) => format!("the connection broke: {error}"),
         DeliveryFailure::Client(failure) if failure.leaves_outcome_unknown() => {
             format!("{failure}: the message was sent whole, but whether the server has it nobody knows")
@@ -93,6 +101,17 @@ fn explain(failure: &DeliveryFailure) -> String {
             format!("{failure}, which only a server with BINARYMIME could take")
         }
         DeliveryFailure::Client(failure) => failure.to_string(),
+    }
+}
+
+/// What helps where a handshake failed.
+fn tls_hint(what: &str) -> &'static str {
+    if what.contains("certificate of the server") {
+        "; --ca FILE names whom to trust, --insecure takes any certificate"
+    } else if what.contains("SMTP in clear") {
+        "; is this a port for STARTTLS? --tls require uses that"
+    } else {
+        "; --tls none does without"
     }
 }
 
