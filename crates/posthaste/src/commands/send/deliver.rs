@@ -5,7 +5,7 @@ use super::letter::Letter;
 use super::transcript::{Shown, Transcript};
 use bytes::Bytes;
 use server::drive::{Application, WhenUnheard, drive, drive_secured};
-use server::tls::{Connector, Stream, TlsError, Trust};
+use server::tls::{Connector, HandshakeError, Stream, TlsError, Trust};
 use smtp::client::{Client, Config, Event, Failure, Security, Timeouts};
 use smtp::{Envelope, Protocol, Reply, Status};
 use std::io;
@@ -62,11 +62,16 @@ pub(super) async fn deliver(route: &Route, letter: Letter, transcript: Option<Tr
                 Tls::Implicit => drive_secured(&mut client, &mut stream, &mut courier).await,
                 Tls::None | Tls::Try | Tls::Require => drive(&mut client, &mut stream, &mut courier).await,
             };
-            courier.failure.take().map(DeliveryFailure::Client).or(match result {
-                Err(error) if courier.has_gaps() => Some(DeliveryFailure::Broken(error)),
+            let told = courier.failure.take().map(DeliveryFailure::Client);
+            match result {
+                // The client only knows that the connection ended there.
+                Err(error) if error.get_ref().is_some_and(|inner| inner.is::<HandshakeError>()) => {
+                    Some(DeliveryFailure::Broken(error))
+                }
+                Err(error) if courier.has_gaps() => told.or(Some(DeliveryFailure::Broken(error))),
                 // all is said: how the connection ended does not matter
-                Ok(()) | Err(_) => None,
-            })
+                Ok(()) | Err(_) => told,
+            }
         }
     };
     Ending { replies: courier.replies, failure }
