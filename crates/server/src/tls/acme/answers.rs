@@ -51,8 +51,10 @@ impl Answers {
         parameters.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
         let certificate = parameters.self_signed(&key).map_err(failed)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let certified = CertifiedKey::from_der(vec![certificate.der().clone()], key, &provider())
-            .map_err(|error| TlsError::Internal(error.to_string()))?;
+        let key = provider().key_provider.load_private_key(key);
+        let key = key.map_err(|error| TlsError::Internal(error.to_string()))?;
+        // Not checked as others are: no verifier knows the critical extension in it.
+        let certified = CertifiedKey::new(vec![certificate.der().clone()], key);
         lock(&self.certificates).insert(name.to_ascii_lowercase(), Arc::new(certified));
         Ok(())
     }
