@@ -15,7 +15,7 @@ use crate::abuse::tarpit::Tarpit;
 use crate::abuse::{Abuse, Policy};
 use crate::auth::Authenticator;
 use crate::drive::Application;
-use crate::policy::recipient::{self, Known, Routes, Rules, Step};
+use crate::policy::recipient::{self, Asked, Known, Onward, Relaying, Routes, Rules, Step, Who};
 use crate::policy::{Verdict, sender};
 use crate::session::{SessionId, SessionIds};
 use crate::settings::{ListenerTls, Proxies, Service, Settings};
@@ -28,7 +28,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use store::{AccountName, Error, SharedStore, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::{debug, info, warn};
 use transaction::{Fit, Mending, Received};
 
@@ -55,6 +55,8 @@ pub struct Context {
     pub(crate) connections: Arc<Connections>,
     pub(crate) sessions: SessionIds,
     pub(crate) stop: watch::Sender<bool>,
+    /// Tells the queue that something was queued.
+    pub(crate) queued: Arc<Notify>,
 }
 
 /// Tells the time.
@@ -108,7 +110,11 @@ impl Context {
         let started = clock().0.unsigned_abs() / 1000;
         Context {
             store,
-            rules: Rules { acceptance: settings.acceptance.clone(), host_name: settings.host_name.clone() },
+            rules: Rules {
+                acceptance: settings.acceptance.clone(),
+                host_name: settings.host_name.clone(),
+                relay_networks: settings.relay.as_ref().map(|relay| relay.networks.clone()),
+            },
             tls: None,
             authenticator: None,
             senders: settings.submission,
@@ -127,6 +133,7 @@ impl Context {
             }),
             sessions: SessionIds::starting(started),
             stop: watch::Sender::new(false),
+            queued: Arc::new(Notify::new()),
         }
     }
 
@@ -235,7 +242,10 @@ impl Inbound {
         }
         let path = shown(&wanted.forward_path);
         let size = self.transaction.as_ref().and_then(|transaction| transaction.declared_size());
-        let verdict = match evaluate(&self.context, self.peer.local.ip(), (&wanted, size)).await {
+        let rules = &self.context.rules;
+        let asked = recipient::asked(rules, &wanted.forward_path, Some(self.peer.local.ip()), size);
+        let asked = Asked { relaying: self.relaying(), ..asked };
+        let verdict = match evaluate(&self.context.store, rules, asked).await {
             Ok(verdict) => verdict,
             Err(error) => {
                 warn!(session = %self.id, %error, "cannot look up the recipient {path}");
@@ -247,7 +257,12 @@ impl Inbound {
             return replies::NEED_MAIL;
         };
         match verdict {
-            Verdict::Accept(Routes { routes, nowhere }) => {
+            Verdict::Accept(Routes { onward: Onward::Relayed, .. }) => {
+                info!(session = %self.id, "RCPT TO:{path} to be relayed");
+                transaction.relay(wanted);
+                replies::RECIPIENT_OK
+            }
+            Verdict::Accept(Routes { routes, nowhere, onward: Onward::No }) => {
                 let accounts: Vec<&str> = routes.iter().map(|route| route.account.as_str()).collect();
                 info!(session = %self.id, account = accounts.join(" "), "RCPT TO:{path}");
                 for target in nowhere {
@@ -267,6 +282,18 @@ impl Inbound {
         }
     }
 
+    /// Whether this peer's mail is sent on: that of an account is, LMTP is for mailboxes here alone (RFC 2033 §3).
+    fn relaying(&self) -> Relaying {
+        let who = match &self.account {
+            Some(_) => Who::Account,
+            None => Who::Host(self.peer.address.ip()),
+        };
+        match self.peer.service.protocol() {
+            Protocol::Smtp => recipient::relaying(&self.context.rules, who),
+            Protocol::Lmtp => Relaying::Denied,
+        }
+    }
+
     async fn content(&mut self, bytes: bytes::Bytes) {
         self.count_content(bytes.len());
         if let Some(transaction) = &mut self.transaction {
@@ -280,6 +307,11 @@ impl Inbound {
             return vec![replies::NEED_MAIL];
         };
         let recipients = received.recipients();
+        if received.is_looping() {
+            warn!(session = %self.id, "message refused: it has been through too many hosts");
+            let count = if self.peer.service.protocol() == Protocol::Lmtp { recipients } else { 1 };
+            return vec![replies::TOO_MANY_HOPS; count];
+        }
         let fits = match self.peer.service.protocol() {
             // One reply stands for all: the commit decides.
             Protocol::Smtp => vec![Fit::Fits],
@@ -326,6 +358,9 @@ impl Inbound {
                     session = %self.id, id = %committed.id, size = committed.size, recipients,
                     "DATA received, message stored"
                 );
+                if committed.queued {
+                    self.context.queued.notify_one();
+                }
                 self.forgive_errors();
                 replies::queued(committed.id)
             }
@@ -434,20 +469,19 @@ pub(crate) fn now() -> std::time::Instant {
 }
 
 /// Asks policy about a recipient, and looks up what it must know.
-async fn evaluate(
-    context: &Context,
-    local: IpAddr,
-    (wanted, size): (&Recipient, Option<u64>),
+pub(crate) async fn evaluate(
+    store: &SharedStore,
+    rules: &Rules,
+    asked: Asked,
 ) -> store::Result<Verdict<Routes>> {
-    let asked = recipient::asked(&context.rules, &wanted.forward_path, local, size);
     let mut known = Known::new();
     loop {
         // Ends: it asks for nothing twice, and follows so many addresses only.
-        match recipient::recipient(&context.rules, &asked, &known) {
+        match recipient::recipient(rules, &asked, &known) {
             Step::Verdict(verdict) => return Ok(verdict),
             Step::LookUp(addresses) => {
                 for address in addresses {
-                    let resolution = context.store.resolve(&address).await?;
+                    let resolution = store.resolve(&address).await?;
                     known.insert(address, resolution);
                 }
             }
@@ -456,7 +490,7 @@ async fn evaluate(
 }
 
 /// A path as a log may show it: an address beyond ASCII can hold characters that change how a terminal shows the line.
-fn shown(path: &impl std::fmt::Display) -> String {
+pub(crate) fn shown(path: &impl std::fmt::Display) -> String {
     message::terminal::one_line(&path.to_string()).into_owned()
 }
 

@@ -3,11 +3,14 @@
 use crate::admin::{self, Admin, Bans, Status, socket_path};
 use crate::auth::{self, AuthError, Authenticator};
 use crate::declare;
+use crate::deliver::dial::Tcp;
 use crate::inbound::{Clock, Context};
 use crate::listen;
 use crate::open::Access;
 use crate::policy::recipient::main_domain;
-use crate::settings::{Listener, Service, Settings};
+use crate::queue::{self, Outbound};
+use crate::resolve::{Private, Resolver, Terms};
+use crate::settings::{Listener, Relay, Service, Settings};
 use crate::sockets::Sockets;
 use crate::tls::acme::Acme;
 use crate::tls::{CertificateView, Tls, TlsError, watch};
@@ -157,6 +160,10 @@ impl Server {
         if let Some(tls) = tls {
             tasks.spawn(watch::watch(tls, clock, context.stopped()));
         }
+        if let Some(relay) = &settings.relay {
+            let outbound = outbound(settings, relay, &context, &listening);
+            tasks.spawn(queue::run(outbound, context.stop.subscribe()));
+        }
         let status = status_source(&context, &listening);
         tasks.spawn(admin::serve(admin, access, bans, status, context.stopped()));
         Ok(Server { listeners: listening, context, tasks, stop_deadline: settings.limits.stop })
@@ -189,6 +196,28 @@ impl Server {
         let left = self.context.connections.count();
         self.tasks.shutdown().await;
         Stopped::Cut(left)
+    }
+}
+
+/// What the queue works with: the real network.
+fn outbound(settings: &Settings, relay: &Relay, context: &Arc<Context>, listening: &[Listener]) -> Outbound {
+    Outbound {
+        store: Arc::clone(&context.store),
+        rules: context.rules.clone(),
+        host_name: settings.host_name.clone(),
+        schedule: relay.schedule,
+        bounds: relay.bounds,
+        terms: Terms {
+            own_name: settings.host_name.clone(),
+            port: relay.mx_port,
+            private: Private { allowed: relay.private_networks.clone() },
+        },
+        listeners: listening.iter().map(|listener| listener.address).collect(),
+        dns: Arc::new(Resolver::new(&relay.resolvers)),
+        dialer: Arc::new(Tcp),
+        clock: Arc::clone(&context.clock),
+        random: queue::random(),
+        wake: Arc::clone(&context.queued),
     }
 }
 

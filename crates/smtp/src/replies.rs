@@ -177,6 +177,8 @@ pub const NOT_DELIVERED_ELSEWHERE: Reply =
 /// A From field that cannot be read, or several: programs would differ in whom they show (RFC 5322 §3.6; X.6.0).
 pub const NO_CLEAR_AUTHOR: Reply =
     Reply::new(550, status(6, 0), "Refused: the message must have one From field that can be read");
+/// The message has been through too many hosts (RFC 5321 §6.3; X.4.6 routing loop detected).
+pub const TOO_MANY_HOPS: Reply = Reply::new(554, status(4, 6), "Too many hops, the message is looping");
 /// The disk is nearly full (RFC 5321 §4.2.3; X.3.1 mail system full).
 pub const STORAGE_FULL: Reply =
     Reply::new(452, status(3, 1), "Insufficient storage for the message, try again later");

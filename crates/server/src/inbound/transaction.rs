@@ -3,9 +3,9 @@
 use super::Peer;
 use crate::policy::recipient::{self, Route};
 use bytes::{Bytes, BytesMut};
-use message::Date;
 use message::submission::{Findings, Mender};
 use message::trace::{self, Dialect, With};
+use message::{Date, HopCounter};
 use smtp::server::Mail;
 use smtp::{Envelope, Mailbox, Protocol, Recipient};
 use std::collections::HashSet;
@@ -17,8 +17,9 @@ use store::{
 /// What came so far: the envelope with a route for each recipient, and content on its way into the store.
 pub(super) struct Received {
     mail: Mail,
-    recipients: Vec<(Recipient, Vec<Route>)>,
+    recipients: Vec<(Recipient, Way)>,
     content: Content,
+    hops: HopCounter,
     /// What mends a submission while it comes.
     mender: Option<Box<Mender>>,
 }
@@ -30,6 +31,14 @@ pub(super) enum Mending {
     Yes,
     /// It is not ours to change.
     No,
+}
+
+/// Which way a recipient's mail goes.
+enum Way {
+    /// Into mailboxes here. After addresses that lead to the same ones were put together, that may be none.
+    Here(Vec<Route>),
+    /// Into the queue, to another host.
+    Onward,
 }
 
 enum Content {
@@ -58,8 +67,8 @@ pub(super) struct Facts<'a> {
 struct Evaluated {
     stage: Box<dyn Stage>,
     envelope: Envelope,
-    /// For each recipient the accounts that get the message because of it; none for one that only leads to accounts of others.
-    routes: Vec<Vec<Route>>,
+    /// For each recipient where the message goes because of it: to no account when it only leads to accounts of others.
+    ways: Vec<Way>,
 }
 
 /// Whether a message fits into the mailboxes of a recipient.
@@ -75,16 +84,29 @@ pub(super) enum Fit {
 pub(super) struct Committed {
     pub(super) id: SpoolId,
     pub(super) size: u64,
+    /// Whether any of it is in the queue.
+    pub(super) queued: bool,
 }
 
 impl Received {
     pub(super) fn new(mail: Mail, mending: Mending) -> Received {
         let mender = (mending == Mending::Yes).then(Box::default);
-        Received { mail, recipients: Vec::new(), content: Content::None, mender }
+        let hops = HopCounter::default();
+        Received { mail, recipients: Vec::new(), content: Content::None, hops, mender }
     }
 
     pub(super) fn add(&mut self, recipient: Recipient, routes: Vec<Route>) {
-        self.recipients.push((recipient, routes));
+        self.recipients.push((recipient, Way::Here(routes)));
+    }
+
+    /// Adds a recipient whose mail goes to another host.
+    pub(super) fn relay(&mut self, recipient: Recipient) {
+        self.recipients.push((recipient, Way::Onward));
+    }
+
+    /// Whether the message has been through so many hosts that it must be going round in circles (RFC 5321 §6.3).
+    pub(super) fn is_looping(&self) -> bool {
+        self.hops.hops() >= HOPS_MAX
     }
 
     /// How large the client said that the content will be.
@@ -100,9 +122,9 @@ impl Received {
             Content::None | Content::Failed(_) => 0,
         };
         let mut fits = Vec::with_capacity(self.recipients.len());
-        for (_, routes) in &self.recipients {
+        for (_, way) in &self.recipients {
             let mut fit = Fit::Fits;
-            for route in routes {
+            for route in way.routes() {
                 let standing = store.standing(&route.account).await?;
                 if standing.is_some_and(|standing| !recipient::has_room(&standing, Some(size))) {
                     fit = Fit::Full;
@@ -121,6 +143,7 @@ impl Received {
 
     /// Takes the next bytes. A failure is kept for the end: the client can only hear of it there.
     pub(super) async fn content(&mut self, store: &SharedStore, bytes: Bytes) {
+        self.hops.read(&bytes);
         let kept = match &mut self.mender {
             Some(mender) => mender.pass(bytes),
             None => bytes,
@@ -161,11 +184,12 @@ impl Received {
 
     /// Makes the message durable: when this returns `Ok`, it is on stable storage and in every mailbox.
     pub(super) async fn commit(self, store: &SharedStore, facts: Facts<'_>) -> Result<Committed> {
-        let Evaluated { stage, envelope, routes } = self.evaluated(store)?;
+        let Evaluated { stage, envelope, ways } = self.evaluated(store)?;
         let size = stage.len();
-        let accepted = accepted(&facts, stage.id(), envelope, routes);
+        let queued = ways.iter().any(|way| matches!(way, Way::Onward));
+        let accepted = accepted(&facts, stage.id(), envelope, ways);
         let id = stage.commit(accepted).await?;
-        Ok(Committed { id, size })
+        Ok(Committed { id, size, queued })
     }
 
     fn evaluated(self, store: &SharedStore) -> Result<Evaluated> {
@@ -175,15 +199,24 @@ impl Received {
             Content::Failed(error) => return Err(error),
         };
         let mut recipients = Vec::with_capacity(self.recipients.len());
-        let mut routes = Vec::with_capacity(self.recipients.len());
+        let mut ways = Vec::with_capacity(self.recipients.len());
         let (mut seen, mut served) = (HashSet::new(), HashSet::new());
-        for (recipient, mut to) in self.recipients {
-            // The same address given twice counts once, and an account gets one copy however many addresses lead to it.
-            let name = recipient.forward_path.as_mailbox().map(AccountName::of);
+        for (recipient, mut way) in self.recipients {
+            // The same address given twice counts once, and an account gets one copy however many addresses lead to it. Elsewhere
+            // local parts may differ by case (RFC 5321 §2.4).
+            let name = match &way {
+                Way::Onward => recipient.forward_path.to_string(),
+                Way::Here(_) => recipient
+                    .forward_path
+                    .as_mailbox()
+                    .map_or_else(String::new, |mailbox| AccountName::of(mailbox).to_string()),
+            };
             if seen.insert(name) {
-                to.retain(|route| served.insert(route.account.clone()));
+                if let Way::Here(routes) = &mut way {
+                    routes.retain(|route| served.insert(route.account.clone()));
+                }
                 recipients.push(recipient);
-                routes.push(to);
+                ways.push(way);
             }
         }
         let parameters = self.mail.parameters;
@@ -195,33 +228,55 @@ impl Received {
             ret: parameters.ret,
             envelope_id: parameters.envelope_id,
         };
-        Ok(Evaluated { stage, envelope, routes })
+        Ok(Evaluated { stage, envelope, ways })
     }
 }
 
-fn accepted(facts: &Facts<'_>, id: SpoolId, envelope: Envelope, routes: Vec<Vec<Route>>) -> Accepted {
+impl Way {
+    fn routes(&self) -> &[Route] {
+        match self {
+            Way::Here(routes) => routes,
+            Way::Onward => &[],
+        }
+    }
+
+    /// The deliveries of one recipient.
+    fn deliveries(
+        self,
+        recipient: (u32, &Recipient),
+        return_path: &[u8],
+        now: Timestamp,
+    ) -> Vec<NewDelivery> {
+        let (number, recipient) = recipient;
+        let into_mailbox = |route: Route| {
+            let mut own = BytesMut::from(return_path);
+            own.extend_from_slice(&delivered_to(recipient, &route));
+            Destination::Mailbox {
+                account: route.account,
+                mailbox: MailboxName::inbox(),
+                if_missing: route.if_missing,
+                trace: own.freeze(),
+            }
+        };
+        let destinations: Vec<Destination> = match self {
+            Way::Here(routes) => routes.into_iter().map(into_mailbox).collect(),
+            // The first attempt is made at once.
+            Way::Onward => vec![Destination::Queue { due: now }],
+        };
+        destinations.into_iter().map(|destination| NewDelivery { recipient: number, destination }).collect()
+    }
+}
+
+fn accepted(facts: &Facts<'_>, id: SpoolId, envelope: Envelope, ways: Vec<Way>) -> Accepted {
     let return_path =
         trace::return_path(envelope.reverse_path.as_mailbox().map(ToString::to_string).as_deref());
     let deliveries = envelope
         .recipients
         .iter()
-        .zip(routes)
+        .zip(ways)
         .enumerate()
-        .flat_map(|(number, (recipient, routes))| {
-            routes.into_iter().map(move |route| (number, recipient, route))
-        })
-        .map(|(number, recipient, route)| {
-            let mut own = BytesMut::from(return_path.as_slice());
-            own.extend_from_slice(&delivered_to(recipient, &route));
-            NewDelivery {
-                recipient: number as u32,
-                destination: Destination::Mailbox {
-                    account: route.account,
-                    mailbox: MailboxName::inbox(),
-                    if_missing: route.if_missing,
-                    trace: own.freeze(),
-                },
-            }
+        .flat_map(|(number, (recipient, way))| {
+            way.deliveries((number as u32, recipient), &return_path, facts.now)
         })
         .collect();
     Accepted { received: facts.now, trace: trace_fields(facts, id, &envelope), envelope, deliveries }
@@ -270,3 +325,6 @@ fn received_field(facts: &Facts<'_>, id: SpoolId, envelope: &Envelope) -> Vec<u8
     };
     field.to_field()
 }
+
+/// RFC 5321 §6.3 asks for at least 100.
+const HOPS_MAX: usize = 100;

@@ -5,7 +5,7 @@
 //! it up and asks again.
 
 use super::Verdict;
-use crate::settings::Acceptance;
+use crate::settings::{Acceptance, Network};
 use smtp::{AddressLiteral, Domain, ForwardPath, Host, LocalPart, Mailbox, replies};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
@@ -18,6 +18,17 @@ pub struct Rules {
     pub acceptance: Acceptance,
     /// The server's own name: the domain of a postmaster that is named without one.
     pub host_name: Domain,
+    /// Whose mail is sent on to other hosts: these networks', and that of accounts; `None` when nobody's is.
+    pub relay_networks: Option<Vec<Network>>,
+}
+
+/// Whether a peer's mail is sent on to other hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relaying {
+    /// It is.
+    Allowed,
+    /// It is not.
+    Denied,
 }
 
 /// One recipient, as a client named it.
@@ -27,6 +38,8 @@ pub struct Asked {
     pub address: Mailbox,
     /// How large the client said the message will be, in bytes (RFC 1870 §6).
     pub size: Option<u64>,
+    /// Whether it may be in a domain that is not ours.
+    pub relaying: Relaying,
 }
 
 /// What was looked up so far.
@@ -41,13 +54,46 @@ pub enum Step {
     Verdict(Verdict<Routes>),
 }
 
-/// Where a recipient's mail goes: at least one route, no two to the same account.
+/// Where a recipient's mail goes: to at least one account, no two times to the same, or onward.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Routes {
+    /// Whether it goes to another host.
+    pub onward: Onward,
     /// The accounts.
     pub routes: Vec<Route>,
     /// Targets of aliases that lead to nobody.
     pub nowhere: Vec<Mailbox>,
+}
+
+/// Whether mail goes to another host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Onward {
+    /// It stays here.
+    #[default]
+    No,
+    /// It goes into the queue, and from there to the hosts that take the mail of its domain.
+    Relayed,
+}
+
+/// Who wants to send mail to other hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Somebody who has authenticated as an account here.
+    Account,
+    /// Whoever is at this address.
+    Host(IpAddr),
+}
+
+/// Whether their mail is sent on.
+pub fn relaying(rules: &Rules, who: Who) -> Relaying {
+    let allowed = |networks: &Vec<Network>| match who {
+        Who::Account => true,
+        Who::Host(address) => networks.iter().any(|network| network.contains(address)),
+    };
+    match rules.relay_networks.as_ref().is_some_and(allowed) {
+        true => Relaying::Allowed,
+        false => Relaying::Denied,
+    }
 }
 
 /// Into the INBOX of this account.
@@ -65,18 +111,18 @@ pub const EXPANSION_MAX: usize = 256;
 /// What the header fields that we put before a message take at most, about, in bytes.
 pub const TRACE_SIZE: u64 = 1024;
 
-/// What is asked about a path. `local` is the address at which the server was reached.
-pub fn asked(rules: &Rules, path: &ForwardPath, local: IpAddr, size: Option<u64>) -> Asked {
+/// What is asked about a path, for somebody who may not relay. `local` is the address at which the server was reached, if it was.
+pub fn asked(rules: &Rules, path: &ForwardPath, local: Option<IpAddr>, size: Option<u64>) -> Asked {
     let address = match path {
         ForwardPath::Postmaster => postmaster_at(main_domain(rules)),
         ForwardPath::Mailbox(mailbox) => match mailbox.host() {
-            Host::Literal(literal) if is_address(literal, local) => {
+            Host::Literal(literal) if local.is_some_and(|local| is_address(literal, local)) => {
                 Mailbox::new(mailbox.local_part().clone(), Host::Domain(main_domain(rules).clone()))
             }
             _ => mailbox.clone(),
         },
     };
-    Asked { address, size }
+    Asked { address, size, relaying: Relaying::Denied }
 }
 
 /// Decides on one recipient.
@@ -97,8 +143,13 @@ pub fn recipient(rules: &Rules, asked: &Asked, known: &Known) -> Step {
         };
         let is_target = visited > 1;
         if !is_ours(&rules.acceptance, resolution) {
-            let reply = if is_target { replies::FORWARDING_DENIED } else { replies::RELAY_DENIED };
-            return Step::Verdict(Verdict::Reject(reply));
+            return Step::Verdict(match (is_target, asked.relaying) {
+                (true, _) => Verdict::Reject(replies::FORWARDING_DENIED),
+                (false, Relaying::Denied) => Verdict::Reject(replies::RELAY_DENIED),
+                (false, Relaying::Allowed) => {
+                    Verdict::Accept(Routes { onward: Onward::Relayed, ..Routes::default() })
+                }
+            });
         }
         match walk.next(address, resolution) {
             Next::Done => {}

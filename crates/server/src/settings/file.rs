@@ -42,6 +42,10 @@ pub struct File {
     pub proxies: super::proxies::File,
     /// What the server takes from itself.
     pub hardening: super::hardening::File,
+    /// For whom mail is sent on, and how its way is found.
+    pub relay: super::relay::RelayFile,
+    /// How long that is tried.
+    pub queue: super::relay::QueueFile,
 }
 
 /// One `[[listen]]` table.

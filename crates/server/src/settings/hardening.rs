@@ -4,6 +4,7 @@ use super::{CertificateFiles, Settings, TokenSource};
 use crate::confine::{Hardening, Needs, Switch};
 use serde::Deserialize;
 use std::fmt;
+use std::net::SocketAddr;
 
 /// `[hardening]` as it is written.
 #[derive(Debug, Default, Deserialize)]
@@ -44,6 +45,10 @@ impl Settings {
                 needs.files.extend(client.as_ref().map(|(_, file)| file.clone()));
             }
             None => {}
+        }
+        if let Some(relay) = &self.relay {
+            needs.connect.push(relay.mx_port);
+            needs.connect.extend(relay.resolvers.iter().map(SocketAddr::port));
         }
         needs
     }

@@ -9,6 +9,7 @@ mod file;
 mod hardening;
 mod listener;
 mod proxies;
+mod relay;
 mod show;
 mod submission;
 mod tls;
@@ -20,6 +21,7 @@ pub use error::{SettingsError, Wrong};
 pub use file::File;
 pub use listener::{Listener, ListenerTls, Service};
 pub use proxies::{Proxied, Proxies};
+pub use relay::Relay;
 pub use tls::{Acme, CertificateFiles, Challenge, DEFAULT_DIRECTORY, Tls};
 pub use values::{Network, RateText, Size, Span, ValueError};
 
@@ -65,11 +67,13 @@ pub struct Settings {
     pub proxies: Proxies,
     /// What the server takes from itself when it starts.
     pub hardening: Hardening,
+    /// Sending mail on to other hosts; `None` for a server that never does.
+    pub relay: Option<Relay>,
     /// Whether the greeting shows the version: for a server in a laboratory, not for one in the world.
     pub banner: Banner,
 }
 
-/// Whose mail a server takes. Nothing is ever relayed.
+/// Whose mail a server takes for mailboxes of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Acceptance {
     /// Everybody's: an account is made for each address that gets mail.
@@ -180,6 +184,7 @@ impl Settings {
             submission: sender::Rules::default(),
             proxies: Proxies::default(),
             hardening: Hardening::default(),
+            relay: None,
             banner: Banner::Version,
         }
     }
@@ -221,6 +226,7 @@ impl Settings {
             submission: written.submission.resolve(),
             proxies,
             hardening: written.hardening.resolve(),
+            relay: Some(Relay::resolve(&written.relay, &written.queue, &wrong)?),
             banner: Banner::Plain,
         })
     }

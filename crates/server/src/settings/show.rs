@@ -48,6 +48,9 @@ impl fmt::Display for Settings {
         super::submission::show(&self.submission, f)?;
         super::proxies::show(&self.proxies, f)?;
         super::hardening::show(&self.hardening, f)?;
+        if let Some(relay) = &self.relay {
+            super::relay::show(relay, f)?;
+        }
         writeln!(f, "disk kept free           {}", Size(limits.disk_reserve))?;
         write!(f, "a stop waits             {}", Span(limits.stop))
     }

@@ -13,6 +13,7 @@ fn the_sample_is_valid_as_it_stands() {
     assert_eq!(settings.abuse, Policy::default(), "the sample shows the defaults");
     assert_eq!(settings.auth, AuthSettings::default(), "the sample shows the defaults");
     assert_eq!(settings.submission, sender::Rules::default(), "the sample shows the defaults");
+    assert_eq!(settings.relay, Some(Relay::default()), "the sample shows the defaults");
     assert_eq!(settings.listeners.len(), 6);
     assert_eq!(settings.tls, Tls::default());
 }
@@ -43,6 +44,13 @@ fn the_sample_is_valid_with_every_comment_removed() {
     assert_eq!(settings.submission, sender::Rules::default(), "the values shown are the defaults");
     let hardening = Hardening { user: Some("posthaste".to_owned()), ..Hardening::default() };
     assert_eq!(settings.hardening, hardening, "the values shown are the defaults, but for the user");
+    let relay = settings.relay.expect("a server with domains can relay");
+    let default = Relay::default();
+    assert_eq!(
+        (relay.schedule, relay.bounds, relay.mx_port),
+        (default.schedule, default.bounds, default.mx_port)
+    );
+    assert_eq!((relay.networks.len(), relay.resolvers.len(), relay.private_networks.len()), (2, 1, 1));
     assert_eq!(settings.accounts.len(), 3);
     let standard = parse(SAMPLE).expect("the sample parses").listeners;
     assert_eq!(settings.listeners[..6], standard);

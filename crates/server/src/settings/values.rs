@@ -162,6 +162,11 @@ impl fmt::Display for RateText {
 }
 
 impl Network {
+    /// The address that it was written with.
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// The network of `prefix` bits around an address; a prefix that is too long is the whole address.
     pub fn around(address: IpAddr, prefix: u8) -> Network {
         match address {

@@ -30,7 +30,8 @@ fn rules(acceptance: &str) -> Rules {
         }
         (other, _) => panic!("{other}"),
     };
-    Rules { acceptance, host_name: Domain::parse("mx.example").expect("a domain") }
+    let relay_networks = Some(vec!["198.51.100.0/24".parse().expect("a network")]);
+    Rules { acceptance, host_name: Domain::parse("mx.example").expect("a domain"), relay_networks }
 }
 
 /// What a store says of an address.
@@ -88,10 +89,13 @@ fn ask(rules: &Rules, kept: &Kept, recipient: &str, size: Option<u64>) -> Verdic
         "Postmaster" => ForwardPath::Postmaster,
         text => ForwardPath::Mailbox(text.parse().expect(text)),
     };
-    let asked = asked(rules, &path, "192.0.2.1".parse().expect("an address"), size);
+    decide_on(rules, kept, &asked(rules, &path, Some("192.0.2.1".parse().expect("an address")), size))
+}
+
+fn decide_on(rules: &Rules, kept: &Kept, asked: &Asked) -> Verdict<Routes> {
     let mut known = Known::new();
     loop {
-        match super::recipient(rules, &asked, &known) {
+        match super::recipient(rules, asked, &known) {
             Step::Verdict(verdict) => return verdict,
             Step::LookUp(addresses) => {
                 assert!(!addresses.is_empty());
@@ -106,7 +110,8 @@ fn ask(rules: &Rules, kept: &Kept, recipient: &str, size: Option<u64>) -> Verdic
 
 fn shown(verdict: Verdict<Routes>) -> String {
     match verdict {
-        Verdict::Accept(Routes { routes, nowhere }) => {
+        Verdict::Accept(Routes { onward: Onward::Relayed, .. }) => "relayed".to_owned(),
+        Verdict::Accept(Routes { routes, nowhere, .. }) => {
             let accounts = routes.iter().map(|route| route.account.to_string());
             accounts.chain(nowhere.iter().map(|target| format!("-{target}"))).collect::<Vec<_>>().join(" ")
         }
@@ -282,4 +287,43 @@ fn what_is_followed_is_bounded() {
     assert_eq!(shown(ask(&rules, &kept, "c0@a.example", None)), "550 5.4.6");
     assert_eq!(shown(ask(&rules, &kept, "c45@a.example", None)), "c300@a.example", "the 256th address");
     assert_eq!(shown(ask(&rules, &kept, "c44@a.example", None)), "550 5.4.6");
+}
+
+#[test]
+fn those_who_may_relay_reach_other_domains_and_no_more_than_others_here() {
+    let kept = with_aliases(&[("out@a.example", "eve@elsewhere.example")]);
+    for (acceptance, recipient, verdict) in [
+        ("domains a.example", "bob@c.example", "relayed"),
+        ("domains a.example", "postmaster@c.example", "relayed"),
+        ("domains a.example", "bob@[192.0.2.2]", "relayed"),
+        ("domains a.example", "ann@a.example", "ann@a.example"),
+        ("domains a.example", "nobody@a.example", "550 5.1.1"),
+        ("domains a.example", "out@a.example", "550 5.7.1"),
+        ("domains a.example", "postmaster@a.example", "postmaster@a.example"),
+        ("everyone", "bob@c.example", "bob@c.example"),
+        ("named bob@a.example", "bob@c.example", "550 5.1.1"),
+    ] {
+        let rules = rules(acceptance);
+        let path = ForwardPath::Mailbox(recipient.parse().expect(recipient));
+        let asked = Asked { relaying: Relaying::Allowed, ..asked(&rules, &path, None, None) };
+        assert_eq!(shown(decide_on(&rules, &kept, &asked)), verdict, "{recipient} under {acceptance}");
+    }
+}
+
+#[test]
+fn only_accounts_and_listed_networks_may_relay() {
+    let rules = rules("domains a.example");
+    let never = Rules { relay_networks: None, ..rules.clone() };
+    assert_eq!(relaying(&rules, Who::Account), Relaying::Allowed);
+    assert_eq!(relaying(&never, Who::Account), Relaying::Denied, "a server that relays nothing");
+    for (peer, expected) in [
+        ("198.51.100.7", Relaying::Allowed),
+        ("::ffff:198.51.100.7", Relaying::Allowed),
+        ("198.51.101.7", Relaying::Denied),
+        ("::1", Relaying::Denied),
+    ] {
+        let who = Who::Host(peer.parse().expect(peer));
+        assert_eq!(relaying(&rules, who), expected, "{peer}");
+        assert_eq!(relaying(&never, who), Relaying::Denied);
+    }
 }

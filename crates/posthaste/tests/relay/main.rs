@@ -1,0 +1,117 @@
+//! Relaying with the real program: a name server on loopback names the hosts, and another real server takes the mail.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod dns;
+
+use common::{Data, Ran, Server};
+use dns::{NameServer, Record};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::{Duration, Instant};
+
+const RECORDS: &[(&str, Record)] = &[
+    ("gmail.example", Record::Mx(20, "nobody.gmail.example")),
+    ("gmail.example", Record::Mx(10, "mx.gmail.example")),
+    ("mx.gmail.example", Record::A(Ipv4Addr::LOCALHOST)),
+    ("null.example", Record::Mx(0, "")),
+];
+
+/// A relay between this name server and a sink that stands for the rest of the world.
+struct Lab {
+    home: Data,
+    world: Data,
+    relay: Server,
+    _sink: Server,
+    _names: NameServer,
+}
+
+impl Lab {
+    fn new() -> Lab {
+        let (home, world) = (Data::new(), Data::new());
+        let names = NameServer::start(RECORDS);
+        let sink = Server::up(&world, &[]);
+        let port = sink.address(0).rsplit(':').next().expect("a port").to_owned();
+        let settings = format!(
+            "hostname = \"mail.home.example\"\ndata = {:?}\ndomains = [\"home.example\"]\n\
+             accounts = [\"ann@home.example\"]\n[[listen]]\naddress = \"127.0.0.1:0\"\n\
+             [abuse]\ngreeting_delay = \"0s\"\n\
+             [relay]\nnetworks = [\"127.0.0.0/8\"]\nresolvers = [\"{}\"]\nmx_port = {port}\n\
+             private_networks = [\"127.0.0.0/8\"]\n",
+            home.text(),
+            names.address
+        );
+        let file = home.file("posthaste.toml", settings.as_bytes());
+        let relay = Server::start(&["serve", "--config", &file, "--json"]);
+        Lab { home, world, relay, _sink: sink, _names: names }
+    }
+}
+
+/// The n-th message in a mailbox, once it is there.
+fn message(data: &Data, number: &str, account: &str) -> String {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let Ran { status, stdout, .. } = data.run(&["inbox", "raw", number, "--account", account]);
+        if status == 0 {
+            return stdout;
+        }
+        assert!(Instant::now() < deadline, "nothing has come for {account}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_session_by_hand_reaches_a_host_found_through_mx() {
+    let lab = Lab::new();
+    let mut stream = BufReader::new(TcpStream::connect(lab.relay.address(0)).expect("it listens"));
+    let mut say = |line: &str, expected: &str| {
+        stream.get_mut().write_all(line.as_bytes()).expect("it reads");
+        let mut reply = String::new();
+        stream.read_line(&mut reply).expect("it answers");
+        assert!(reply.starts_with(expected), "{line:?}: {reply:?}");
+    };
+    say("", "220 mail.home.example ");
+    say("helo me.com\r\n", "250 ");
+    say("MAIL FROM:<nsaffour@gmail.example>\r\n", "250 2.1.0 Ok");
+    say("RCPT TO:<nsaffour@gmail.example>\r\n", "250 2.1.5 Ok");
+    say("Data\r\n", "354 End data with <CR><LF>.<CR><LF>");
+    say(
+        "SUBJECT:  testing my smtp server\r\nFROM: nsaffour@gmail.example\r\n\r\n\
+         Dear Nour, This is me testing my server\r\n.\r\n",
+        "250 2.0.0 Ok: queued as ",
+    );
+    // The session goes on; nobody waited for its end.
+    let text = message(&lab.world, "1", "nsaffour@gmail.example");
+    assert!(
+        text.starts_with("Return-Path: <nsaffour@gmail.example>\r\nDelivered-To: nsaffour@gmail.example\r\n")
+    );
+    assert!(text.contains("Received: from mail.home.example ([127.0.0.1])"), "{text}");
+    assert!(text.contains("Received: from me.com ([127.0.0.1])"), "{text}");
+    assert!(text.ends_with("\r\n\r\nDear Nour, This is me testing my server\r\n"), "{text}");
+    say("QUIT\r\n", "221 ");
+    assert_eq!(lab.relay.stop(), 0);
+}
+
+#[test]
+fn what_cannot_be_delivered_comes_back_with_the_reason() {
+    let lab = Lab::new();
+    let sent = lab.relay.send(&[
+        "--from",
+        "ann@home.example",
+        "--to",
+        "x@null.example",
+        "--to",
+        "y@nowhere.example",
+        "--subject",
+        "hi",
+        "--text",
+        "x",
+    ]);
+    assert_eq!(sent.status, 0, "{}{}", sent.stdout, sent.stderr);
+    let reports = ["1", "2"].map(|number| message(&lab.home, number, "ann@home.example"));
+    let both = reports.concat();
+    for part in ["x@null.example", "Status: 5.1.10\r\n", "y@nowhere.example", "Status: 5.1.2\r\n"] {
+        assert!(both.contains(part), "{part} in {both}");
+    }
+    assert!(both.contains("From: Mail Delivery System <postmaster@mail.home.example>"));
+}

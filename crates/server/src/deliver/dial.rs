@@ -1,0 +1,169 @@
+//! Connecting to the first of several equal hosts that answers.
+
+use crate::resolve::Target;
+use async_trait::async_trait;
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// A connection's bytes.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// A connection to another host.
+pub struct Connection {
+    /// Its bytes.
+    pub stream: Box<dyn Stream>,
+    /// Our end.
+    pub local: SocketAddr,
+}
+
+/// Makes connections.
+#[async_trait]
+pub trait Dialer: Send + Sync {
+    /// Connects, or says why not. How long that may take is the caller's affair.
+    async fn dial(&self, address: SocketAddr) -> io::Result<Connection>;
+}
+
+/// Makes connections over TCP.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tcp;
+
+#[async_trait]
+impl Dialer for Tcp {
+    async fn dial(&self, address: SocketAddr) -> io::Result<Connection> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Connection { local: stream.local_addr()?, stream: Box::new(stream) })
+    }
+}
+
+/// A host that answered.
+pub struct Reached {
+    /// Which.
+    pub target: Target,
+    /// The connection to it.
+    pub connection: Connection,
+    /// How long it took to connect.
+    pub took: Duration,
+}
+
+/// A host that did not.
+#[derive(Debug)]
+pub struct Unreached {
+    /// Which.
+    pub target: Target,
+    /// Why.
+    pub cause: io::Error,
+}
+
+/// Connects to the first of these that answers. They are tried in this order, each a little after the one before or as soon as
+/// that one failed, and not given up for it: a slow host or a dead address family costs a moment, not a time-out (RFC 8305 §5).
+///
+/// What did not answer comes back beside it; what was not tried, or not to its end, stays out.
+pub async fn reach(dialer: &Arc<dyn Dialer>, targets: Vec<Target>) -> (Option<Reached>, Vec<Unreached>) {
+    let mut waiting = VecDeque::from(targets);
+    let mut dialing = JoinSet::new();
+    let mut unreached = Vec::new();
+    loop {
+        if let Some(target) = waiting.pop_front() {
+            let dialer = Arc::clone(dialer);
+            dialing.spawn(async move { attempt(&*dialer, target).await });
+        }
+        let head_start = async {
+            match waiting.is_empty() {
+                true => std::future::pending().await,
+                false => tokio::time::sleep(HEAD_START).await,
+            }
+        };
+        tokio::select! {
+            ended = dialing.join_next() => match ended {
+                None => return (None, unreached),
+                Some(Ok(Ok(reached))) => return (Some(reached), unreached),
+                Some(Ok(Err(failed))) => unreached.push(failed),
+                Some(Err(panicked)) => std::panic::resume_unwind(panicked.into_panic()),
+            },
+            () = head_start => {}
+        }
+    }
+}
+
+async fn attempt(dialer: &dyn Dialer, target: Target) -> Result<Reached, Unreached> {
+    let started = Instant::now();
+    let dialed = match tokio::time::timeout(CONNECT_TIMEOUT, dialer.dial(target.address)).await {
+        Ok(dialed) => dialed,
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")),
+    };
+    match dialed {
+        Ok(connection) => Ok(Reached { target, connection, took: started.elapsed() }),
+        Err(cause) => Err(Unreached { target, cause }),
+    }
+}
+
+/// What RFC 8305 §5 recommends.
+const HEAD_START: Duration = Duration::from_millis(250);
+/// The system alone would try for two minutes and more.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::IpAddr;
+
+    /// Answers after so many milliseconds, by the last octet of the address; 0 refuses at once, 255 never answers.
+    struct Lab;
+
+    #[async_trait]
+    impl Dialer for Lab {
+        async fn dial(&self, address: SocketAddr) -> io::Result<Connection> {
+            let IpAddr::V4(v4) = address.ip() else { panic!("IPv4 only here") };
+            match v4.octets()[3] {
+                0 => return Err(io::ErrorKind::ConnectionRefused.into()),
+                255 => std::future::pending().await,
+                tens => tokio::time::sleep(Duration::from_millis(u64::from(tens) * 10)).await,
+            }
+            Ok(Connection { stream: Box::new(tokio::io::empty()), local: address })
+        }
+    }
+
+    async fn first(answers: &[u8]) -> (Option<u8>, usize, Duration) {
+        let target = |answer: &u8| Target {
+            host: "mx.example".into(),
+            preference: 0,
+            address: SocketAddr::from(([192, 0, 2, *answer], 25)),
+        };
+        let dialer: Arc<dyn Dialer> = Arc::new(Lab);
+        let started = Instant::now();
+        let (reached, unreached) = reach(&dialer, answers.iter().map(target).collect()).await;
+        let octet = |reached: Reached| match reached.target.address.ip() {
+            IpAddr::V4(v4) => v4.octets()[3],
+            IpAddr::V6(_) => unreachable!("all are IPv4"),
+        };
+        (reached.map(octet), unreached.len(), started.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_in_order_wins_when_it_answers_soon() {
+        assert_eq!(first(&[20, 1]).await, (Some(20), 0, Duration::from_millis(200)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dead_host_costs_a_moment() {
+        assert_eq!(first(&[255, 255, 2]).await, (Some(2), 0, Duration::from_millis(520)));
+        assert_eq!(first(&[0, 0, 3]).await, (Some(3), 2, Duration::from_millis(30)));
+        assert_eq!(first(&[40, 1]).await, (Some(1), 0, Duration::from_millis(260)), "the second overtakes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_answers() {
+        let (reached, unreached, took) = first(&[0, 255]).await;
+        assert_eq!((reached, unreached, took), (None, 2, CONNECT_TIMEOUT));
+        assert_eq!(first(&[]).await, (None, 0, Duration::ZERO));
+    }
+}

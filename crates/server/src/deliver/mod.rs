@@ -1,0 +1,7 @@
+//! Handing mail to other hosts: finding one that answers ([`dial`], [`health`]) and speaking with it ([`relay`]).
+//!
+//! Here is what one connection does. Which mail goes over it, and what becomes of that mail, is [`crate::queue`]'s affair.
+
+pub mod dial;
+pub mod health;
+pub mod relay;

@@ -1,0 +1,321 @@
+//! One connection to a next hop: sends message after message over it until there is no more, or it ends.
+//!
+//! [`session`] runs the client endpoint on the connection. Which messages there are and what becomes of them is asked from, and told
+//! to, a [`Supply`]; nothing is decided here but what the protocol decides. A message whose content was never begun comes back
+//! unsettled when the connection fails, to be tried elsewhere at once; one whose content was begun does not, because it may have been
+//! taken (RFC 1047).
+
+use crate::drive::{Application, WhenUnheard, drive};
+use crate::tls::Stream;
+use smtp::client::{Client, Config, Event, Failure};
+use smtp::{Body, Envelope, Extensions, Reply, Status};
+use std::time::Duration;
+use store::{Delivery, Reader, SharedStore, SpoolId, Timestamp};
+use tokio::time::Instant;
+
+/// A message on its way to recipients of one destination.
+#[derive(Debug, Clone)]
+pub struct Letter {
+    /// The message.
+    pub spool: SpoolId,
+    /// Its envelope, with the recipients of `deliveries` in the same order.
+    pub envelope: Envelope,
+    /// What is to be settled: one for each recipient.
+    pub deliveries: Vec<Delivery>,
+    /// Until when nobody else takes these deliveries.
+    pub lease: Timestamp,
+    /// How often a connection failed under it in this attempt.
+    pub failures: u32,
+}
+
+/// Where letters come from, and where word of them goes.
+pub trait Supply: Send {
+    /// The next letter for this connection; `None` when it is to be closed.
+    fn next(&mut self) -> impl Future<Output = Option<Letter>> + Send;
+
+    /// Every recipient of a letter has its final reply.
+    fn done(&mut self, letter: Letter, replies: Vec<Reply>, next_hop: NextHop);
+
+    /// The connection failed before the content of this letter was begun.
+    fn put_back(&mut self, letter: Letter);
+}
+
+/// Whether a host that takes mail will tell the sender what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextHop {
+    /// It offers DSN (RFC 3461), and was asked for what the sender wants to know.
+    WithReports,
+    /// It does not.
+    WithoutReports,
+}
+
+/// How a connection went.
+#[derive(Debug)]
+pub struct Ended {
+    /// How far it came.
+    pub reached: Progress,
+    /// How many transactions were ended on it.
+    pub transactions: u32,
+    /// What was wrong with it, as a reply that could be shown to a sender; `None` when it was closed in order.
+    pub trouble: Option<Reply>,
+}
+
+/// How far a connection came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Nobody there would speak SMTP with us.
+    Nowhere,
+    /// Mail could be sent.
+    Greeted,
+}
+
+/// Runs one connection.
+pub async fn session<S: Supply>(
+    stream: Box<dyn super::dial::Stream>,
+    config: Config,
+    store: SharedStore,
+    supply: &mut S,
+) -> Ended {
+    let send_timeout = config.timeouts.block;
+    let mut courier = Courier {
+        store,
+        supply,
+        letter: None,
+        failure: None,
+        greeted: false,
+        next_hop: NextHop::WithoutReports,
+        transactions: 0,
+        opened: Instant::now(),
+        send_timeout,
+    };
+    let mut client = Client::new(config);
+    let mut stream = Stream::clear(stream);
+    let driven = drive(&mut client, &mut stream, &mut courier).await;
+    let trouble = courier.failure.take().or_else(|| {
+        let error = driven.err().filter(|_| courier.letter.is_some())?;
+        Some(CONNECTION_BROKE.with_text(format!("The connection broke: {error}")))
+    });
+    courier.end(trouble)
+}
+
+/// Decides for the client endpoint.
+struct Courier<'a, S> {
+    store: SharedStore,
+    supply: &'a mut S,
+    letter: Option<Current>,
+    /// What was wrong with the connection.
+    failure: Option<Reply>,
+    greeted: bool,
+    next_hop: NextHop,
+    transactions: u32,
+    opened: Instant,
+    send_timeout: Duration,
+}
+
+/// The letter in hand.
+struct Current {
+    letter: Letter,
+    reader: Reader,
+    begun: Begun,
+}
+
+/// Whether the server has been sent any of the content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    Yes,
+    No,
+}
+
+impl<S: Supply> Courier<'_, S> {
+    /// Begins with the next letter, or ends the connection.
+    async fn go_on(&mut self, client: &mut Client) {
+        let retired = self.transactions >= TRANSACTIONS_MAX || self.opened.elapsed() >= AGE_MAX;
+        if client.is_closed() || retired {
+            return client.quit();
+        }
+        while let Some(letter) = self.supply.next().await {
+            match prepared(&self.store, client.extensions(), &letter).await {
+                Ok((envelope, reader)) => {
+                    let size = reader.len;
+                    self.letter = Some(Current { letter, reader, begun: Begun::No });
+                    return client.deliver(envelope, Some(size));
+                }
+                Err(error) => {
+                    tracing::error!(id = %letter.spool, %error, "a queued message cannot be read");
+                    let reply = UNREADABLE.with_text(format!("The message cannot be read here: {error}"));
+                    let replies = vec![reply; letter.deliveries.len()];
+                    self.supply.done(letter, replies, NextHop::WithoutReports);
+                }
+            }
+        }
+        client.quit();
+    }
+
+    async fn content(&mut self, client: &mut Client) {
+        let Some(current) = &mut self.letter else { return client.abandon() };
+        current.begun = Begun::Yes;
+        match current.reader.content.next().await {
+            Ok(Some(bytes)) => client.content(bytes),
+            Ok(None) => client.end_of_content(),
+            Err(error) => {
+                tracing::error!(id = %current.letter.spool, %error, "a queued message cannot be read");
+                let text = format!("The message cannot be read here: {error}");
+                self.failure = Some(UNREADABLE.with_text(text));
+                client.abandon();
+            }
+        }
+    }
+
+    /// The server has said its last word on each recipient, or none of them can be sent there.
+    fn done(&mut self, replies: Vec<Reply>, closed: bool) {
+        let Some(Current { mut letter, begun, .. }) = self.letter.take() else { return };
+        self.transactions += 1;
+        let closing = replies.iter().all(|reply| reply.code().number() == 421);
+        if closed && closing && begun == Begun::No {
+            // It was not about this message.
+            self.failure = replies.into_iter().next();
+            letter.failures += 1;
+            return self.supply.put_back(letter);
+        }
+        // Those who were too many for one transaction get another, if others did get through (RFC 5321 §4.5.3.1.10).
+        if replies.iter().any(is_too_many) && !replies.iter().all(is_too_many) {
+            let (left, now) = split(&letter, &replies);
+            self.supply.done(now.0, now.1, self.next_hop);
+            return self.supply.put_back(left);
+        }
+        self.supply.done(letter, replies, self.next_hop);
+    }
+
+    /// What is left to be done when the connection is over.
+    fn end(self, trouble: Option<Reply>) -> Ended {
+        if let Some(Current { mut letter, begun, .. }) = self.letter {
+            match begun {
+                Begun::No => {
+                    letter.failures += 1;
+                    self.supply.put_back(letter);
+                }
+                Begun::Yes => {
+                    let reply = trouble.clone().unwrap_or(CONNECTION_BROKE.with_text("The connection broke"));
+                    let replies = vec![reply; letter.deliveries.len()];
+                    self.supply.done(letter, replies, NextHop::WithoutReports);
+                }
+            }
+        }
+        let reached = if self.greeted { Progress::Greeted } else { Progress::Nowhere };
+        Ended { reached, transactions: self.transactions, trouble }
+    }
+}
+
+impl<S: Supply> Application<Client> for Courier<'_, S> {
+    fn send_timeout(&self) -> Duration {
+        self.send_timeout
+    }
+
+    fn when_unheard(&self) -> WhenUnheard {
+        WhenUnheard::Listen
+    }
+
+    async fn event(&mut self, client: &mut Client, event: Event) {
+        match event {
+            Event::Ready => {
+                self.greeted = true;
+                if client.extensions().dsn() {
+                    self.next_hop = NextHop::WithReports;
+                }
+                self.go_on(client).await;
+            }
+            Event::WantContent => self.content(client).await,
+            Event::Done(outcome) => {
+                self.done(outcome.recipients, client.is_closed());
+                self.go_on(client).await;
+            }
+            // No credentials are configured of which these would come.
+            Event::Authenticate(_) | Event::Challenge(_) => client.abandon(),
+            Event::Failed(Failure::Abandoned) => {}
+            Event::Failed(failure) => self.failure = Some(trouble(&failure)),
+        }
+    }
+}
+
+/// A failed connection, as a reply: always transient, but for a host that says that it takes no mail at all.
+fn trouble(failure: &Failure) -> Reply {
+    match failure {
+        // RFC 7504 §3: 521 is for good. Others greet with 5yz when they are busy, or dislike our address today.
+        Failure::Greeting(reply) if reply.code().number() == 521 => reply.clone(),
+        Failure::ServiceClosing(reply) => reply.clone(),
+        Failure::Content(_) => {
+            FLAWED.with_text("The message has a bare CR or LF, or a NUL, and cannot be sent by SMTP")
+        }
+        Failure::Greeting(_) | Failure::Hello(_) => NOT_SERVING.with_text(sentence(failure)),
+        _ => CONNECTION_BROKE.with_text(sentence(failure)),
+    }
+}
+
+fn sentence(failure: &Failure) -> String {
+    let text = failure.to_string();
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// The envelope as the server can take it, and the content.
+async fn prepared(
+    store: &SharedStore,
+    offered: &Extensions,
+    letter: &Letter,
+) -> store::Result<(Envelope, Reader)> {
+    let mut envelope = letter.envelope.clone();
+    // Many clients say BODY=8BITMIME whatever they send. Content without 8-bit octets needs nothing of the sort.
+    if envelope.body == Body::EightBitMime
+        && !offered.eight_bit_mime()
+        && is_ascii(store.content(letter.spool).await?).await?
+    {
+        envelope.body = Body::SevenBit;
+    }
+    Ok((envelope, store.content(letter.spool).await?))
+}
+
+async fn is_ascii(mut reader: Reader) -> store::Result<bool> {
+    while let Some(bytes) = reader.content.next().await? {
+        if !bytes.is_ascii() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// `452 4.5.3`: too many recipients for one transaction.
+fn is_too_many(reply: &Reply) -> bool {
+    reply.code().number() == 452 && reply.status() == Some(Status { subject: 5, detail: 3 })
+}
+
+/// The part of a letter that was too much for one transaction, and the rest with its replies.
+fn split(letter: &Letter, replies: &[Reply]) -> (Letter, (Letter, Vec<Reply>)) {
+    let part = |keep: &dyn Fn(&Reply) -> bool| {
+        let mut part = letter.clone();
+        let kept: Vec<usize> = (0..replies.len()).filter(|&place| keep(&replies[place])).collect();
+        part.deliveries = kept.iter().map(|&place| letter.deliveries[place].clone()).collect();
+        part.envelope.recipients =
+            kept.iter().map(|&place| letter.envelope.recipients[place].clone()).collect();
+        (part, kept.into_iter().map(|place| replies[place].clone()).collect())
+    };
+    let (left, _) = part(&is_too_many);
+    (left, part(&|reply| !is_too_many(reply)))
+}
+
+const fn status(subject: u16, detail: u16) -> Option<Status> {
+    Some(Status { subject, detail })
+}
+
+/// X.4.2 bad connection.
+const CONNECTION_BROKE: Reply = Reply::new(451, status(4, 2), "");
+/// X.3.2 system not accepting network messages.
+const NOT_SERVING: Reply = Reply::new(451, status(3, 2), "");
+/// X.3.0 other mail system status.
+const UNREADABLE: Reply = Reply::new(451, status(3, 0), "");
+/// X.6.0 other media error.
+const FLAWED: Reply = Reply::new(554, status(6, 0), "");
+
+/// After so many transactions a connection is closed, and another one made if need be: no host is held on to for ever.
+const TRANSACTIONS_MAX: u32 = 100;
+/// The same by time (Postfix: `smtp_connection_reuse_time_limit`).
+const AGE_MAX: Duration = Duration::from_secs(300);

@@ -1,0 +1,243 @@
+//! What becomes of a delivery after an attempt: done, tried again, or given up, with whatever report its sender is owed.
+//!
+//! The order matters: a report is committed before the delivery that it is about is settled. A crash in between may send the report
+//! twice, and loses no failure.
+
+use super::Shared;
+use crate::deliver::relay::{Letter, NextHop};
+use crate::dsn::{self, Kind, Notice};
+use crate::schedule::{Mail, Next, Schedule};
+use smtp::{Reply, ReversePath, Severity};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use store::{Attempt, Delivery, DeliveryId, Error, Outcome, Timestamp};
+use tokio::task::JoinSet;
+
+/// With whom an attempt was made, and since when.
+#[derive(Debug, Clone)]
+pub(super) struct Tried {
+    pub(super) host: Option<String>,
+    pub(super) address: Option<SocketAddr>,
+    pub(super) began: Timestamp,
+}
+
+/// What becomes of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// The next hop has it.
+    Delivered,
+    /// It is tried again then.
+    Retry { due: Timestamp, late: Late },
+    /// It never will be delivered.
+    Failed(Why),
+}
+
+/// Whether the sender is to be told that it takes long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Late {
+    Now,
+    No,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// A host said so.
+    Refused,
+    /// It was tried for too long.
+    Expired,
+}
+
+/// Settles a letter whose recipients got these replies.
+pub(super) async fn settle(
+    shared: &Arc<Shared>,
+    letter: Letter,
+    replies: Vec<Reply>,
+    (tried, next_hop): (Tried, NextHop),
+) {
+    let outbound = &shared.outbound;
+    let now = (outbound.clock)();
+    let mail = match letter.envelope.reverse_path {
+        ReversePath::Null => Mail::Bounce,
+        ReversePath::Mailbox(_) => Mail::Ordinary,
+    };
+    let fates: Vec<Fate> = letter
+        .deliveries
+        .iter()
+        .zip(&replies)
+        .map(|(delivery, reply)| fate(&outbound.schedule, mail, delivery, reply, (now, (outbound.random)())))
+        .collect();
+    for ((delivery, reply), fate) in letter.deliveries.iter().zip(&replies).zip(&fates) {
+        tell(delivery, reply, *fate, &tried, now);
+    }
+    let reported = report(shared, &letter, &replies, &fates, (&tried, next_hop, now)).await;
+    let mut settling = JoinSet::new();
+    for ((delivery, reply), fate) in letter.deliveries.iter().zip(&replies).zip(fates) {
+        let outcome = match fate {
+            Fate::Retry { due, .. } => Outcome::Deferred { due, attempt: attempt(&tried, reply, now) },
+            // Without its report a failure would be lost. The lease ends, and it is tried again.
+            Fate::Failed(_) if !reported => continue,
+            Fate::Delivered | Fate::Failed(_) => Outcome::Done,
+        };
+        // Together, so that they share a sync.
+        settling.spawn(finish(Arc::clone(shared), delivery.id, outcome));
+    }
+    while let Some(ended) = settling.join_next().await {
+        super::report(ended);
+    }
+    outbound.wake.notify_one();
+}
+
+async fn finish(shared: Arc<Shared>, id: DeliveryId, outcome: Outcome) {
+    match shared.outbound.store.settle(id, outcome).await {
+        // It was removed meanwhile.
+        Ok(()) | Err(Error::NoSuchMessage(_)) => {}
+        Err(error) => {
+            tracing::error!(id = %id.spool, recipient = id.recipient, %error, "a delivery cannot be settled; it may be made again");
+        }
+    }
+}
+
+/// Decides. `chance` is any number, each as likely.
+fn fate(
+    schedule: &Schedule,
+    mail: Mail,
+    delivery: &Delivery,
+    reply: &Reply,
+    (now, chance): (Timestamp, u64),
+) -> Fate {
+    match reply.severity() {
+        Severity::Positive => Fate::Delivered,
+        Severity::Permanent => Fate::Failed(Why::Refused),
+        // A reply in between ends nothing, so it is treated as "later".
+        Severity::Intermediate | Severity::Transient => {
+            let attempts = delivery.attempts.saturating_add(1);
+            match schedule.next(mail, delivery.received, attempts, now, chance) {
+                Next::GiveUp => Fate::Failed(Why::Expired),
+                Next::Retry(due) => {
+                    let previous = delivery.history.last().map(|attempt| attempt.at);
+                    let late = match schedule.is_newly_late(delivery.received, previous, now) {
+                        true => Late::Now,
+                        false => Late::No,
+                    };
+                    Fate::Retry { due, late }
+                }
+            }
+        }
+    }
+}
+
+fn attempt(tried: &Tried, reply: &Reply, now: Timestamp) -> Attempt {
+    Attempt {
+        at: tried.began,
+        took: u32::try_from(now.0.saturating_sub(tried.began.0)).unwrap_or(0),
+        host: tried.host.clone(),
+        address: tried.address,
+        reply: reply.to_string(),
+    }
+}
+
+/// Commits the reports that the sender is owed; says whether every failure is reported, or needs no report.
+async fn report(
+    shared: &Arc<Shared>,
+    letter: &Letter,
+    replies: &[Reply],
+    fates: &[Fate],
+    (tried, next_hop, now): (&Tried, NextHop, Timestamp),
+) -> bool {
+    let mut reported = true;
+    for kind in [Kind::Failed, Kind::Delayed, Kind::Relayed] {
+        let about = |fate: &Fate| match fate {
+            Fate::Failed(_) => kind == Kind::Failed,
+            Fate::Retry { late: Late::Now, .. } => kind == Kind::Delayed,
+            // A next hop that offers DSN reports itself (RFC 3461 §5.2.2).
+            Fate::Delivered => kind == Kind::Relayed && next_hop == NextHop::WithoutReports,
+            Fate::Retry { late: Late::No, .. } => false,
+        };
+        let recipients: Vec<(usize, &Reply)> =
+            replies.iter().enumerate().filter(|(place, _)| about(&fates[*place])).collect();
+        let notice = Notice { kind, letter, recipients, host: tried.host.as_deref(), now };
+        if let Err(error) = dsn::send(&shared.outbound, notice).await {
+            tracing::error!(id = %letter.spool, %error, "a report to the sender cannot be stored");
+            reported &= kind != Kind::Failed;
+        }
+    }
+    reported
+}
+
+/// Writes the line that an operator looks for.
+fn tell(delivery: &Delivery, reply: &Reply, fate: Fate, tried: &Tried, now: Timestamp) {
+    let id = delivery.id.spool;
+    let to = crate::inbound::shown(&delivery.recipient.forward_path);
+    let host = tried.host.as_deref().unwrap_or("-");
+    let address = tried.address.map_or("-".to_owned(), |address| address.to_string());
+    let age = now.0.saturating_sub(delivery.received.0);
+    match fate {
+        Fate::Delivered => {
+            tracing::info!(%id, %to, host, address, age, "delivered: {reply}");
+        }
+        Fate::Retry { due, .. } => {
+            let seconds = due.0.saturating_sub(now.0) / 1000;
+            tracing::info!(%id, %to, host, address, age, "put off for {seconds} s: {reply}");
+        }
+        Fate::Failed(Why::Refused) => tracing::warn!(%id, %to, host, address, age, "failed: {reply}"),
+        Fate::Failed(Why::Expired) => {
+            tracing::warn!(%id, %to, host, address, age, "given up after too long: {reply}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smtp::Status;
+
+    const HOUR: i64 = 3_600_000;
+
+    fn delivery(attempts: u32, previous: Option<i64>) -> Delivery {
+        let attempt =
+            |at| Attempt { at: Timestamp(at), took: 0, host: None, address: None, reply: String::new() };
+        Delivery {
+            id: DeliveryId { spool: store::SpoolId(1), recipient: 0 },
+            received: Timestamp(0),
+            reverse_path: ReversePath::Null,
+            recipient: smtp::Recipient::new("<a@example.com>".parse().expect("a path")),
+            due: Timestamp(0),
+            attempts,
+            history: previous.map(attempt).into_iter().collect(),
+        }
+    }
+
+    #[test]
+    fn replies_decide_and_age_ends_it() {
+        let reply = |code| Reply::new(code, Some(Status { subject: 2, detail: 2 }), "");
+        for (code, mail, now, expected) in [
+            (250, Mail::Ordinary, 1, Fate::Delivered),
+            (550, Mail::Ordinary, 1, Fate::Failed(Why::Refused)),
+            (450, Mail::Ordinary, 1, Fate::Retry { due: Timestamp(HOUR + 300_000), late: Late::No }),
+            (354, Mail::Ordinary, 1, Fate::Retry { due: Timestamp(HOUR + 300_000), late: Late::No }),
+            (450, Mail::Ordinary, 4, Fate::Retry { due: Timestamp(4 * HOUR + 300_000), late: Late::Now }),
+            (450, Mail::Ordinary, 120, Fate::Failed(Why::Expired)),
+            (450, Mail::Bounce, 48, Fate::Failed(Why::Expired)),
+        ] {
+            let got = fate(
+                &Schedule::default(),
+                mail,
+                &delivery(0, None),
+                &reply(code),
+                (Timestamp(now * HOUR), 100),
+            );
+            assert_eq!(got, expected, "{code} after {now} h");
+        }
+    }
+
+    #[test]
+    fn a_sender_hears_of_a_delay_once() {
+        let reply = Reply::new(450, None, "later");
+        let late = |previous, now| {
+            let delivery = delivery(5, Some(previous * HOUR));
+            fate(&Schedule::default(), Mail::Ordinary, &delivery, &reply, (Timestamp(now * HOUR), 100))
+        };
+        assert!(matches!(late(3, 5), Fate::Retry { late: Late::Now, .. }));
+        assert!(matches!(late(5, 9), Fate::Retry { late: Late::No, .. }));
+    }
+}

@@ -1,0 +1,162 @@
+//! The queue at work: deliveries that are due are claimed by destination and carried out by workers.
+//!
+//! The store says which destinations have something due ([`store::Spool::waiting`]); the dispatcher here gives each a worker
+//! ([`worker`]), more when there is much and the site takes it ([`sites`]), and never more than a bound. A worker finds the hosts,
+//! speaks with one, and settles what it delivered, deferred or gave up ([`fate`]). A dead destination occupies one worker for as
+//! long as it takes to find out, whatever waits for it.
+
+mod fate;
+mod sites;
+mod worker;
+
+use crate::deliver::dial::Dialer;
+use crate::deliver::health::Health;
+use crate::inbound::Clock;
+use crate::policy::recipient::Rules;
+use crate::resolve::{Dns, Terms};
+use crate::schedule::Schedule;
+use smtp::Domain;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{QueueName, SharedStore, Waiting};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+/// Gives any number, each as likely.
+pub type Random = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// What the queue works with.
+pub struct Outbound {
+    /// Where the mail is.
+    pub store: SharedStore,
+    /// Who has a mailbox here: a report may be for one of them.
+    pub rules: Rules,
+    /// What we call ourselves.
+    pub host_name: Domain,
+    /// When what failed is tried again.
+    pub schedule: Schedule,
+    /// Bounds.
+    pub bounds: Bounds,
+    /// What resolution depends on.
+    pub terms: Terms,
+    /// Where we listen: a connection that ends there has come back to us.
+    pub listeners: Vec<SocketAddr>,
+    /// Who knows the hosts.
+    pub dns: Arc<dyn Dns>,
+    /// Who connects.
+    pub dialer: Arc<dyn Dialer>,
+    /// The time.
+    pub clock: Clock,
+    /// Chance.
+    pub random: Random,
+    /// Tells the dispatcher that something was queued.
+    pub wake: Arc<Notify>,
+}
+
+/// How much is done at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections to one site: a set of hosts that several destinations may share.
+    pub connections_per_site: usize,
+}
+
+/// Chance that nobody can foresee, though not for secrets: the standard library seeds each hasher anew.
+pub fn random() -> Random {
+    Arc::new(|| RandomState::new().hash_one(0))
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { connections: 200, connections_per_site: 20 }
+    }
+}
+
+/// What the workers share.
+struct Shared {
+    outbound: Outbound,
+    sites: sites::Sites,
+    health: Health,
+    stop: watch::Receiver<bool>,
+}
+
+/// Runs the queue until `stop` is true, then lets the messages in flight come to their end.
+pub async fn run(outbound: Outbound, mut stop: watch::Receiver<bool>) {
+    let wake = Arc::clone(&outbound.wake);
+    let sites = sites::Sites::new(outbound.bounds.connections_per_site);
+    let shared = Arc::new(Shared { outbound, sites, health: Health::default(), stop: stop.clone() });
+    let mut workers = JoinSet::new();
+    loop {
+        let next = dispatch(&shared, &mut workers).await;
+        tokio::select! {
+            biased;
+            // A sender that is gone stops the queue as well.
+            _ = stop.wait_for(|stop| *stop) => break,
+            Some(ended) = workers.join_next() => report(ended),
+            () = wake.notified() => {}
+            () = tokio::time::sleep(next) => {}
+        }
+    }
+    while let Some(ended) = workers.join_next().await {
+        report(ended);
+    }
+}
+
+/// Starts a worker wherever there is work and room for one. Says how long there is nothing to do, as far as the store knows.
+async fn dispatch(shared: &Arc<Shared>, workers: &mut JoinSet<()>) -> Duration {
+    let Outbound { store, clock, bounds, .. } = &shared.outbound;
+    let now = clock();
+    let mut after: Option<Waiting> = None;
+    while workers.len() < bounds.connections {
+        let page = match store.waiting(now, after.as_ref(), PAGE).await {
+            Ok(page) => page,
+            Err(store::Error::Closed) => return LONGEST_SLEEP,
+            Err(error) => {
+                tracing::error!(%error, "the queue cannot be read; trying again shortly");
+                return AFTER_TROUBLE;
+            }
+        };
+        let Some(last) = page.last().cloned() else { break };
+        for Waiting { queue, .. } in page {
+            if workers.len() >= bounds.connections {
+                break;
+            }
+            if let Some(slot) = shared.sites.begin(&queue) {
+                start(shared, workers, queue, slot);
+            }
+        }
+        after = Some(last);
+    }
+    match store.next_due().await {
+        // What is due by now and not taken waits for a worker to end, or is claimed by one that has begun.
+        Ok(Some(due)) if due > now => Duration::from_millis(due.0.abs_diff(now.0)).min(LONGEST_SLEEP),
+        Ok(_) => LONGEST_SLEEP,
+        Err(_) => AFTER_TROUBLE,
+    }
+}
+
+fn start(shared: &Arc<Shared>, workers: &mut JoinSet<()>, queue: QueueName, slot: sites::Slot) {
+    let shared = Arc::clone(shared);
+    workers.spawn(async move { worker::work(shared, queue, slot).await });
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a delivery ended by a fault of ours; it is tried again when its lease has ended");
+    }
+}
+
+/// Destinations are looked at so many at a time.
+const PAGE: usize = 256;
+/// The clock may be set; so it is looked at from time to time.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+const AFTER_TROUBLE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+//! The queue against next hops in memory, under virtual time: each behaviour of another host with its right outcome.
+
+mod lab;
+
+use lab::{Lab, SENDER, Say, exchange, report_text};
+use smtp::{Body, Notify};
+use std::time::Duration;
+
+#[tokio::test(start_paused = true)]
+async fn mail_goes_at_once_to_the_best_host_in_one_transaction() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(20, "backup", 2), (10, "best", 1)]);
+    let took = lab.until_empty(lab.send(SENDER, &["a@example.com", "b@Example.COM"])).await;
+    assert!(took < Duration::from_millis(100), "{took:?}");
+    let taken = lab.taken();
+    assert_eq!(taken.len(), 1);
+    assert_eq!((taken[0].hop, taken[0].from.as_str()), (1, "<alice@example.org>"));
+    assert_eq!(taken[0].to, ["<a@example.com>", "<b@Example.COM>"]);
+    assert_eq!(
+        taken[0].content, "Received: by lab\r\nSubject: hello\r\n\r\n.dots\r\n",
+        "trace, then content"
+    );
+    assert!(lab.reports().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_greylisted_recipient_is_tried_again_soon() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    lab.says(1, "RCPT", &[Say::Reply("451 4.7.1 greylisted")]);
+    let took = lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert!((270..=331).contains(&took.as_secs()), "{took:?}");
+    assert_eq!(lab.taken().len(), 1);
+    assert!(lab.reports().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_refused_recipient_of_three_is_reported_and_the_others_get_their_mail() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    lab.says(1, "RCPT", &[Say::Default, Say::Reply("550 5.1.1 no such user")]);
+    lab.until_empty(lab.send(SENDER, &["a@example.com", "b@example.com", "c@example.com"])).await;
+    assert_eq!(lab.taken()[0].to, ["<a@example.com>", "<c@example.com>"]);
+    let reports = lab.reports().await;
+    assert_eq!(reports.len(), 1);
+    for part in [
+        "Return-Path: <>\r\nDelivered-To: alice@example.org\r\n",
+        "Final-Recipient: rfc822; b@example.com\r\nAction: failed\r\nStatus: 5.1.1\r\n\
+         Remote-MTA: dns; mx.example.com\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user\r\n",
+        "mx.example.com said: 550 5.1.1 no such user",
+        "Received: by lab\r\nSubject: hello\r\n",
+    ] {
+        assert!(reports[0].contains(part), "{part:?} in {}", reports[0]);
+    }
+    assert!(!reports[0].contains("a@example.com"), "only the one that failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_lost_after_the_dot_is_no_reason_to_try_elsewhere_at_once() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1), (20, "backup", 2)]);
+    lab.says(1, ".", &[Say::Hangup]);
+    let took = lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert!(took > Duration::from_secs(270), "RFC 1047: the message may have been taken, {took:?}");
+    assert_eq!(lab.taken().iter().map(|taken| taken.hop).collect::<Vec<_>>(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_best_host_costs_nothing_but_a_connection() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "dead", 66), (20, "backup", 2)]);
+    let took = lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(lab.taken()[0].hop, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_greets_badly_is_passed_over() {
+    for greeting in ["554 5.7.1 go away", "421 4.3.2 busy", "nonsense"] {
+        let lab = Lab::new();
+        lab.domain("example.com", &[(10, "mx", 1), (20, "backup", 2)]);
+        lab.says(1, "", &[Say::Reply(greeting); 9]);
+        lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+        assert_eq!(lab.taken()[0].hop, 2, "{greeting}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_connection_before_the_content_is_tried_elsewhere_at_once() {
+    for command in ["EHLO", "MAIL", "RCPT", "DATA"] {
+        let lab = Lab::new();
+        lab.domain("example.com", &[(10, "mx", 1), (20, "backup", 2)]);
+        lab.says(1, command, &[Say::Hangup; 9]);
+        let took = lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+        assert!(took < Duration::from_secs(1), "{command}: {took:?}");
+        assert_eq!(lab.taken()[0].hop, 2, "{command}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_messages_share_a_connection_and_421_only_interrupts() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    lab.says(1, "MAIL", &[Say::Default, Say::Default, Say::Default, Say::Close("421 4.7.0 enough for now")]);
+    let all: Vec<_> = (0..10).map(|_| lab.send_later(SENDER, &["a@example.com"])).collect();
+    for one in all {
+        one.await;
+    }
+    let took = lab.until_empty(lab.nudge()).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(lab.taken().len(), 10);
+    assert_eq!(lab.connections(1), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_dns_says_for_good_goes_back_at_once() {
+    for (domain, part) in [
+        ("nowhere.example", "550 5.1.2 The domain nowhere.example does not exist"),
+        ("null.example", "556 5.1.10 The domain null.example accepts no mail"),
+        ("us.example", "554 5.4.6 Mail for us.example loops back to this host"),
+        ("private.example", "550 5.4.4 The mail hosts of private.example have private addresses only"),
+        ("literal.example", "550 5.4.4 The 1 MX records of literal.example name no host"),
+    ] {
+        let lab = Lab::new();
+        lab.exchanges("null.example", vec![exchange(0, "")]);
+        lab.exchanges("us.example", vec![exchange(10, "Mail.Example.Org")]);
+        lab.exchanges("private.example", vec![exchange(10, "mx.private.example")]);
+        lab.address("mx.private.example", "192.168.1.1");
+        lab.exchanges("literal.example", vec![exchange(10, "192.0.32.1")]);
+        lab.until_empty(lab.send(SENDER, &[&format!("a@{domain}")])).await;
+        let reports = lab.reports().await;
+        assert_eq!(reports.len(), 1, "{domain}");
+        assert!(reports[0].contains(part), "{part:?} in {}", reports[0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_domain_without_an_answer_waits_is_told_of_and_is_given_up() {
+    let lab = Lab::new();
+    lab.failing("slow.example");
+    let took = lab.until_empty(lab.send(SENDER, &["a@slow.example"])).await;
+    assert_eq!(took.as_secs() / 3600, 5 * 24, "five days: {took:?}");
+    let reports = lab.reports().await;
+    assert_eq!(reports.len(), 2);
+    for (report, parts) in reports.iter().zip([
+        ["Subject: Your message is delayed\r\n", "Action: delayed\r\nStatus: 4.4.3\r\n", "Will-Retry-Until:"],
+        [
+            "Subject: Your message could not be delivered\r\n",
+            "Action: failed\r\nStatus: 5.4.7\r\n",
+            "SERVFAIL",
+        ],
+    ]) {
+        for part in parts {
+            assert!(report.contains(part), "{part:?} in {report}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bounce_is_never_bounced() {
+    let lab = Lab::new();
+    lab.until_empty(lab.send("<>", &["a@nowhere.example"])).await;
+    assert!(lab.reports().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_elsewhere_gets_the_report_by_mail() {
+    let lab = Lab::new();
+    lab.domain("sender.example", &[(10, "mx", 3)]);
+    lab.until_empty(lab.send("<s@sender.example>", &["a@nowhere.example"])).await;
+    let taken = lab.taken();
+    assert_eq!(taken.len(), 1);
+    assert_eq!((taken[0].from.as_str(), taken[0].to[0].as_str()), ("<>", "<s@sender.example>"));
+    assert!(taken[0].content.contains("does not exist"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn notify_decides_who_hears_of_what() {
+    let on = |success, failure, delay| Some(Notify::On { success, failure, delay });
+    for (notify, domain, subject) in [
+        (Some(Notify::Never), "nowhere.example", None),
+        (on(true, false, false), "nowhere.example", None),
+        (on(false, true, false), "nowhere.example", Some("could not be delivered")),
+        (on(true, false, false), "example.com", Some("was passed on")),
+        (on(false, true, true), "example.com", None),
+        (None, "example.com", None),
+    ] {
+        let lab = Lab::new();
+        lab.domain("example.com", &[(10, "mx", 1)]);
+        let to = format!("a@{domain}");
+        lab.until_empty(lab.send_with(&[&to], |envelope| envelope.recipients[0].notify = notify)).await;
+        let reports = lab.reports().await;
+        assert_eq!(reports.len(), usize::from(subject.is_some()), "{notify:?} {domain}");
+        assert!(subject.is_none_or(|subject| report_text(&reports).contains(subject)), "{notify:?} {domain}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_reports_is_asked_to() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    lab.says(1, "EHLO", &[Say::Reply("250-mx\r\n250 DSN")]);
+    let all = Some(Notify::On { success: true, failure: true, delay: true });
+    lab.until_empty(lab.send_with(&["a@example.com"], |envelope| {
+        envelope.recipients[0].notify = all;
+        envelope.envelope_id = smtp::EnvelopeId::new("QQ 1");
+    }))
+    .await;
+    assert!(lab.reports().await.is_empty(), "the next hop promised to");
+    let said = lab.said(1).join("\n");
+    assert!(said.contains(" ENVID=QQ+201") && said.contains(" NOTIFY=SUCCESS,FAILURE,DELAY"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn eight_bits_are_never_cut_off_in_silence() {
+    for (content, delivered) in
+        [("Subject: x\r\n\r\nplain\r\n", true), ("Subject: x\r\n\r\nGrüße\r\n", false)]
+    {
+        let lab = Lab::new();
+        lab.domain("example.com", &[(10, "mx", 1)]);
+        lab.says(1, "EHLO", &[Say::Reply("250 mx"); 2]);
+        lab.content(content);
+        let sent = lab.send_with(&["a@example.com"], |envelope| envelope.body = Body::EightBitMime);
+        lab.until_empty(sent).await;
+        assert_eq!(lab.taken().len(), usize::from(delivered));
+        let report = report_text(&lab.reports().await);
+        assert_eq!(report.contains("554 5.6.3"), !delivered, "{report}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_banner_is_waited_for() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    lab.says(1, "", &[Say::After(Duration::from_secs(200), "220 mx at last")]);
+    let took = lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert_eq!(took.as_secs(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_destination_holds_nobody_up() {
+    let lab = Lab::new();
+    lab.domain("dead.example", &[(10, "silent", 77)]);
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    for _ in 0..300 {
+        lab.send(SENDER, &["a@dead.example"]).await;
+    }
+    lab.send(SENDER, &["b@example.com"]).await;
+    let took = lab.until_taken(1).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    lab.wait(Duration::from_secs(60)).await;
+    assert!(lab.connections(77) <= 4, "one attempt stands for all: {}", lab.connections(77));
+    let left = lab.queued().await;
+    assert_eq!(left.len(), 300);
+    for delivery in &left {
+        let reply = delivery.last_reply().expect("each was tried");
+        assert!(reply.starts_with("451 4.4.1 No connection to silent.dead.example"), "{reply}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_comes_back_to_us_is_a_loop() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", lab::OURSELVES)]);
+    lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert!(report_text(&lab.reports().await).contains("554 5.4.6 Mail for example.com loops back"));
+    assert!(lab.taken().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_recipients_for_one_transaction_get_another() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    lab.says(1, "RCPT", &[Say::Default, Say::Reply("452 4.5.3 too many"), Say::Reply("452 4.5.3 too many")]);
+    let took = lab.until_empty(lab.send(SENDER, &["a@example.com", "b@example.com", "c@example.com"])).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    let to: Vec<_> = lab.taken().into_iter().map(|taken| taken.to).collect();
+    assert_eq!(to, [vec!["<a@example.com>"], vec!["<b@example.com>", "<c@example.com>"]]);
+}

@@ -1,0 +1,385 @@
+//! A laboratory in memory: a store, a DNS and next hops that say what they are told to.
+
+use crate::deliver::dial::{Connection, Dialer};
+use crate::policy::recipient::Rules;
+use crate::queue::{Bounds, Outbound, run};
+use crate::resolve::{Dns, Exchange, Lookup, Private, Terms};
+use crate::schedule::Schedule;
+use crate::settings::Acceptance;
+use async_trait::async_trait;
+use bytes::Bytes;
+use smtp::{Domain, Envelope, ForwardPath, Mailbox, Recipient, ReversePath};
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use store::memory::Memory;
+use store::{
+    Accepted, AccountName, Delivery, Destination, MailboxName, NewDelivery, Origin, SharedStore, Timestamp,
+};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+/// The sender whose mailbox is here.
+pub(super) const SENDER: &str = "<alice@example.org>";
+/// The hop that is this server itself.
+pub(super) const OURSELVES: u8 = 200;
+
+const PORT: u16 = 2525;
+
+/// What a hop says to a command.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Say {
+    /// What is usual.
+    Default,
+    /// This.
+    Reply(&'static str),
+    /// This, after a while.
+    After(Duration, &'static str),
+    /// This, and closes.
+    Close(&'static str),
+    /// Closes.
+    Hangup,
+}
+
+/// A message that a hop took.
+#[derive(Debug, Clone)]
+pub(super) struct Taken {
+    pub(super) hop: u8,
+    pub(super) from: String,
+    pub(super) to: Vec<String>,
+    pub(super) content: String,
+}
+
+#[derive(Default)]
+struct World {
+    exchanges: HashMap<String, Lookup<Vec<Exchange>>>,
+    addresses: HashMap<String, Vec<IpAddr>>,
+    scripts: HashMap<(u8, &'static str), VecDeque<Say>>,
+    taken: Vec<Taken>,
+    said: HashMap<u8, Vec<String>>,
+    connections: HashMap<u8, usize>,
+}
+
+type Shared = Arc<Mutex<World>>;
+
+/// The laboratory. The queue runs until it is dropped.
+pub(super) struct Lab {
+    world: Shared,
+    store: SharedStore,
+    wake: Arc<Notify>,
+    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    content: Mutex<String>,
+    _stop: watch::Sender<bool>,
+}
+
+pub(super) fn exchange(preference: u16, name: &str) -> Exchange {
+    Exchange { preference, name: name.to_owned() }
+}
+
+pub(super) fn report_text(reports: &[String]) -> String {
+    reports.concat()
+}
+
+impl Lab {
+    pub(super) fn new() -> Lab {
+        let started = Instant::now();
+        let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(move || {
+            Timestamp(1_700_000_000_000 + i64::try_from(started.elapsed().as_millis()).expect("a short test"))
+        });
+        let store_clock = Arc::clone(&clock);
+        let store: SharedStore = Arc::new(Memory::new(move || store_clock()));
+        let world = Shared::default();
+        let (stop, stopped) = watch::channel(false);
+        let own_name = Domain::parse("mail.example.org").expect("a domain");
+        let domains = vec![Domain::parse("example.org").expect("a domain")];
+        let chance = AtomicU64::new(1);
+        let outbound = Outbound {
+            store: Arc::clone(&store),
+            rules: Rules {
+                acceptance: Acceptance::Domains { domains, postmaster: None },
+                host_name: own_name.clone(),
+                relay_networks: Some(Vec::new()),
+            },
+            host_name: own_name.clone(),
+            schedule: Schedule::default(),
+            bounds: Bounds::default(),
+            terms: Terms { own_name, port: PORT, private: Private::default() },
+            listeners: vec![SocketAddr::from(([0, 0, 0, 0], PORT))],
+            dns: Arc::new(Names(Arc::clone(&world))),
+            dialer: Arc::new(Wires(Arc::clone(&world))),
+            clock: Arc::clone(&clock),
+            random: Arc::new(move || chance.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed)),
+            wake: Arc::default(),
+        };
+        let wake = Arc::clone(&outbound.wake);
+        tokio::spawn(run(outbound, stopped));
+        let content = Mutex::new("Subject: hello\r\n\r\n.dots\r\n".to_owned());
+        Lab { world, store, wake, clock, content, _stop: stop }
+    }
+
+    /// A domain with these MX hosts: preference, first label, hop. The hop's number ends its address.
+    pub(super) fn domain(&self, domain: &str, hosts: &[(u16, &str, u8)]) {
+        let list =
+            hosts.iter().map(|(preference, name, _)| exchange(*preference, &format!("{name}.{domain}")));
+        self.exchanges(domain, list.collect());
+        for (_, name, hop) in hosts {
+            self.address(&format!("{name}.{domain}"), &format!("192.0.32.{hop}"));
+        }
+    }
+
+    pub(super) fn exchanges(&self, domain: &str, list: Vec<Exchange>) {
+        self.world().exchanges.insert(domain.to_owned(), Lookup::Found(list));
+    }
+
+    pub(super) fn failing(&self, domain: &str) {
+        self.world().exchanges.insert(domain.to_owned(), Lookup::Failed("SERVFAIL".to_owned()));
+    }
+
+    pub(super) fn address(&self, name: &str, address: &str) {
+        let address = address.parse().expect("an address");
+        self.world().addresses.entry(name.to_owned()).or_default().push(address);
+    }
+
+    /// What a hop says to the next commands that begin like this; the empty one is the connection itself. After that, what is usual.
+    pub(super) fn says(&self, hop: u8, command: &'static str, answers: &[Say]) {
+        self.world().scripts.insert((hop, command), answers.iter().copied().collect());
+    }
+
+    pub(super) fn content(&self, content: &str) {
+        *self.content.lock().expect("not poisoned") = content.to_owned();
+    }
+
+    /// Queues a message and wakes the queue.
+    pub(super) async fn send(&self, from: &str, to: &[&str]) {
+        self.send_later(from, to).await;
+        self.nudge().await;
+    }
+
+    pub(super) async fn nudge(&self) {
+        self.wake.notify_one();
+    }
+
+    pub(super) async fn send_later(&self, from: &str, to: &[&str]) {
+        let from: ReversePath = from.parse().expect("a path");
+        self.commit(to, |envelope| envelope.reverse_path = from).await;
+    }
+
+    /// The same with an envelope of one's own.
+    pub(super) async fn send_with(&self, to: &[&str], change: impl FnOnce(&mut Envelope)) {
+        self.commit(to, change).await;
+        self.nudge().await;
+    }
+
+    async fn commit(&self, to: &[&str], change: impl FnOnce(&mut Envelope)) {
+        let alice = AccountName::parse("alice@example.org").expect("an account");
+        let ours = Domain::parse("example.org").expect("a domain");
+        let domain = self.store.create_domain(&ours, Origin::Added).await;
+        let account = self.store.create_account(&alice, Origin::Added).await.map(drop);
+        for created in [domain, account] {
+            assert!(matches!(created, Ok(()) | Err(store::Error::Exists(_))), "{created:?}");
+        }
+        let recipient = |address: &&str| {
+            Recipient::new(ForwardPath::Mailbox(Mailbox::parse(address).expect("an address")))
+        };
+        let recipients: Vec<Recipient> = to.iter().map(recipient).collect();
+        let now = (self.clock)();
+        let deliveries = (0..recipients.len() as u32)
+            .map(|recipient| NewDelivery { recipient, destination: Destination::Queue { due: now } });
+        let deliveries = deliveries.collect();
+        let mut envelope = Envelope::new(SENDER.parse().expect("a path"), recipients);
+        change(&mut envelope);
+        let trace = Bytes::from_static(b"Received: by lab\r\n");
+        let mut stage = self.store.stage().expect("the store is well");
+        let content = self.content.lock().expect("not poisoned").clone();
+        stage.append(Bytes::from(content)).await.expect("it is taken");
+        stage.commit(Accepted { received: now, envelope, trace, deliveries }).await.expect("it is stored");
+    }
+
+    /// Runs `first`, then waits until nothing is queued; says how long that took. Time passes as it is needed.
+    pub(super) async fn until_empty(&self, first: impl Future<Output = ()>) -> Duration {
+        let started = Instant::now();
+        first.await;
+        while !self.queued().await.is_empty() {
+            // Steps grow, so that days of virtual time take few of them.
+            self.wait(Duration::from_millis(20).max(started.elapsed() / 500)).await;
+            assert!(started.elapsed() < Duration::from_secs(6 * 24 * 3600), "{:?}", self.queued().await);
+        }
+        started.elapsed()
+    }
+
+    /// Waits until so many messages were taken.
+    pub(super) async fn until_taken(&self, count: usize) -> Duration {
+        let started = Instant::now();
+        while self.taken().len() < count {
+            self.wait(Duration::from_millis(20)).await;
+            assert!(started.elapsed() < Duration::from_secs(3600), "nothing comes");
+        }
+        started.elapsed()
+    }
+
+    /// Lets virtual time pass.
+    pub(super) async fn wait(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    pub(super) async fn queued(&self) -> Vec<Delivery> {
+        self.store.deliveries(None, usize::MAX).await.expect("the queue can be read")
+    }
+
+    pub(super) fn taken(&self) -> Vec<Taken> {
+        self.world().taken.clone()
+    }
+
+    pub(super) fn said(&self, hop: u8) -> Vec<String> {
+        self.world().said.get(&hop).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn connections(&self, hop: u8) -> usize {
+        self.world().connections.get(&hop).copied().unwrap_or(0)
+    }
+
+    /// What is in the sender's mailbox.
+    pub(super) async fn reports(&self) -> Vec<String> {
+        let alice = AccountName::parse("alice@example.org").expect("an account");
+        let inbox = self.store.mailbox(&alice, &MailboxName::inbox()).await.expect("she has one");
+        let mut reports = Vec::new();
+        for entry in self.store.entries(inbox.id, store::Uid(0), usize::MAX).await.expect("readable") {
+            let (_, reader) = self.store.fetch(inbox.id, entry.uid).await.expect("readable");
+            reports
+                .push(String::from_utf8(reader.read_all(1 << 20).await.expect("readable")).expect("UTF-8"));
+        }
+        reports
+    }
+
+    fn world(&self) -> std::sync::MutexGuard<'_, World> {
+        self.world.lock().expect("not poisoned")
+    }
+}
+
+struct Names(Shared);
+
+#[async_trait]
+impl Dns for Names {
+    async fn exchanges(&self, domain: &Domain) -> Lookup<Vec<Exchange>> {
+        self.0.lock().expect("not poisoned").exchanges.get(domain.ascii()).cloned().unwrap_or(Lookup::NoName)
+    }
+
+    async fn addresses(&self, name: &str) -> Lookup<Vec<IpAddr>> {
+        let world = self.0.lock().expect("not poisoned");
+        world.addresses.get(name).cloned().map_or(Lookup::NoName, Lookup::Found)
+    }
+}
+
+struct Wires(Shared);
+
+#[async_trait]
+impl Dialer for Wires {
+    async fn dial(&self, address: SocketAddr) -> io::Result<Connection> {
+        let IpAddr::V4(v4) = address.ip() else { return Err(io::ErrorKind::Unsupported.into()) };
+        let hop = v4.octets()[3];
+        *self.0.lock().expect("not poisoned").connections.entry(hop).or_default() += 1;
+        let local = match hop {
+            66 => return Err(io::ErrorKind::ConnectionRefused.into()),
+            77 => return std::future::pending().await,
+            OURSELVES => address,
+            _ => SocketAddr::from(([192, 0, 32, 250], 40_000)),
+        };
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let world = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            // A connection that the other side closed ends the hop; which side was first does not matter here.
+            serve(theirs, hop, world).await.unwrap_or(());
+        });
+        Ok(Connection { stream: Box::new(ours), local })
+    }
+}
+
+/// One connection to a hop.
+async fn serve(stream: DuplexStream, hop: u8, world: Shared) -> io::Result<()> {
+    let (read, mut write) = tokio::io::split(stream);
+    let mut lines = BufReader::new(read).lines();
+    let (mut from, mut to) = (String::new(), Vec::new());
+    if !answer(&world, hop, "", "220 mx", &mut write).await?.goes_on {
+        return Ok(());
+    }
+    while let Some(line) = lines.next_line().await? {
+        world.lock().expect("not poisoned").said.entry(hop).or_default().push(line.clone());
+        let path =
+            || line.split_once(':').map_or("", |(_, rest)| rest.split(' ').next().unwrap_or("")).to_owned();
+        let (command, usual) = match line.split(' ').next().unwrap_or("").to_ascii_uppercase().as_str() {
+            "EHLO" => ("EHLO", "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES"),
+            "HELO" => ("HELO", "250 mx"),
+            "MAIL" => ("MAIL", "250 2.1.0 ok"),
+            "RCPT" => ("RCPT", "250 2.1.5 ok"),
+            "DATA" if to.is_empty() => ("DATA", "554 5.5.1 no valid recipients"),
+            "DATA" => ("DATA", "354 go"),
+            "RSET" => ("RSET", "250 2.0.0 ok"),
+            "QUIT" => ("QUIT", "221 2.0.0 bye"),
+            _ => ("?", "500 5.5.2 what?"),
+        };
+        let said = answer(&world, hop, command, usual, &mut write).await?;
+        match command {
+            "MAIL" => (from, to) = (path(), Vec::new()),
+            "RCPT" if said.positive => to.push(path()),
+            "QUIT" => return Ok(()),
+            "DATA" if said.intermediate => {
+                let mut content = String::new();
+                while let Some(line) = lines.next_line().await?.filter(|line| line != ".") {
+                    content.push_str(line.strip_prefix('.').unwrap_or(&line));
+                    content.push_str("\r\n");
+                }
+                let said = answer(&world, hop, ".", "250 2.0.0 taken", &mut write).await?;
+                if said.positive {
+                    let (from, to) = (std::mem::take(&mut from), std::mem::take(&mut to));
+                    world.lock().expect("not poisoned").taken.push(Taken { hop, from, to, content });
+                }
+                if !said.goes_on {
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        if !said.goes_on {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+struct Said {
+    positive: bool,
+    intermediate: bool,
+    goes_on: bool,
+}
+
+async fn answer(
+    world: &Shared,
+    hop: u8,
+    command: &'static str,
+    usual: &'static str,
+    to: &mut (impl AsyncWriteExt + Unpin),
+) -> io::Result<Said> {
+    let scripted = world
+        .lock()
+        .expect("not poisoned")
+        .scripts
+        .get_mut(&(hop, command))
+        .and_then(VecDeque::pop_front)
+        .unwrap_or(Say::Default);
+    let (text, goes_on) = match scripted {
+        Say::Default => (usual, true),
+        Say::Reply(text) => (text, true),
+        Say::After(time, text) => {
+            tokio::time::sleep(time).await;
+            (text, true)
+        }
+        Say::Close(text) => (text, false),
+        Say::Hangup => return Ok(Said { positive: false, intermediate: false, goes_on: false }),
+    };
+    to.write_all(format!("{text}\r\n").as_bytes()).await?;
+    Ok(Said { positive: text.starts_with('2'), intermediate: text.starts_with('3'), goes_on })
+}

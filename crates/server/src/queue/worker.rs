@@ -1,0 +1,300 @@
+//! One worker: finds the hosts of a destination, speaks with the best that answers, and goes on while there is mail for it.
+
+use super::Shared;
+use super::fate::{self, Tried};
+use super::sites::{Mood, Slot};
+use crate::deliver::dial::{Reached, Unreached, reach};
+use crate::deliver::relay::{self, Ended, Letter, NextHop, Progress, Supply};
+use crate::resolve::{self, Target};
+use smtp::client::Config;
+use smtp::{Reply, Severity, Status};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use store::{Claim, QueueName, Timestamp};
+use tokio::task::JoinSet;
+
+/// Works for a destination until nothing is due, or no host takes it.
+pub(super) async fn work(shared: Arc<Shared>, queue: QueueName, mut slot: Slot) {
+    let outbound = &shared.outbound;
+    let mut mail = Mail::new(Arc::clone(&shared), queue.clone());
+    let found = resolve::targets(&*outbound.dns, &queue.host(), &outbound.terms).await;
+    match found {
+        Err(reply) => mail.give_back_all(&reply, &slot).await,
+        Ok(targets) => {
+            if slot.enter(site(&targets)) {
+                mail.claim().await;
+                slot.claimed();
+                // Others may be waiting for as much as this one has left.
+                outbound.wake.notify_one();
+                deliver(&shared, &mut mail, targets, &slot).await;
+            }
+        }
+    }
+    mail.settled().await;
+    drop(slot);
+    outbound.wake.notify_one();
+}
+
+/// The site that these hosts are: their names, in order.
+fn site(targets: &[Target]) -> Arc<str> {
+    let mut names: Vec<&str> = targets.iter().map(|target| &*target.host).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join(" ").into()
+}
+
+/// Tries the targets, preference by preference, until the mail is gone or nobody is left to try.
+async fn deliver(shared: &Arc<Shared>, mail: &mut Mail, mut targets: Vec<Target>, slot: &Slot) {
+    let outbound = &shared.outbound;
+    shared.health.order(&mut targets, (outbound.clock)(), &*outbound.random);
+    let mut sessions = 0;
+    let mut greeted = false;
+    while mail.has_some() && !mail.is_stopping() && sessions < SESSIONS_MAX && !targets.is_empty() {
+        let best = targets[0].preference;
+        let group: Vec<Target> =
+            targets.iter().take_while(|target| target.preference == best).cloned().collect();
+        let began = (outbound.clock)();
+        let (reached, unreached) = reach(&outbound.dialer, group).await;
+        for Unreached { target, cause } in &unreached {
+            shared.health.failed(target.address, (outbound.clock)());
+            tracing::info!(queue = %mail.queue, host = %target.host, address = %target.address, error = %cause, "cannot connect");
+            mail.trouble(
+                NO_ANSWER.with_text(format!("No connection to {}: {cause}", target.host)),
+                Some(target),
+                began,
+            );
+        }
+        targets.retain(|target| unreached.iter().all(|failed| failed.target != *target));
+        let Some(reached) = reached else {
+            targets.retain(|target| target.preference != best);
+            continue;
+        };
+        sessions += 1;
+        let target = reached.target.clone();
+        let ended = speak(shared, mail, reached).await;
+        greeted |= ended.reached == Progress::Greeted;
+        slot.went(mood(&ended));
+        // A connection that was used before may have been closed meanwhile, by right: the host gets another.
+        let worked = ended.transactions > 0;
+        if !worked {
+            shared.health.failed(target.address, (outbound.clock)());
+            targets.retain(|other| *other != target);
+        }
+        if worked && ended.trouble.is_none() {
+            sessions = 0;
+        }
+    }
+    if mail.has_some() && !mail.is_stopping() {
+        let reply = mail.last_reply();
+        match greeted {
+            // Somebody spoke with us: it may be about these messages.
+            true => mail.give_back(&reply),
+            false => {
+                slot.went(Mood::Badly);
+                mail.give_back_all(&reply, slot).await;
+            }
+        }
+    }
+}
+
+/// Runs one session on a connection that was made, and another with HELO when EHLO was too much for the host.
+async fn speak(shared: &Arc<Shared>, mail: &mut Mail, reached: Reached) -> Ended {
+    let outbound = &shared.outbound;
+    let Reached { target, connection, took } = reached;
+    let began = (outbound.clock)();
+    shared.health.answered(target.address, took, began);
+    mail.tried = Tried { host: Some(target.host.to_string()), address: Some(target.address), began };
+    if is_us(outbound, &target, connection.local) {
+        let text = format!("Mail for {} loops back to this host ({})", mail.queue, target.address);
+        let trouble = Some(LOOPS_BACK.with_text(text));
+        mail.last = trouble.clone();
+        return Ended { reached: Progress::Nowhere, transactions: 0, trouble };
+    }
+    tracing::debug!(queue = %mail.queue, host = %target.host, address = %target.address, connect = ?took, "connected");
+    let config = Config::new(outbound.host_name.ascii());
+    let store = Arc::clone(&outbound.store);
+    let ended = relay::session(connection.stream, config, store, mail).await;
+    if let Some(reply) = &ended.trouble {
+        tracing::info!(queue = %mail.queue, host = %target.host, address = %target.address, %reply, "session failed");
+        mail.last = Some(reply.clone());
+    }
+    ended
+}
+
+/// Whether a connection has come back to one of our own listeners.
+fn is_us(outbound: &super::Outbound, target: &Target, local: std::net::SocketAddr) -> bool {
+    let there = target.address;
+    let same_host = there.ip().to_canonical() == local.ip().to_canonical();
+    let ours = |listener: &std::net::SocketAddr| {
+        listener.port() == there.port() && (listener.ip().is_unspecified() || listener.ip() == there.ip())
+    };
+    same_host && outbound.listeners.iter().any(ours)
+}
+
+fn mood(ended: &Ended) -> Mood {
+    let trouble = ended.trouble.as_ref().is_some_and(|reply| reply.severity() != Severity::Positive);
+    if trouble { Mood::Badly } else { Mood::Well }
+}
+
+/// The mail that a worker has claimed.
+pub(super) struct Mail {
+    shared: Arc<Shared>,
+    pub(super) queue: QueueName,
+    letters: VecDeque<Letter>,
+    /// The host that is being tried.
+    tried: Tried,
+    /// What was wrong last.
+    last: Option<Reply>,
+    settling: JoinSet<()>,
+}
+
+impl Mail {
+    fn new(shared: Arc<Shared>, queue: QueueName) -> Mail {
+        let tried = Tried { host: None, address: None, began: (shared.outbound.clock)() };
+        Mail { shared, queue, letters: VecDeque::new(), tried, last: None, settling: JoinSet::new() }
+    }
+
+    fn has_some(&self) -> bool {
+        !self.letters.is_empty()
+    }
+
+    fn trouble(&mut self, reply: Reply, target: Option<&Target>, began: Timestamp) {
+        self.last = Some(reply);
+        self.tried = Tried {
+            host: target.map(|target| target.host.to_string()),
+            address: target.map(|target| target.address),
+            began,
+        };
+    }
+
+    fn last_reply(&self) -> Reply {
+        self.last.clone().unwrap_or(NO_ANSWER.with_text("No host could be reached"))
+    }
+
+    /// Takes what is due, up to a bound.
+    async fn claim(&mut self) {
+        let outbound = &self.shared.outbound;
+        let now = (outbound.clock)();
+        let lease = Timestamp(now.0.saturating_add(LEASE));
+        match outbound.store.claim(&self.queue, now, CLAIM_MAX, lease).await {
+            Ok(claims) => {
+                let letters = letters(&self.shared, claims).await;
+                self.letters.extend(letters);
+            }
+            Err(error) => tracing::error!(%error, queue = %self.queue, "the queue cannot be read"),
+        }
+    }
+
+    /// Ends the attempt for the letters in hand.
+    fn give_back(&mut self, reply: &Reply) {
+        for letter in std::mem::take(&mut self.letters) {
+            let replies = vec![reply.clone(); letter.deliveries.len()];
+            self.done(letter, replies, NextHop::WithoutReports);
+        }
+    }
+
+    /// Ends the attempt for everything that is due for this destination: what went wrong is not about any one message.
+    async fn give_back_all(&mut self, reply: &Reply, slot: &Slot) {
+        loop {
+            if self.letters.is_empty() {
+                self.claim().await;
+            }
+            slot.claimed();
+            if self.letters.is_empty() {
+                return;
+            }
+            self.give_back(reply);
+            self.settled().await;
+        }
+    }
+
+    /// Waits until everything is settled.
+    async fn settled(&mut self) {
+        while let Some(ended) = self.settling.join_next().await {
+            super::report(ended);
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.shared.stop.borrow()
+    }
+}
+
+impl Supply for Mail {
+    async fn next(&mut self) -> Option<Letter> {
+        if self.is_stopping() {
+            return None;
+        }
+        if self.letters.is_empty() {
+            self.claim().await;
+        }
+        let now = (self.shared.outbound.clock)();
+        // What would outlive its lease is left to whoever claims it next.
+        self.letters.retain(|letter| letter.lease.0 - now.0 > LEASE_LEFT);
+        while let Some(letter) = self.letters.pop_front() {
+            if letter.failures < FAILURES_MAX {
+                self.tried.began = now;
+                return Some(letter);
+            }
+            let replies = vec![self.last_reply(); letter.deliveries.len()];
+            self.done(letter, replies, NextHop::WithoutReports);
+        }
+        None
+    }
+
+    fn done(&mut self, letter: Letter, replies: Vec<Reply>, next_hop: NextHop) {
+        let (shared, tried) = (Arc::clone(&self.shared), self.tried.clone());
+        self.settling.spawn(async move { fate::settle(&shared, letter, replies, (tried, next_hop)).await });
+        while let Some(ended) = self.settling.try_join_next() {
+            super::report(ended);
+        }
+    }
+
+    fn put_back(&mut self, letter: Letter) {
+        self.letters.push_front(letter);
+    }
+}
+
+/// The claims as letters: one for each message, in the order of its first recipient.
+async fn letters(shared: &Arc<Shared>, claims: Vec<Claim>) -> Vec<Letter> {
+    let mut letters: Vec<Letter> = Vec::new();
+    for Claim { delivery, lease } in claims {
+        let spool = delivery.id.spool;
+        if let Some(letter) = letters.iter_mut().rev().find(|letter| letter.spool == spool) {
+            letter.envelope.recipients.push(delivery.recipient.clone());
+            letter.deliveries.push(delivery);
+            continue;
+        }
+        match shared.outbound.store.envelope(spool).await {
+            Ok(mut envelope) => {
+                envelope.recipients = vec![delivery.recipient.clone()];
+                letters.push(Letter { spool, envelope, deliveries: vec![delivery], lease, failures: 0 });
+            }
+            // It was removed meanwhile.
+            Err(store::Error::NoSuchMessage(_)) => {}
+            Err(error) => tracing::error!(id = %spool, %error, "a queued envelope cannot be read"),
+        }
+    }
+    letters
+}
+
+const fn status(subject: u16, detail: u16) -> Option<Status> {
+    Some(Status { subject, detail })
+}
+
+/// X.4.1 no answer from host.
+const NO_ANSWER: Reply = Reply::new(451, status(4, 1), "");
+/// X.4.6 routing loop detected.
+const LOOPS_BACK: Reply = Reply::new(554, status(4, 6), "");
+
+/// A worker takes so many deliveries at a time.
+const CLAIM_MAX: usize = 50;
+/// How long a worker may hold what it took, in milliseconds. It ends with the process anyway, so it only matters after a fault of ours.
+const LEASE: i64 = 6 * 3600 * 1000;
+/// A transaction is begun only with so much of the lease left, in milliseconds: the time-outs of RFC 5321 §4.5.3.2 for a message with a
+/// hundred recipients stay below it, unless a host answers each at the last moment.
+const LEASE_LEFT: i64 = 3600 * 1000;
+/// How many connections in a row may fail in one attempt.
+const SESSIONS_MAX: u32 = 5;
+/// How many connections may fail under one letter in one attempt.
+const FAILURES_MAX: u32 = 2;

@@ -1,0 +1,149 @@
+use super::*;
+
+/// What DNS says, and where mail then goes, preference and address each; or the reply.
+async fn decide(host: &str, dns: &Table, private: &[&str]) -> Result<Vec<String>, String> {
+    let terms = Terms {
+        own_name: Domain::parse("mail.example.org").expect("a domain"),
+        port: 25,
+        private: Private {
+            allowed: private.iter().map(|network| network.parse().expect("a network")).collect(),
+        },
+    };
+    let shown = |target: Target| format!("{} {} {}", target.preference, target.host, target.address);
+    match targets(dns, &host.parse().expect("a host"), &terms).await {
+        Ok(targets) => Ok(targets.into_iter().map(shown).collect()),
+        Err(reply) => Err(reply.to_string()),
+    }
+}
+
+/// Names with what there is: `MX 10 name`, `A address`, or a failure.
+struct Table(&'static [(&'static str, &'static [&'static str])]);
+
+impl Table {
+    fn find<T>(&self, name: &str, read: impl Fn(&str) -> Option<T>) -> Lookup<Vec<T>> {
+        let Some((_, records)) = self.0.iter().find(|(known, _)| *known == name) else {
+            return Lookup::NoName;
+        };
+        if records.contains(&"SERVFAIL") {
+            return Lookup::Failed("SERVFAIL".to_owned());
+        }
+        let found: Vec<T> = records.iter().filter_map(|record| read(record)).collect();
+        if found.is_empty() { Lookup::NoRecords } else { Lookup::Found(found) }
+    }
+}
+
+#[async_trait]
+impl Dns for Table {
+    async fn exchanges(&self, domain: &Domain) -> Lookup<Vec<Exchange>> {
+        self.find(domain.ascii(), |record| {
+            let (preference, name) = record.strip_prefix("MX ")?.split_once(' ')?;
+            Some(Exchange { preference: preference.parse().expect("a number"), name: name.to_owned() })
+        })
+    }
+
+    async fn addresses(&self, name: &str) -> Lookup<Vec<IpAddr>> {
+        self.find(name, |record| Some(record.strip_prefix("A ")?.parse().expect("an address")))
+    }
+}
+
+const HOSTS: [(&str, &[&str]); 4] = [
+    ("mx1", &["A 203.0.0.1"]),
+    ("mx2", &["A 203.0.0.2", "A 2600::2"]),
+    ("inside", &["A 10.0.0.1"]),
+    ("broken", &["SERVFAIL"]),
+];
+
+#[tokio::test]
+async fn mail_goes_where_dns_says() {
+    for (host, records, expected) in [
+        (
+            "a.example",
+            &["MX 20 mx2", "MX 10 mx1"][..],
+            &["10 mx1 203.0.0.1:25", "20 mx2 [2600::2]:25", "20 mx2 203.0.0.2:25"][..],
+        ),
+        // RFC 5321 §5.1: without MX the domain itself.
+        ("a.example", &["A 203.0.0.9"], &["0 a.example 203.0.0.9:25"]),
+        // An address is asked about once, though two hosts have it.
+        ("a.example", &["MX 10 mx1", "MX 20 mx1"], &["10 mx1 203.0.0.1:25"]),
+        // What cannot be used does not hide what can.
+        (
+            "a.example",
+            &["MX 5 inside", "MX 6 broken", "MX 7 gone", "MX 8 192.0.2.1", "MX 9 ", "MX 10 mx1"],
+            &["10 mx1 203.0.0.1:25"],
+        ),
+        // We are one of the hosts: those that are no better than us would send it back (RFC 5321 §5.1).
+        (
+            "a.example",
+            &["MX 10 mx1", "MX 20 Mail.example.org", "MX 20 mx2", "MX 30 mx2"],
+            &["10 mx1 203.0.0.1:25"],
+        ),
+    ] {
+        let table: &'static [(&str, &[&str])] =
+            Vec::leak(HOSTS.into_iter().chain([(host, records)]).collect());
+        let got = decide(host, &Table(table), &[]).await;
+        assert_eq!(got.expect("there is a way"), expected, "{records:?}");
+    }
+}
+
+#[tokio::test]
+async fn failures_are_for_now_or_for_good() {
+    for (records, expected) in [
+        (None, "550 5.1.2 The domain a.example does not exist"),
+        (Some(&["SERVFAIL"][..]), "451 4.4.3 The mail hosts of a.example cannot be found now: SERVFAIL"),
+        (Some(&["MX 0 "]), "556 5.1.10 The domain a.example accepts no mail (null MX)"),
+        (
+            Some(&["MX 10 192.0.2.1"]),
+            "550 5.4.4 The 1 MX records of a.example name no host (an IP address is none)",
+        ),
+        (
+            Some(&["MX 10 ", "MX 20 "]),
+            "550 5.4.4 The 2 MX records of a.example name no host (an IP address is none)",
+        ),
+        (
+            Some(&["MX 10 mail.example.org", "MX 20 mx1"]),
+            "554 5.4.6 Mail for a.example loops back to this host: DNS names it as the best mail host",
+        ),
+        (
+            Some(&["MX 10 inside"]),
+            "550 5.4.4 The mail hosts of a.example have private addresses only (10.0.0.1), which are not used from public DNS",
+        ),
+        (Some(&["MX 10 gone"]), "550 5.4.4 No mail host of a.example has an address"),
+        (Some(&["TXT"]), "550 5.4.4 No mail host of a.example has an address"),
+        (
+            Some(&["MX 10 gone", "MX 20 broken"]),
+            "451 4.4.3 The mail hosts of a.example cannot be found now: SERVFAIL",
+        ),
+        (
+            Some(&["MX 10 inside", "MX 20 broken"]),
+            "451 4.4.3 The mail hosts of a.example cannot be found now: SERVFAIL",
+        ),
+    ] {
+        let domain = records.map(|records| ("a.example", records));
+        let table: &'static [(&str, &[&str])] = Vec::leak(HOSTS.into_iter().chain(domain).collect());
+        assert_eq!(decide("a.example", &Table(table), &[]).await, Err(expected.to_owned()), "{records:?}");
+    }
+}
+
+#[tokio::test]
+async fn literals_stand_for_themselves() {
+    let dns = Table(&HOSTS);
+    assert_eq!(decide("[203.0.0.1]", &dns, &[]).await, Ok(vec!["0 [203.0.0.1] 203.0.0.1:25".to_owned()]));
+    assert_eq!(
+        decide("[IPv6:2600::1]", &dns, &[]).await,
+        Ok(vec!["0 [IPv6:2600::1] [2600::1]:25".to_owned()])
+    );
+    for literal in ["[127.0.0.1]", "[10.0.0.1]", "[IPv6:::1]", "[x-foo:bar]"] {
+        let reply = decide(literal, &dns, &[]).await.expect_err(literal);
+        assert!(reply.starts_with("550 5.4.4 "), "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn private_hosts_are_reached_where_that_is_allowed() {
+    let table = Table(&[("a.example", &["MX 10 inside"]), ("inside", &["A 10.0.0.1", "A 127.0.0.1"])]);
+    assert_eq!(
+        decide("a.example", &table, &["10.0.0.0/8"]).await,
+        Ok(vec!["10 inside 10.0.0.1:25".to_owned()])
+    );
+    assert_eq!(decide("[127.0.0.1]", &table, &["127.0.0.0/8"]).await.expect("allowed").len(), 1);
+}

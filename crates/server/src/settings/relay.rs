@@ -1,0 +1,284 @@
+//! `[relay]` and `[queue]`: for whom mail is sent on, how its way is found, and how long that is tried.
+
+use super::file::Text;
+use super::values::{Network, Span};
+use super::{At, SettingsError};
+use crate::queue::Bounds;
+use crate::resolve::is_private;
+use crate::schedule::Schedule;
+use serde::Deserialize;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use toml::Spanned;
+
+/// Sending mail on to other hosts, resolved and typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relay {
+    /// Whose mail is sent on without a password: these networks'.
+    pub networks: Vec<Network>,
+    /// The name servers; the system's when empty.
+    pub resolvers: Vec<SocketAddr>,
+    /// The port of MX hosts: 25, but in a laboratory.
+    pub mx_port: u16,
+    /// Private networks in which hosts that DNS names may be.
+    pub private_networks: Vec<Network>,
+    /// When what failed is tried again.
+    pub schedule: Schedule,
+    /// How much is done at the same time.
+    pub bounds: Bounds,
+}
+
+impl Default for Relay {
+    fn default() -> Relay {
+        Relay {
+            networks: Vec::new(),
+            resolvers: Vec::new(),
+            mx_port: 25,
+            private_networks: Vec::new(),
+            schedule: Schedule::default(),
+            bounds: Bounds::default(),
+        }
+    }
+}
+
+/// `[relay]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RelayFile {
+    /// Whose mail is sent on without a password.
+    pub networks: Vec<Spanned<Text<Network>>>,
+    /// The name servers.
+    pub resolvers: Vec<Text<SocketAddr>>,
+    /// The port of MX hosts.
+    pub mx_port: Option<Spanned<u16>>,
+    /// Private networks in which hosts that DNS names may be.
+    pub private_networks: Vec<Text<Network>>,
+}
+
+/// `[queue]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueueFile {
+    /// The wait after the first attempt.
+    pub first_retry: Option<Spanned<Text<Span>>>,
+    /// No wait is longer.
+    pub longest_retry: Option<Spanned<Text<Span>>>,
+    /// How old a message may become.
+    pub give_up: Option<Spanned<Text<Span>>>,
+    /// The same for reports.
+    pub give_up_bounce: Option<Spanned<Text<Span>>>,
+    /// After what time a sender is told of a delay.
+    pub delay_notice: Option<Spanned<Text<Span>>>,
+    /// Connections in all.
+    pub connections: Option<Spanned<u32>>,
+    /// Connections to one site.
+    pub connections_per_site: Option<Spanned<u32>>,
+}
+
+impl Relay {
+    /// What these two tables mean.
+    pub(super) fn resolve(
+        relay: &RelayFile,
+        queue: &QueueFile,
+        wrong: At<'_>,
+    ) -> Result<Relay, SettingsError> {
+        let default = Relay::default();
+        let mx_port = match &relay.mx_port {
+            Some(port) if *port.get_ref() == 0 => {
+                return Err(wrong(port.span(), "no host has port 0".to_owned()));
+            }
+            Some(port) => *port.get_ref(),
+            None => default.mx_port,
+        };
+        Ok(Relay {
+            networks: networks(&relay.networks, wrong)?,
+            resolvers: relay.resolvers.iter().map(|address| address.0).collect(),
+            mx_port,
+            private_networks: relay.private_networks.iter().map(|network| network.0).collect(),
+            schedule: schedule(queue, wrong)?,
+            bounds: Bounds {
+                connections: number(&queue.connections, default.bounds.connections, wrong)?,
+                connections_per_site: number(
+                    &queue.connections_per_site,
+                    default.bounds.connections_per_site,
+                    wrong,
+                )?,
+            },
+        })
+    }
+}
+
+/// The networks that may relay. An open relay is refused, under whatever name: public networks that are larger, alone or together, than
+/// any one organisation's.
+fn networks(written: &[Spanned<Text<Network>>], wrong: At<'_>) -> Result<Vec<Network>, SettingsError> {
+    let mut shares = [0u64; 2];
+    for network in written {
+        let value = network.get_ref().0;
+        if is_private_network(&value) {
+            continue;
+        }
+        // Shares of what may be, in millionths, so that small networks count together.
+        let (family, shortest) = match value.address() {
+            IpAddr::V4(_) => (0, 12),
+            IpAddr::V6(_) => (1, 20),
+        };
+        shares[family] += match value.prefix().checked_sub(shortest) {
+            None => WHOLE + 1,
+            Some(longer) => WHOLE >> u32::from(longer).min(63),
+        };
+        if shares[family] > WHOLE {
+            let message = format!(
+                "with {value} too much of the world could send mail through this server: an open relay. Name your own networks"
+            );
+            return Err(wrong(network.span(), message));
+        }
+    }
+    Ok(written.iter().map(|network| network.get_ref().0).collect())
+}
+
+/// One network as large as may be.
+const WHOLE: u64 = 1_000_000;
+
+/// Whether a network lies in private space as a whole.
+fn is_private_network(network: &Network) -> bool {
+    let least = match network.address() {
+        // The shortest prefixes of RFC 1918, RFC 5735 and RFC 4193 that `is_private` knows.
+        IpAddr::V4(v4) if v4.octets()[0] == 172 => 12,
+        IpAddr::V4(v4) if matches!(v4.octets()[0], 169 | 192) => 16,
+        IpAddr::V4(v4) if v4.octets()[0] == 100 => 10,
+        IpAddr::V4(_) => 8,
+        IpAddr::V6(v6) if v6.is_loopback() => 128,
+        IpAddr::V6(v6) if v6.is_unique_local() => 7,
+        IpAddr::V6(_) => 10,
+    };
+    is_private(network.address()) && network.prefix() >= least
+}
+
+fn schedule(written: &QueueFile, wrong: At<'_>) -> Result<Schedule, SettingsError> {
+    let default = Schedule::default();
+    let span = |value: &Option<Spanned<Text<Span>>>, least: u64, default: Duration| match value {
+        Some(value) if value.get_ref().0.0 < Duration::from_secs(least) => {
+            let least = Span(Duration::from_secs(least));
+            Err(wrong(value.span(), format!("too short: at least \"{least}\"")))
+        }
+        Some(value) => Ok(value.get_ref().0.0),
+        None => Ok(default),
+    };
+    Ok(Schedule {
+        first_retry: span(&written.first_retry, 1, default.first_retry)?,
+        longest_retry: span(&written.longest_retry, 1, default.longest_retry)?,
+        give_up: span(&written.give_up, 1, default.give_up)?,
+        give_up_bounce: span(&written.give_up_bounce, 1, default.give_up_bounce)?,
+        delay_notice: span(&written.delay_notice, 0, default.delay_notice)?,
+    })
+}
+
+fn number(value: &Option<Spanned<u32>>, default: usize, wrong: At<'_>) -> Result<usize, SettingsError> {
+    match value {
+        Some(value) if *value.get_ref() == 0 => {
+            Err(wrong(value.span(), "0 is too few: at least 1".to_owned()))
+        }
+        Some(value) => Ok(*value.get_ref() as usize),
+        None => Ok(default),
+    }
+}
+
+/// What `serve --check` prints.
+pub(super) fn show(relay: &Relay, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let list = |networks: &[Network]| match networks {
+        [] => "nobody".to_owned(),
+        some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    };
+    writeln!(f, "sends mail on for        {}", list(&relay.networks))?;
+    if !relay.private_networks.is_empty() {
+        writeln!(f, "  also to hosts in       {}", list(&relay.private_networks))?;
+    }
+    for resolver in &relay.resolvers {
+        writeln!(f, "asks the name server     {resolver}")?;
+    }
+    if relay.mx_port != 25 {
+        writeln!(f, "port of MX hosts         {}", relay.mx_port)?;
+    }
+    let schedule = &relay.schedule;
+    writeln!(
+        f,
+        "tries again after        {}, up to {}",
+        Span(schedule.first_retry),
+        Span(schedule.longest_retry)
+    )?;
+    writeln!(
+        f,
+        "gives up after           {} ({} for reports)",
+        Span(schedule.give_up),
+        Span(schedule.give_up_bounce)
+    )?;
+    writeln!(f, "tells of a delay after   {}", Span(schedule.delay_notice))?;
+    writeln!(
+        f,
+        "connections out          {}, {} to one site",
+        relay.bounds.connections, relay.bounds.connections_per_site
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::settings::Settings;
+    use smtp::Domain;
+    use std::path::{Path, PathBuf};
+
+    fn parse(rest: &str) -> Result<Settings, String> {
+        let host_name = Domain::parse("host.example").expect("a domain");
+        let text = format!("domains = [\"a.example\"]\n{rest}");
+        Settings::parse(Path::new("posthaste.toml"), &text, host_name, PathBuf::from("/data"))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_open_relay_is_refused_under_any_name() {
+        for networks in [
+            "\"0.0.0.0/0\"",
+            "\"::/0\"",
+            "\"0.0.0.0/1\"",
+            "\"128.0.0.0/1\"",
+            "\"10.0.0.0/7\"",
+            "\"8.0.0.0/11\"",
+            "\"8.0.0.0/12\", \"9.0.0.0/12\"",
+            "\"8.0.0.0/13\", \"9.0.0.0/13\", \"11.0.0.0/24\"",
+            "\"2000::/3\"",
+            "\"2001:d000::/20\", \"2003::/32\"",
+            "\"192.0.0.0/8\"",
+            "\"127.0.0.0/1\"",
+            "\"172.16.0.0/8\"",
+            "\"fd00::/3\"",
+        ] {
+            let error = parse(&format!("[relay]\nnetworks = [{networks}]")).expect_err(networks);
+            assert!(error.contains("open relay") && error.contains("posthaste.toml:3:"), "{error}");
+        }
+    }
+
+    #[test]
+    fn networks_of_ones_own_are_taken() {
+        for networks in [
+            "\"127.0.0.0/8\", \"::1\"",
+            "\"10.0.0.0/8\", \"172.16.0.0/12\", \"192.168.0.0/16\", \"fd00::/8\", \"100.64.0.0/10\", \"169.254.0.0/16\"",
+            "\"198.51.100.0/24\", \"2001:db8::/32\"",
+            "\"8.0.0.0/13\", \"9.0.0.0/13\"",
+        ] {
+            parse(&format!("[relay]\nnetworks = [{networks}]")).expect(networks);
+        }
+    }
+
+    #[test]
+    fn waits_and_numbers_make_sense() {
+        for (text, part) in [
+            ("[queue]\nfirst_retry = \"0s\"", "at least \"1s\""),
+            ("[queue]\nconnections = 0", "at least 1"),
+            ("[relay]\nmx_port = 0", "no host has port 0"),
+            ("[relay]\nresolvers = [\"localhost\"]", "localhost"),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}
