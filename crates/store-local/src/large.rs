@@ -10,7 +10,7 @@ use bytes::{Buf, BufMut, Bytes};
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, IoSlice};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use store::{Error, Result, SpoolId};
 
 /// The files of large content.
@@ -20,6 +20,20 @@ pub(crate) struct LargeFiles {
     directory: PathBuf,
     /// The subdirectories that are there, durably.
     made: Mutex<HashSet<String>>,
+    held: Mutex<Held>,
+}
+
+/// Who holds the files, and what is to be removed when nobody does any more.
+#[derive(Debug, Default)]
+struct Held {
+    holders: usize,
+    gone: Vec<u64>,
+}
+
+/// As long as this is there the files of messages stay, also of those that are gone.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    large: Arc<LargeFiles>,
 }
 
 /// A file being written.
@@ -63,7 +77,7 @@ impl LargeFiles {
         let made = files.list(&directory).map_err(fail)?.into_iter().collect();
         // A crash may have come between the making of a subdirectory and its sync.
         files.sync_dir(&directory).map_err(|error| io_error("syncing", &directory, error))?;
-        Ok(LargeFiles { files, directory, made: Mutex::new(made) })
+        Ok(LargeFiles { files, directory, made: Mutex::new(made), held: Mutex::default() })
     }
 
     /// Begins the file of a message.
@@ -97,12 +111,29 @@ impl LargeFiles {
             }
             result => result.map_err(|error| io_error("opening", &path, error))?,
         };
-        let mut bytes = [0; HEADER as usize];
-        read_exact_at(&*file, &mut bytes, 0).map_err(|error| io_error("reading", &path, error))?;
-        if bytes != header(spool.0) {
-            return Err(Error::Damaged(format!("the header of {}", path.display())));
+        LargeReader::new(file, path, (spool.0, length))
+    }
+
+    /// Removes the file of a message that nothing names any more: now, or when nobody holds the files.
+    pub(crate) fn discard(&self, spool: u64) {
+        let mut held = self.held();
+        if held.holders > 0 {
+            return held.gone.push(spool);
         }
-        Ok(LargeReader { file, path, spool: spool.0, left: length, offset: HEADER, blocks: 0 })
+        drop(held);
+        if let Err(error) = self.remove(spool) {
+            tracing::warn!(%error, "a message that is gone leaves its file until the store is opened anew");
+        }
+    }
+
+    /// Keeps all files that there are.
+    pub(crate) fn hold(self: &Arc<Self>) -> Hold {
+        self.held().holders += 1;
+        Hold { large: self.clone() }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().expect("no holder of this lock panics")
     }
 
     /// Removes the file of a message; no error when there is none.
@@ -136,7 +167,7 @@ impl LargeFiles {
 
     /// The path of a message's file.
     pub(crate) fn path(&self, spool: u64) -> PathBuf {
-        self.directory.join(subdirectory(spool)).join(SpoolId(spool).to_string())
+        self.directory.join(name(spool))
     }
 
     /// Makes sure that a message's subdirectory is there, durably.
@@ -229,7 +260,35 @@ impl Drop for Unclaimed {
     }
 }
 
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut held = self.large.held();
+        held.holders -= 1;
+        let gone = if held.holders == 0 { std::mem::take(&mut held.gone) } else { Vec::new() };
+        drop(held);
+        gone.into_iter().for_each(|spool| self.large.discard(spool));
+    }
+}
+
 impl LargeReader {
+    /// Reads the file of a message whose content has this length.
+    fn new(file: Arc<dyn File>, path: PathBuf, (spool, length): (u64, u64)) -> Result<LargeReader> {
+        let mut bytes = [0; HEADER as usize];
+        read_exact_at(&*file, &mut bytes, 0).map_err(|error| io_error("reading", &path, error))?;
+        if bytes != header(spool) {
+            return Err(Error::Damaged(format!("the header of {}", path.display())));
+        }
+        Ok(LargeReader { file, path, spool, left: length, offset: HEADER, blocks: 0 })
+    }
+
+    /// The same for a file that is not in a store; as long as the content is that its length leaves room for.
+    pub(crate) fn of_file(file: Arc<dyn File>, path: PathBuf, spool: u64) -> Result<LargeReader> {
+        let size = file.size().map_err(|error| io_error("reading", &path, error))?;
+        let blocks = size.saturating_sub(HEADER);
+        let heads = blocks.div_ceil(BLOCK_HEAD + BLOCK as u64) * BLOCK_HEAD;
+        LargeReader::new(file, path, (spool, blocks.saturating_sub(heads)))
+    }
+
     /// The next block of the content, checked; `None` at its end.
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>> {
         if self.left == 0 {
@@ -268,6 +327,11 @@ fn header(spool: u64) -> [u8; HEADER as usize] {
 /// Binds a block's checksum to its message and its place.
 fn block_seed(spool: u64, block: u64) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&spool.to_le_bytes()), &block.to_le_bytes())
+}
+
+/// The name of a message's file under the directory of them all.
+pub(crate) fn name(spool: u64) -> String {
+    format!("{}/{}", subdirectory(spool), SpoolId(spool))
 }
 
 /// Two hexadecimal digits from the id's milliseconds, which vary most.

@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod batch;
 mod body;
 mod commit;
@@ -34,6 +35,7 @@ mod queue;
 mod record;
 mod recover;
 mod repair;
+mod restore;
 mod rewrite;
 mod roster;
 mod scan;
@@ -51,10 +53,12 @@ mod verify;
 mod view;
 mod writer;
 
+pub use backup::BackedUp;
 pub use disk::Disk;
 pub use file::{File, Files, Lock, Mode};
 pub use local::{Clock, Local, OnDamage, Options, Recovery, Work};
 pub use repair::{Loss, Repaired, repair};
+pub use restore::{Restored, restore};
 pub use space::Reclaimed;
 pub use stats::{Stats, Totals};
 pub use verify::{Finding, Report, verify};

@@ -1,5 +1,6 @@
 //! The store as the rest of the program sees it: opening, closing, and what can be chosen.
 
+use crate::backup::BackedUp;
 use crate::disk::Disk;
 use crate::engine::Engine;
 use crate::file::Files;
@@ -8,6 +9,7 @@ use crate::space::Reclaimed;
 use crate::stats::{Stats, Totals};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 use store::{Result, Timestamp};
 
@@ -134,6 +136,19 @@ impl Local {
         self.engine.read(move || engine.totals()).await
     }
 
+    /// Copies all that was acknowledged when this is called into a directory: a new or empty one, or that of an earlier backup, of which
+    /// only what is new is copied. Mail is accepted and read meanwhile. On an error, and when the future is dropped, the earlier backup is
+    /// as it was; [`crate::restore`] makes a store from it.
+    ///
+    /// Fails with [`store::Error::Damaged`] when something of what would be copied is, and with [`store::Error::Invalid`] when the
+    /// directory is neither empty nor a backup, or lies in the store's.
+    pub async fn backup(&self, directory: PathBuf) -> Result<BackedUp> {
+        let engine = self.engine.clone();
+        let given_up = GiveUpOnDrop(Arc::default());
+        let flag = given_up.0.clone();
+        self.engine.read(move || engine.backup(&directory, &flag)).await
+    }
+
     /// What opening it found and did.
     pub fn recovery(&self) -> &Recovery {
         &self.recovery
@@ -145,6 +160,15 @@ impl Drop for Local {
         if let Err(error) = self.engine.close() {
             tracing::error!(%error, "the store did not close as it should; it will recover when it is opened");
         }
+    }
+}
+
+/// Sets the flag when it is dropped.
+struct GiveUpOnDrop(Arc<AtomicBool>);
+
+impl Drop for GiveUpOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

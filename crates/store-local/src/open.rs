@@ -110,8 +110,8 @@ pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
 
 /// Creates the store's directory and takes its lock.
 pub(crate) fn lock(files: &dyn Files, directory: &Path) -> Result<Box<dyn crate::file::Lock>> {
-    create_directory(files, directory)?;
-    let path = directory.join("lock");
+    create_directory(files, directory).map_err(|error| io_error("creating", directory, error))?;
+    let path = directory.join(LOCK);
     let lock = files.lock(&path).map_err(|error| io_error("locking", &path, error))?;
     lock.ok_or_else(|| {
         let directory = directory.display();
@@ -122,16 +122,14 @@ pub(crate) fn lock(files: &dyn Files, directory: &Path) -> Result<Box<dyn crate:
 }
 
 /// Creates a directory and those above it, durably.
-fn create_directory(files: &dyn Files, directory: &Path) -> Result<()> {
+pub(crate) fn create_directory(files: &dyn Files, directory: &Path) -> std::io::Result<()> {
     let is_missing = |path: &&Path| {
         files.list(here_if_empty(path)).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
     };
     let missing: Vec<&Path> = directory.ancestors().take_while(is_missing).collect();
-    files.create_dir(directory).map_err(|error| io_error("creating", directory, error))?;
-    for parent in missing.iter().filter_map(|path| path.parent()).map(here_if_empty) {
-        files.sync_dir(parent).map_err(|error| io_error("syncing", parent, error))?;
-    }
-    Ok(())
+    files.create_dir(directory)?;
+    let mut parents = missing.iter().filter_map(|path| path.parent()).map(here_if_empty);
+    parents.try_for_each(|parent| files.sync_dir(parent))
 }
 
 /// The parent of a relative path of one name has no name itself.
@@ -383,6 +381,7 @@ fn sweep(index: &Index, large: &LargeFiles) -> Result<u64> {
 pub(crate) const LOG: &str = "log";
 pub(crate) const LARGE: &str = "large";
 pub(crate) const INDEX: &str = "index.redb";
+pub(crate) const LOCK: &str = "lock";
 
 /// What is kept in the log is read in one piece.
 const LARGE_FROM_MAX: usize = 64 << 20;

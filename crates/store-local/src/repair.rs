@@ -14,12 +14,12 @@ use crate::error::io_error;
 use crate::file::{File, Files, Mode, read_exact_at, write_all_at};
 use crate::index::{Index, Snapshot};
 use crate::large::LargeFiles;
-use crate::local::{Local, OnDamage, Options, Work};
+use crate::local::Options;
 use crate::open::{INDEX, LARGE, LOG, lock};
 use crate::segments::Segments;
 use crate::space::{self, Choice};
 use crate::stats::Stats;
-use crate::unfinished::Unfinished;
+use crate::unfinished::{self, Unfinished};
 use salvage::{Piece, Salvage};
 use std::collections::HashMap;
 use std::io::{ErrorKind, IoSlice};
@@ -81,7 +81,7 @@ pub fn repair(options: &Options, target: &Path) -> Result<Repaired> {
     drop((old, scratch, copy));
     unfinished.finish()?;
     drop(held);
-    repaired.stats = opened(options, target)?;
+    repaired.stats = unfinished::opened(options, target)?;
     Ok(repaired)
 }
 
@@ -258,20 +258,6 @@ fn copy_bytes(source: &dyn File, target: &dyn File) -> std::io::Result<()> {
         at += length as u64;
     }
     Ok(())
-}
-
-/// Opens the new store, which makes its index and is the proof that it can be opened.
-fn opened(options: &Options, target: &Path) -> Result<Stats> {
-    let options = Options {
-        directory: target.to_owned(),
-        work: Work::Caller,
-        on_damage: OnDamage::Refuse,
-        ..options.clone()
-    };
-    let local = Local::open(options)?;
-    let stats = local.engine.stats()?;
-    local.engine.close()?;
-    Ok(stats)
 }
 
 const COPIED_AT_ONCE: usize = 1 << 20;

@@ -14,7 +14,7 @@ use crate::view::View;
 use std::collections::HashSet;
 use std::io;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use store::{Error, Result};
@@ -50,6 +50,12 @@ struct Rewriting {
     passed_over: HashSet<u64>,
     /// A file operation has failed: what it has left is told apart at the next opening, and nothing is rewritten until then.
     uncertain: bool,
+}
+
+/// As long as this is there no segment is rewritten or removed.
+#[derive(Debug)]
+pub(crate) struct Hold<'a> {
+    _rewriting: MutexGuard<'a, Rewriting>,
 }
 
 /// Which segment files count.
@@ -106,6 +112,12 @@ impl Space {
     /// Rewrites one segment of which more than half is dead, if there is one, without pauses.
     pub(crate) fn reclaim(&self) -> Result<Option<Reclaimed>> {
         self.step(&mut |_| self.pause(Duration::ZERO))
+    }
+
+    /// Puts off all rewriting of segments. Waits for one that is under way.
+    pub(crate) fn hold(&self) -> Result<Hold<'_>> {
+        let _rewriting = self.rewriting.lock().map_err(|_| Error::Closed)?;
+        Ok(Hold { _rewriting })
     }
 
     fn run(&self, rate: u64) {

@@ -2,7 +2,9 @@
 
 use crate::error::io_error;
 use crate::file::{Files, Lock, Mode};
+use crate::local::{Local, OnDamage, Options, Work};
 use crate::open::lock;
+use crate::stats::Stats;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use store::{Error, Result};
@@ -55,6 +57,20 @@ pub(crate) fn check(files: &dyn Files, directory: &Path) -> Result<()> {
             directory.display()
         ))),
     }
+}
+
+/// Opens a new store, which makes its index and is the proof that it can be opened; says how much there is in it.
+pub(crate) fn opened(options: &Options, directory: &Path) -> Result<Stats> {
+    let options = Options {
+        directory: directory.to_owned(),
+        work: Work::Caller,
+        on_damage: OnDamage::Refuse,
+        ..options.clone()
+    };
+    let local = Local::open(options)?;
+    let stats = local.engine.stats()?;
+    local.engine.close()?;
+    Ok(stats)
 }
 
 fn mark(directory: &Path) -> PathBuf {

@@ -261,11 +261,7 @@ impl View {
             }
             first += batch.committed.effects.len();
         }
-        for spool in gone {
-            if let Err(error) = self.large.remove(spool) {
-                tracing::warn!(%error, "a message that is gone leaves its file until the store is opened anew");
-            }
-        }
+        gone.into_iter().for_each(|spool| self.large.discard(spool));
     }
 
     fn checkpoint_of(&self, following: &mut Following) {

@@ -7,22 +7,10 @@ use sim::disk::{Disk as Ram, Fault, Keep};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use store::{Change, Delivery, Entry, Error, Flags, MailboxStatus, Mailboxes, ModSeq, Outcome, Spool, Uid};
-use support::{alice, content, inbox, inbox_name, read, send, small};
-
-/// Everything that can be asked.
-type Everything = (Vec<MailboxStatus>, Vec<Entry>, Vec<Change>, Vec<Delivery>);
-
-async fn everything(store: &Local) -> Everything {
-    let mailboxes = store.mailboxes(&alice()).await.unwrap();
-    let inbox = mailboxes[0].id;
-    (
-        mailboxes,
-        store.entries(inbox, Uid(0), usize::MAX).await.unwrap(),
-        store.changes(inbox, ModSeq(0), usize::MAX).await.unwrap(),
-        store.deliveries(None, usize::MAX).await.unwrap(),
-    )
-}
+use store::{Error, Flags, Mailboxes, Outcome, Spool, Uid};
+use support::{
+    Everything, alice, content, everything, expunge, inbox, inbox_name, read, send, settle, small,
+};
 
 async fn reclaim_all(store: &Local) -> u64 {
     let mut segments = 0;
@@ -31,21 +19,6 @@ async fn reclaim_all(store: &Local) -> u64 {
         segments += reclaimed.segments;
     }
     segments
-}
-
-async fn expunge(store: &Local, uids: impl IntoIterator<Item = u32>) {
-    let inbox = store.mailbox(&alice(), &inbox_name()).await.unwrap().id;
-    let uids: Vec<Uid> = uids.into_iter().map(Uid).collect();
-    assert_eq!(store.expunge(inbox, &uids).await.unwrap(), uids.len() as u64);
-}
-
-/// Settles the deliveries of these messages, counted from 1 in the order in which they came.
-async fn settle(store: &Local, numbers: impl Fn(usize) -> bool) {
-    for (index, delivery) in store.deliveries(None, usize::MAX).await.unwrap().into_iter().enumerate() {
-        if numbers(index + 1) {
-            store.settle(delivery.id, Outcome::Done).await.unwrap();
-        }
-    }
 }
 
 fn log_bytes(directory: &Path) -> u64 {

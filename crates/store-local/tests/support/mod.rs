@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod gate;
 pub(crate) mod picky;
 
 use bytes::Bytes;
@@ -9,8 +10,8 @@ use posthaste_store_local::{Local, Options, Work};
 use std::path::PathBuf;
 use std::sync::Arc;
 use store::{
-    Accepted, AccountName, Destination, Entry, IfMissing, MailboxName, Mailboxes, NewDelivery, Result, Spool,
-    SpoolId, Timestamp, Uid,
+    Accepted, AccountName, Change, Delivery, Destination, Entry, IfMissing, MailboxName, MailboxStatus,
+    Mailboxes, ModSeq, NewDelivery, Outcome, Result, Spool, SpoolId, Timestamp, Uid,
 };
 
 /// Options for a small store whose work is done on the spot.
@@ -98,4 +99,35 @@ pub(crate) async fn read(store: &Local, uid: Uid) -> Result<Vec<u8>> {
 
 pub(crate) fn inbox_name() -> MailboxName {
     MailboxName::inbox()
+}
+
+/// Everything that can be asked.
+pub(crate) type Everything = (Vec<MailboxStatus>, Vec<Entry>, Vec<Change>, Vec<Delivery>);
+
+pub(crate) async fn everything(store: &Local) -> Everything {
+    let mailboxes = store.mailboxes(&alice()).await.expect("the store can be read");
+    let inbox = mailboxes[0].id;
+    (
+        mailboxes,
+        store.entries(inbox, Uid(0), usize::MAX).await.expect("the store can be read"),
+        store.changes(inbox, ModSeq(0), usize::MAX).await.expect("the store can be read"),
+        store.deliveries(None, usize::MAX).await.expect("the store can be read"),
+    )
+}
+
+pub(crate) async fn expunge(store: &Local, uids: impl IntoIterator<Item = u32>) {
+    let inbox = store.mailbox(&alice(), &inbox_name()).await.expect("the store can be read").id;
+    let uids: Vec<Uid> = uids.into_iter().map(Uid).collect();
+    assert_eq!(store.expunge(inbox, &uids).await.expect("the store can be changed"), uids.len() as u64);
+}
+
+/// Settles the deliveries of these messages, counted from 1 in the order in which they came.
+pub(crate) async fn settle(store: &Local, numbers: impl Fn(usize) -> bool) {
+    for (index, delivery) in
+        store.deliveries(None, usize::MAX).await.expect("the store can be read").into_iter().enumerate()
+    {
+        if numbers(index + 1) {
+            store.settle(delivery.id, Outcome::Done).await.expect("the store can be changed");
+        }
+    }
 }
