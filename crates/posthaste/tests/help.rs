@@ -6,7 +6,7 @@ use common::{assert_file, run};
 use std::path::Path;
 
 /// Every command that can be typed.
-const COMMANDS: [&str; 43] = [
+const COMMANDS: [&str; 45] = [
     "",
     "up",
     "serve",
@@ -48,6 +48,8 @@ const COMMANDS: [&str; 43] = [
     "store verify",
     "store stats",
     "store repair",
+    "store backup",
+    "store restore",
     "completions",
     "man",
 ];

@@ -123,6 +123,59 @@ fn a_damaged_store_is_repaired() {
     assert_eq!((ran.status, &ran.json()["messages"]), (0, &2.into()));
 }
 
+#[test]
+fn a_store_is_backed_up_while_the_server_runs_and_restored() {
+    let data = Data::new();
+    let backup = data.beside("backup");
+    let server = Server::up(&data, &[]);
+    for text in ["needle in the backup", "second"] {
+        assert_eq!(server.send(&["--from", "a@example.org", "--to", ANN, "--text", text]).status, 0);
+    }
+    let inside = data.path().join("backup").display().to_string();
+    let ran = data.run(&["store", "backup", &inside]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.stderr.contains("inside of the data directory"), "{}", ran.stderr);
+    let first = data.run(&["store", "backup", &backup, "--json"]);
+    assert_eq!((first.status, first.stderr.as_str()), (0, ""));
+    assert_eq!((&first.json()["files"], &first.json()["copied_files"]), (&1.into(), &1.into()));
+    let ran = data.run(&["store", "backup", &backup]);
+    assert!(ran.stdout.ends_with("; 0 files, 0 B, had to be copied.\n"), "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(server.send(&["--from", "a@example.org", "--to", ANN, "--text", "after it"]).status, 0);
+
+    let new = data.beside("new");
+    let ran = common::run(&["store", "restore", &backup, &new]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+    assert!(
+        ran.stdout.starts_with("Restored 2 messages (0 deliveries in the queue) as of 20"),
+        "{}",
+        ran.stdout
+    );
+    for uid in ["1", "2"] {
+        let raw = |data: &str| common::output_bytes(&["inbox", "raw", "--data", data, "--account", ANN, uid]);
+        assert!(!raw(&new).is_empty());
+        assert!(raw(&new) == raw(&data.text()), "byte for byte");
+    }
+    assert_eq!(common::run(&["store", "verify", "--data", &new]).status, 0);
+    let ran = common::run(&["store", "restore", &backup, &new]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.stderr.contains("is not empty"), "{}", ran.stderr);
+
+    // And without a server.
+    assert_eq!(server.stop(), 0);
+    let ran = data.run(&["store", "backup", &backup, "--json"]);
+    assert_eq!((ran.status, &ran.json()["copied_files"]), (0, &1.into()), "{}", ran.stderr);
+    damage(&std::path::Path::new(&backup).join("log"), b"needle in the backup");
+    let bad = data.beside("bad");
+    let ran = common::run(&["store", "restore", &backup, &bad, "--json"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (1, ""));
+    assert!(ran.stderr.contains("log/00000001.seg-"), "{}", ran.stderr);
+    let ran = common::run(&["inbox", "ls", "--data", &bad]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.stderr.contains("was not finished"), "{}", ran.stderr);
+    let ran = common::run(&["store", "repair", "--data", &bad, &data.beside("saved"), "--json"]);
+    assert_eq!((ran.status, &ran.json()["messages"]), (3, &2.into()));
+}
+
 /// Turns over one bit where a file of this directory holds `content`.
 fn damage(directory: &std::path::Path, content: &[u8]) {
     for file in std::fs::read_dir(directory).expect("a directory") {

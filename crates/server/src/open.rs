@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{SharedStore, Spool};
-pub use store_local::{Finding, Loss, Repaired, Report, Stats, Totals};
+pub use store_local::{BackedUp, Finding, Loss, Repaired, Report, Restored, Stats, Totals};
 use store_local::{Local, Options, Recovery};
 
 /// An open store. The data directory is locked while it is.
@@ -25,6 +25,7 @@ pub struct Access {
 #[derive(Clone)]
 pub struct Upkeep {
     local: Arc<Local>,
+    directory: PathBuf,
 }
 
 /// Why a store cannot be opened or closed.
@@ -83,7 +84,8 @@ impl Open {
 
     /// The store, and what only its operator asks for.
     pub fn access(&self) -> Access {
-        Access { store: self.store(), upkeep: Some(Upkeep { local: self.local.clone() }) }
+        let (local, directory) = (self.local.clone(), self.directory.clone());
+        Access { store: self.store(), upkeep: Some(Upkeep { local, directory }) }
     }
 
     /// The data directory.
@@ -107,6 +109,33 @@ impl Upkeep {
     pub async fn stats(&self) -> store::Result<Stats> {
         self.local.stats().await
     }
+
+    /// Copies all that was acknowledged when this is called into a directory (see [`Local::backup`]), which must be named by its whole path
+    /// and lie outside of the data directory, also by way of symbolic links.
+    pub async fn backup(&self, target: PathBuf) -> store::Result<BackedUp> {
+        let data = self.directory.clone();
+        let checked = tokio::task::spawn_blocking(move || outside(target, &data)).await;
+        let target = checked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+        self.local.backup(target).await
+    }
+}
+
+/// The directory of a backup, if it is one that would not be lost together with the data.
+fn outside(target: PathBuf, data: &Path) -> store::Result<PathBuf> {
+    let invalid = |why: String| Err(store::Error::Invalid(format!("{}: {why}", target.display())));
+    if !target.is_absolute() {
+        return invalid("the directory of a backup must be named by its whole path".to_owned());
+    }
+    // What does not exist yet lies where the nearest directory above it does.
+    let existing = target.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    let real = existing.map(|(above, real)| real.join(target.strip_prefix(above).unwrap_or(&target)));
+    if real.zip(data.canonicalize().ok()).is_some_and(|(real, data)| real.starts_with(data)) {
+        return invalid(format!(
+            "this is inside of the data directory ({}), and a backup there would be lost with it",
+            data.display()
+        ));
+    }
+    Ok(target)
 }
 
 impl From<SharedStore> for Access {
@@ -151,6 +180,16 @@ pub async fn repair(data: &Path, target: &Path) -> Result<Repaired, OpenError> {
     private_directory(&target).map_err(|cause| OpenError::Directory { directory: target.clone(), cause })?;
     let repaired = tokio::task::spawn_blocking(move || store_local::repair(&options, &target)).await;
     repaired
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        .map_err(|error| OpenError::Store { directory, error })
+}
+
+/// Makes a store in `target`, which must be empty or not exist, from a backup.
+pub async fn restore(backup: &Path, target: &Path) -> Result<Restored, OpenError> {
+    let (backup, directory) = (backup.to_owned(), target.to_owned());
+    let options = Options { reserve: 0, ..Options::new(target) };
+    let restored = tokio::task::spawn_blocking(move || store_local::restore(&options, &backup)).await;
+    restored
         .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
         .map_err(|error| OpenError::Store { directory, error })
 }

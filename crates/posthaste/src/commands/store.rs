@@ -4,16 +4,16 @@ use super::block_on;
 use crate::exit::Exit;
 use crate::output::{self, Format, FormatArgs};
 use crate::paths::DataArgs;
-use crate::units::{counted, size};
+use crate::units::{counted, rfc3339, size};
 use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use clap::Subcommand;
 use serde::Serialize;
-use server::admin::{Client, Item, Request, StoreStats};
-use server::open::{Repaired, Report};
+use server::admin::{BackupView, Client, Item, Request, StoreStats};
+use server::open::{Repaired, Report, Restored};
 use std::path::{Path, PathBuf};
 
-/// Check, measure and repair the store that keeps the mail
+/// Check, measure, back up and repair the store that keeps the mail
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -48,7 +48,42 @@ enum Command {
         #[arg(value_name = "NEW-DIR")]
         target: PathBuf,
     },
+    /// Copy the store into a directory, while the server runs or when none does
+    ///
+    /// The copy holds all mail that was accepted when the command began, with accounts, flags and the queue; mail goes on meanwhile. Of an
+    /// earlier backup in the directory only what is new is copied, and it is replaced when the new one is whole, not before. While a
+    /// server runs it is the server that writes: the directory must be one that it may write to. Settings, keys, certificates and bans
+    /// are not in the store: keep copies of those yourself.
+    #[command(after_help = BACKUP_EXAMPLES)]
+    Backup {
+        /// Where the backup is: a directory that is empty, does not exist, or has an earlier backup of this store
+        #[arg(value_name = "TARGET-DIR")]
+        target: PathBuf,
+    },
+    /// Make a store from a backup, comparing everything with its checksums
+    ///
+    /// The backup is only read. Afterwards use the new directory as the data directory. When something of the backup is damaged, all of that
+    /// is named and the new store is not opened; `posthaste store repair` saves what is intact of it.
+    #[command(after_help = RESTORE_EXAMPLES)]
+    Restore {
+        /// The directory of the backup
+        #[arg(value_name = "BACKUP")]
+        backup: PathBuf,
+        /// Where the store is made: a directory that is empty, or does not exist
+        #[arg(value_name = "NEW-DIR")]
+        target: PathBuf,
+    },
 }
+
+const BACKUP_EXAMPLES: &str = "\
+Examples:
+  posthaste store backup /srv/backup/mail
+  posthaste store backup --data /var/lib/posthaste /srv/backup/mail --json";
+
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  posthaste store restore /srv/backup/mail /var/lib/posthaste-restored
+  posthaste store restore /srv/backup/mail /tmp/test --json";
 
 const REPAIR_EXAMPLES: &str = "\
 Examples:
@@ -60,14 +95,92 @@ Examples:
   posthaste store verify
   posthaste store verify --data /var/lib/posthaste --json
   posthaste store stats
+  posthaste store backup /srv/backup/mail
   posthaste store repair /var/lib/posthaste-repaired";
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
-    let data = args.data.directory()?;
+    let format = args.format.format();
     match args.command {
-        Command::Verify => verify(&data, args.format.format()),
-        Command::Stats => stats(&data, args.format.format()),
-        Command::Repair { target } => repair(&data, &target, args.format.format()),
+        Command::Verify => verify(&args.data.directory()?, format),
+        Command::Stats => stats(&args.data.directory()?, format),
+        Command::Repair { target } => repair(&args.data.directory()?, &target, format),
+        Command::Backup { target } => backup(&args.data.directory()?, &target, format),
+        Command::Restore { backup, target } => restore(&backup, &target, format),
+    }
+}
+
+fn backup(data: &Path, target: &Path, format: Format) -> anyhow::Result<Exit> {
+    let directory = std::path::absolute(target)?;
+    let items = block_on(async {
+        let client = Client::open(data).await?;
+        let items = client.ask(Request::Backup { directory }).await;
+        client.close().await?;
+        Ok(items?)
+    })?;
+    let [Item::BackedUp(done)] = &items[..] else {
+        bail!("the server answered with {items:?} instead of a report")
+    };
+    match format {
+        Format::Json => output::json(&Backup::new(done))?,
+        Format::Text => output::text(&format!(
+            "Backed up {}, {}, into {}; {}, {}, had to be copied.",
+            counted(done.files, "file"),
+            size(done.bytes),
+            target.display(),
+            counted(done.copied_files, "file"),
+            size(done.copied_bytes),
+        ))?,
+    }
+    Ok(Exit::Done)
+}
+
+fn restore(backup: &Path, target: &Path, format: Format) -> anyhow::Result<Exit> {
+    let restored = block_on(async { Ok(server::open::restore(backup, target).await?) })?;
+    match format {
+        Format::Json => output::json(&FromBackup::new(&restored))?,
+        Format::Text => output::text(&format!(
+            "Restored {} ({} in the queue) as of {} into {}.",
+            counted(restored.stats.messages, "message"),
+            counted(restored.stats.queued, "delivery"),
+            rfc3339(restored.made),
+            target.display()
+        ))?,
+    }
+    Ok(Exit::Done)
+}
+
+/// A backup for programs.
+#[derive(Serialize)]
+struct Backup {
+    made: String,
+    files: u64,
+    bytes: u64,
+    copied_files: u64,
+    copied_bytes: u64,
+    removed_files: u64,
+}
+
+impl Backup {
+    fn new(done: &BackupView) -> Backup {
+        let BackupView { made, files, bytes, copied_files, copied_bytes, removed_files } = *done;
+        Backup { made: rfc3339(made), files, bytes, copied_files, copied_bytes, removed_files }
+    }
+}
+
+/// A restored store for programs.
+#[derive(Serialize)]
+struct FromBackup {
+    made: String,
+    files: u64,
+    bytes: u64,
+    messages: u64,
+    queued: u64,
+}
+
+impl FromBackup {
+    fn new(restored: &Restored) -> FromBackup {
+        let Restored { made, files, bytes, stats } = *restored;
+        FromBackup { made: rfc3339(made), files, bytes, messages: stats.messages, queued: stats.queued }
     }
 }
 

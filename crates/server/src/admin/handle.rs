@@ -41,6 +41,9 @@ async fn carry_out(access: &Access, bans: &Bans, request: Request, to: &Sender<F
     match request {
         Request::Status => Err(Stop::Failed("no server is running on this data directory".to_owned())),
         Request::Stats => send(to, Item::Stats(upkeep(access)?.stats().await?.into())).await,
+        Request::Backup { directory } => {
+            send(to, Item::BackedUp(upkeep(access)?.backup(directory).await?.into())).await
+        }
         Request::Accounts => {
             for account in store.accounts().await? {
                 match view(store, account).await {

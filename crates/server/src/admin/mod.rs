@@ -19,7 +19,8 @@ pub use accounts::{
 pub(crate) use bans::Bans;
 pub use client::{AdminError, Client, Responses};
 pub use protocol::{
-    AccountView, BanCause, BanView, Frame, Item, Mark, MessageView, Request, Status, StoreStats, StoreTotals,
+    AccountView, BackupView, BanCause, BanView, Frame, Item, Mark, MessageView, Request, Status, StoreStats,
+    StoreTotals,
 };
 pub(crate) use socket::{Admin, StatusSource, serve};
 

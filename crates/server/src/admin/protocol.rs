@@ -6,11 +6,12 @@
 use super::accounts::{AccountDetails, AliasView, DirectoryRequest, DomainView};
 use crate::abuse::Measure;
 use crate::abuse::ban_file::HandBan;
-use crate::open::{Stats, Totals};
+use crate::open::{BackedUp, Stats, Totals};
 use crate::settings::Network;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::io;
+use std::path::PathBuf;
 use store::{Account, Flags, Quota, Secret, Timestamp};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -22,6 +23,11 @@ pub enum Request {
     Status,
     /// How much there is in the store. Answers: [`Item::Stats`].
     Stats,
+    /// Brings a backup of the store up to date, or begins one. Answers: [`Item::BackedUp`], when that is done.
+    Backup {
+        /// Where, as a whole path: the server has another working directory.
+        directory: PathBuf,
+    },
     /// All accounts. Answers: [`Item::Account`] each.
     Accounts,
     /// Something about accounts, aliases or domains.
@@ -89,6 +95,8 @@ pub enum Item {
     Status(Status),
     /// How much there is in the store.
     Stats(StoreStats),
+    /// A backup is made.
+    BackedUp(BackupView),
     /// An account.
     Account(AccountView),
     /// All about an account but its mail.
@@ -186,6 +194,23 @@ pub struct StoreStats {
     pub index_bytes: u64,
 }
 
+/// What a backup has done. Lengths are in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupView {
+    /// When it was begun: it holds what was acknowledged then.
+    pub made: Timestamp,
+    /// Files that the backup holds.
+    pub files: u64,
+    /// Their length together.
+    pub bytes: u64,
+    /// Those that were copied, because they were not there yet.
+    pub copied_files: u64,
+    /// Their length together.
+    pub copied_bytes: u64,
+    /// Files of earlier backups that were removed.
+    pub removed_files: u64,
+}
+
 /// An account, with what its INBOX holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountView {
@@ -262,6 +287,13 @@ impl From<Totals> for StoreTotals {
     fn from(totals: Totals) -> StoreTotals {
         let Totals { accounts, messages, bytes, queued, free, reserve } = totals;
         StoreTotals { accounts, messages, bytes, queued, free, reserve }
+    }
+}
+
+impl From<BackedUp> for BackupView {
+    fn from(done: BackedUp) -> BackupView {
+        let BackedUp { made, files, bytes, copied_files, copied_bytes, removed_files } = done;
+        BackupView { made, files, bytes, copied_files, copied_bytes, removed_files }
     }
 }
 
