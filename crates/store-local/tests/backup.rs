@@ -19,6 +19,9 @@ use support::{
 /// Everything that can be asked, and every text.
 type Whole = (Everything, BTreeMap<Uid, Vec<u8>>);
 
+/// What was acknowledged: the UID that each message has, and its octets.
+type Acknowledged = BTreeMap<SpoolId, (Uid, Vec<u8>)>;
+
 async fn whole(store: &Local) -> Whole {
     let mut texts = BTreeMap::new();
     for entry in inbox(store).await {
@@ -488,7 +491,7 @@ async fn what_was_acknowledged_before_is_in_a_backup_of_a_busy_store() {
     let store = Arc::new(Local::open(options).unwrap());
     store.create_account(&alice(), Origin::Added).await.unwrap();
     let inbox_id = store.mailbox(&alice(), &inbox_name()).await.unwrap().id;
-    let kept: Arc<Mutex<BTreeMap<SpoolId, (Uid, Vec<u8>)>>> = Arc::default();
+    let kept: Arc<Mutex<Acknowledged>> = Arc::default();
     let senders: Vec<_> = (0..3u64)
         .map(|number| {
             let (store, kept) = (store.clone(), kept.clone());
