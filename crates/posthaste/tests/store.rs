@@ -123,11 +123,23 @@ fn a_damaged_store_is_repaired() {
     assert_eq!((ran.status, &ran.json()["messages"]), (0, &2.into()));
 }
 
+/// A server that may write backups somewhere.
+fn serve_with_backups_in(data: &Data, backups: &str) -> Server {
+    let settings = format!(
+        "hostname = \"mail.example.org\"\ndomains = [\"example.org\"]\naccounts = [\"{ANN}\"]\n\
+         [[listen]]\naddress = \"127.0.0.1:0\"\n[hardening]\nbackups = \"{backups}\"\n"
+    );
+    let file = data.file("posthaste.toml", settings.as_bytes());
+    Server::start(&["serve", "--config", &file, "--data", &data.text(), "--json"])
+}
+
 #[test]
 fn a_store_is_backed_up_while_the_server_runs_and_restored() {
     let data = Data::new();
-    let backup = data.beside("backup");
-    let server = Server::up(&data, &[]);
+    let backups = data.beside("backups");
+    std::fs::create_dir(&backups).expect("a directory");
+    let backup = format!("{backups}/mail");
+    let server = serve_with_backups_in(&data, &backups);
     for text in ["needle in the backup", "second"] {
         assert_eq!(server.send(&["--from", "a@example.org", "--to", ANN, "--text", text]).status, 0);
     }
@@ -135,6 +147,9 @@ fn a_store_is_backed_up_while_the_server_runs_and_restored() {
     let ran = data.run(&["store", "backup", &inside]);
     assert_eq!(ran.status, 1);
     assert!(ran.stderr.contains("inside of the data directory"), "{}", ran.stderr);
+    let ran = data.run(&["store", "backup", &data.beside("elsewhere")]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.stderr.contains("below the directory that `backups` names"), "{}", ran.stderr);
     let first = data.run(&["store", "backup", &backup, "--json"]);
     assert_eq!((first.status, first.stderr.as_str()), (0, ""));
     assert_eq!((&first.json()["files"], &first.json()["copied_files"]), (&1.into(), &1.into()));

@@ -307,7 +307,7 @@ fn unwritable(directory: &Path, error: io::Error) -> Error {
     match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Error::Invalid(format!(
             "cannot write to {}: {error}. Who has the store open writes its backup: while a server runs that is the server, as its own \
-             user, and only where it may write (ReadWritePaths= in a systemd unit)",
+             user, and only below the directory that `backups` names in its settings ([hardening]; in a systemd unit also ReadWritePaths=)",
             directory.display()
         )),
         _ => io_error("writing to", directory, error),

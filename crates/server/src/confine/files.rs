@@ -1,6 +1,6 @@
 //! Which files and ports the server may open from now on (Landlock, see landlock(7)).
 //!
-//! Its data directory, for everything but to run programs from it; for reading what the settings name (certificates) and what the system
+//! Its data directory and the one for backups, for everything but to run programs from them; for reading what the settings name (certificates) and what the system
 //! needs to look up names and times. Ports: only those named. Signals and abstract sockets reach no process outside. A kernel that knows
 //! less restricts less.
 
@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 pub struct Needs {
     /// Files that are read, also again when they were replaced: so it is their directories that may be read.
     pub files: Vec<PathBuf>,
+    /// Directories that are written to.
+    pub directories: Vec<PathBuf>,
     /// TCP ports that are listened on after the start.
     pub listen: Vec<u16>,
     /// TCP ports that are connected to.
@@ -70,6 +72,9 @@ pub(super) fn restrict(data: &Path, needs: &Needs) -> Result<String, RulesetErro
     let all = AccessFs::from_all(KNOWN) & !BitFlags::from(AccessFs::Execute);
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let mut ruleset = allow(ruleset, data, all)?;
+    for directory in &needs.directories {
+        ruleset = allow(ruleset, directory, all)?;
+    }
     for path in SYSTEM {
         ruleset = allow(ruleset, Path::new(path), read)?;
     }

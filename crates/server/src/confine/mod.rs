@@ -23,6 +23,8 @@ pub struct Hardening {
     pub files: Switch,
     /// Whether system calls are (seccomp).
     pub calls: Switch,
+    /// The directory in which the server writes backups: with `files` on, nowhere else but in its data directory.
+    pub backups: Option<PathBuf>,
 }
 
 /// On or off.
@@ -84,7 +86,7 @@ pub enum ConfineError {
 
 impl Default for Hardening {
     fn default() -> Hardening {
-        Hardening { user: None, files: Switch::On, calls: Switch::On }
+        Hardening { user: None, files: Switch::On, calls: Switch::On, backups: None }
     }
 }
 

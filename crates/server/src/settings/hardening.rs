@@ -5,6 +5,7 @@ use crate::confine::{Hardening, Needs, Switch};
 use serde::Deserialize;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 /// `[hardening]` as it is written.
 #[derive(Debug, Default, Deserialize)]
@@ -16,11 +17,18 @@ pub struct File {
     files: Switch,
     /// seccomp.
     system_calls: Switch,
+    /// Where backups may be written.
+    backups: Option<PathBuf>,
 }
 
 impl File {
     pub(super) fn resolve(&self) -> Hardening {
-        Hardening { user: self.user.clone(), files: self.files, calls: self.system_calls }
+        Hardening {
+            user: self.user.clone(),
+            files: self.files,
+            calls: self.system_calls,
+            backups: self.backups.clone(),
+        }
     }
 }
 
@@ -31,6 +39,7 @@ impl Settings {
         for CertificateFiles { chain, key } in &self.tls.certificates {
             needs.files.extend([chain.clone(), key.clone()]);
         }
+        needs.directories.extend(self.hardening.backups.clone());
         needs.files.extend(self.tls.client_ca.clone());
         if let Some(acme) = &self.tls.acme {
             needs.files.extend(acme.directory_ca.clone());
@@ -73,5 +82,9 @@ pub(super) fn show(hardening: &Hardening, f: &mut fmt::Formatter<'_>) -> fmt::Re
     };
     writeln!(f, "runs as                  {}", hardening.user.as_deref().unwrap_or("whoever starts it"))?;
     writeln!(f, "  files and ports        {}", restricted(hardening.files))?;
-    writeln!(f, "  system calls           {}", restricted(hardening.calls))
+    writeln!(f, "  system calls           {}", restricted(hardening.calls))?;
+    match hardening.backups.as_deref().map(Path::display) {
+        Some(directory) => writeln!(f, "  backups                in {directory}"),
+        None => Ok(()),
+    }
 }

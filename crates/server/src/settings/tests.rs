@@ -42,8 +42,15 @@ fn the_sample_is_valid_with_every_comment_removed() {
     assert_eq!(settings.auth.certificates.len(), 1);
     assert_eq!(settings.auth.oauth.expect("it is shown").rules.account_claim, "email");
     assert_eq!(settings.submission, sender::Rules::default(), "the values shown are the defaults");
-    let hardening = Hardening { user: Some("posthaste".to_owned()), ..Hardening::default() };
-    assert_eq!(settings.hardening, hardening, "the values shown are the defaults, but for the user");
+    let hardening = Hardening {
+        user: Some("posthaste".to_owned()),
+        backups: Some("/srv/backup".into()),
+        ..Hardening::default()
+    };
+    assert_eq!(
+        settings.hardening, hardening,
+        "the values shown are the defaults, but for the user and the backups"
+    );
     let relay = settings.relay.expect("a server with domains can relay");
     let default = Relay::default();
     assert_eq!(
