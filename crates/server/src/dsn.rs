@@ -126,7 +126,14 @@ async fn destinations(
 
 /// As much of the message as is given back. One that cannot be read is reported without it: the sender must hear of it all the same.
 async fn read(outbound: &Outbound, notice: &Notice<'_>) -> store::Result<Vec<u8>> {
-    let mut reader = outbound.store.content(notice.letter.spool).await?;
+    let mut reader = match outbound.store.content(notice.letter.spool).await {
+        Ok(reader) => reader,
+        Err(error @ (store::Error::Closed | store::Error::Fenced(_))) => return Err(error),
+        Err(error) => {
+            tracing::error!(id = %notice.letter.spool, %error, "a queued message cannot be read");
+            return Ok(Vec::new());
+        }
+    };
     let most = if is_full(notice) { FULL_MAX } else { HEADERS_MAX };
     let mut front = Vec::new();
     while front.len() < most {

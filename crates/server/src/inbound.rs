@@ -385,7 +385,7 @@ impl Inbound {
 
 impl Application<Server> for Inbound {
     async fn event(&mut self, endpoint: &mut Server, event: Event) {
-        if matches!(event, Event::Hello(_) | Event::Mail(_) | Event::Rcpt(_))
+        if matches!(event, Event::Hello(_) | Event::Mail(_) | Event::Rcpt(_) | Event::Auth(_))
             && let Some(reply) = self.too_many_commands()
         {
             return endpoint.reply(reply);

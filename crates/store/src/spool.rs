@@ -126,6 +126,13 @@ pub struct Attempt {
     pub reply: String,
 }
 
+impl Attempt {
+    /// When it ended.
+    pub fn ended(&self) -> Timestamp {
+        Timestamp(self.at.0.saturating_add(i64::from(self.took)))
+    }
+}
+
 /// Queued deliveries with the same destination, some of them due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {

@@ -239,7 +239,8 @@ impl Authenticator {
     }
 
     async fn verifier(&self, user: &str) -> Result<Answered, Unavailable> {
-        let credentials = self.credentials(self.account_name(user).as_ref()).await?;
+        let name = self.account_name(user);
+        let credentials = self.credentials(name.as_ref()).await?;
         let found = credentials.as_ref().and_then(check::verifier);
         Ok(match found {
             Some((verifier, application)) => Answered {
@@ -247,7 +248,15 @@ impl Authenticator {
                 application: application.map(str::to_owned),
                 reason: "wrong password",
             },
-            None => Answered::refused("no such account, or no SCRAM verifier for it"),
+            // Made of the account's name: however that is spelt its salt is the same, as a real one's is.
+            None => Answered {
+                answer: Answer::Verifier(match &name {
+                    Some(name) => self.decoy.verifier(name.as_str(), self.costs.scram),
+                    None => self.decoy.verifier(user, self.costs.scram),
+                }),
+                application: None,
+                reason: "no such account, or no SCRAM verifier for it",
+            },
         })
     }
 
@@ -311,7 +320,8 @@ impl Authenticator {
     /// Makes anew what is kept of a main password that was shown just now, when new ones are kept otherwise. The login does not wait
     /// for it, and if it fails the next one tries again.
     fn refresh(&self, name: &AccountName, before: Credentials, password: Secret, freshness: Freshness) {
-        let wants_scram = self.settings.mechanisms.contains(&Mechanism::ScramSha256);
+        let is_scram = |one: &Mechanism| matches!(one, Mechanism::ScramSha256 | Mechanism::ScramSha256Plus);
+        let wants_scram = self.settings.mechanisms.iter().any(is_scram);
         let scram = before.scram.as_ref().and_then(|record| ScramVerifier::parse(record.reveal()).ok());
         let has_scram = scram.is_some_and(|verifier| verifier.iterations() == self.costs.scram);
         if freshness == Freshness::Current && (has_scram || !wants_scram) {

@@ -169,7 +169,6 @@ impl<S: Supply> Courier<'_, S> {
     /// The server has said its last word on each recipient, or none of them can be sent there.
     fn done(&mut self, replies: Vec<Reply>, closed: bool) {
         let Some(Current { mut letter, begun, .. }) = self.letter.take() else { return };
-        self.transactions += 1;
         let closing = replies.iter().all(|reply| reply.code().number() == 421);
         if closed && closing && begun == Begun::No {
             // It was not about this message.
@@ -177,6 +176,7 @@ impl<S: Supply> Courier<'_, S> {
             letter.failures += 1;
             return self.supply.put_back(letter);
         }
+        self.transactions += 1;
         // Those who were too many for one transaction get another, if others did get through (RFC 5321 §4.5.3.1.10).
         if replies.iter().any(is_too_many) && !replies.iter().all(is_too_many) {
             let (left, now) = split(&letter, &replies);

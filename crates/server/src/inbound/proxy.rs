@@ -31,7 +31,8 @@ impl Inbound {
             return refusal.closing();
         }
         info!(session = %self.id, %proxy, peer = %client, "the proxy speaks for another client");
-        self.peer = peer;
+        // The TLS is the proxy's: nothing that the client proves can be bound to it.
+        self.peer = crate::inbound::Peer { tls: None, ..peer };
         // What the one before has proven is not this one's.
         (self.login, self.account) = (None, None);
         self.errors = 0;

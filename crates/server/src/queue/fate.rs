@@ -114,7 +114,7 @@ fn fate(
             match schedule.next(mail, delivery.received, attempts, now, chance) {
                 Next::GiveUp => Fate::Failed(Why::Expired),
                 Next::Retry(due) => {
-                    let previous = delivery.history.last().map(|attempt| attempt.at);
+                    let previous = delivery.history.last().map(Attempt::ended);
                     let late = match schedule.is_newly_late(delivery.received, previous, now) {
                         true => Late::Now,
                         false => Late::No,

@@ -146,7 +146,7 @@ impl Drop for Slot {
 impl Inner {
     /// Forgets who has nothing to do when there are too many.
     fn make_room(&mut self) {
-        if self.queues.len() >= KNOWN_MAX {
+        if self.queues.len() >= KNOWN_MAX || self.sites.len() >= KNOWN_MAX {
             self.queues.retain(|_, queue| queue.workers > 0);
             self.sites.retain(|_, site| site.active > 0);
         }

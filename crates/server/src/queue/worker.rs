@@ -74,6 +74,10 @@ async fn deliver(shared: &Arc<Shared>, mail: &mut Mail, mut targets: Vec<Target>
         let ended = speak(shared, mail, reached).await;
         greeted |= ended.reached == Progress::Greeted;
         slot.went(mood(&ended));
+        if ended.trouble.as_ref().is_some_and(|reply| reply.status() == LOOPS_BACK.status()) {
+            // Ourselves: hosts that are no better would send it back here (RFC 5321 §5.1).
+            targets.retain(|other| other.preference < target.preference);
+        }
         // A connection that was used before may have been closed meanwhile, by right: the host gets another.
         let worked = ended.transactions > 0;
         if !worked {
@@ -87,7 +91,8 @@ async fn deliver(shared: &Arc<Shared>, mail: &mut Mail, mut targets: Vec<Target>
     if mail.has_some() && !mail.is_stopping() {
         let reply = mail.last_reply();
         match greeted {
-            // Somebody spoke with us: it may be about these messages.
+            // What is permanent was said of another message; these have not had their turn.
+            true if reply.severity() == Severity::Permanent => mail.give_back(&NOT_REACHED),
             true => mail.give_back(&reply),
             false => {
                 slot.went(Mood::Badly);
@@ -106,8 +111,8 @@ async fn speak(shared: &Arc<Shared>, mail: &mut Mail, reached: Reached) -> Ended
     mail.tried = Tried { host: Some(target.host.to_string()), address: Some(target.address), began };
     if is_us(outbound, &target, connection.local) {
         let text = format!("Mail for {} loops back to this host ({})", mail.queue, target.address);
-        let trouble = Some(LOOPS_BACK.with_text(text));
-        mail.last = trouble.clone();
+        let trouble = Some(LOOPS_BACK.with_text(&text));
+        mail.note(LOOPS_BACK.with_text(text));
         return Ended { reached: Progress::Nowhere, transactions: 0, trouble };
     }
     tracing::debug!(queue = %mail.queue, host = %target.host, address = %target.address, connect = ?took, "connected");
@@ -116,7 +121,7 @@ async fn speak(shared: &Arc<Shared>, mail: &mut Mail, reached: Reached) -> Ended
     let ended = relay::session(connection.stream, config, store, mail).await;
     if let Some(reply) = &ended.trouble {
         tracing::info!(queue = %mail.queue, host = %target.host, address = %target.address, %reply, "session failed");
-        mail.last = Some(reply.clone());
+        mail.note(reply.clone());
     }
     ended
 }
@@ -159,12 +164,20 @@ impl Mail {
     }
 
     fn trouble(&mut self, reply: Reply, target: Option<&Target>, began: Timestamp) {
-        self.last = Some(reply);
+        self.note(reply);
         self.tried = Tried {
             host: target.map(|target| target.host.to_string()),
             address: target.map(|target| target.address),
             began,
         };
+    }
+
+    /// Keeps what was said. As long as one host of this attempt may still take the mail, none of the others can refuse it for good.
+    fn note(&mut self, reply: Reply) {
+        let hope = self.last.as_ref().is_some_and(|last| last.severity() == Severity::Transient);
+        if !hope || reply.severity() == Severity::Transient {
+            self.last = Some(reply);
+        }
     }
 
     fn last_reply(&self) -> Reply {
@@ -285,6 +298,9 @@ const fn status(subject: u16, detail: u16) -> Option<Status> {
 /// X.4.1 no answer from host.
 const NO_ANSWER: Reply = Reply::new(451, status(4, 1), "");
 /// X.4.6 routing loop detected.
+/// X.4.2 bad connection: it ended before these messages had their turn.
+const NOT_REACHED: Reply =
+    Reply::new(451, status(4, 2), "The connection ended before this message had its turn");
 const LOOPS_BACK: Reply = Reply::new(554, status(4, 6), "");
 
 /// A worker takes so many deliveries at a time.

@@ -30,6 +30,9 @@ pub fn is_private(address: IpAddr) -> bool {
                 || v4.is_link_local()
                 || v4.is_multicast()
                 || (a == 100 && (64..128).contains(&b))
+                // Benchmarks (RFC 2544) and protocol assignments (RFC 6890).
+                || (a == 198 && b & 0xfe == 18)
+                || v4.octets()[..3] == [192, 0, 0]
         }
         IpAddr::V6(v6) => is_private_v6(v6),
     }
@@ -37,14 +40,20 @@ pub fn is_private(address: IpAddr) -> bool {
 
 fn is_private_v6(v6: Ipv6Addr) -> bool {
     let segments = v6.segments();
-    let embedded = Ipv4Addr::from(((u32::from(segments[6])) << 16) | u32::from(segments[7]));
+    let v4 = |high: usize| {
+        IpAddr::V4(Ipv4Addr::from((u32::from(segments[high]) << 16) | u32::from(segments[high + 1])))
+    };
     v6.is_unspecified()
         || v6.is_loopback()
         || v6.is_multicast()
         || v6.is_unique_local()
         || v6.is_unicast_link_local()
         // Translated addresses (RFC 6052) reach what the IPv4 address inside reaches.
-        || (segments[..6] == [0x64, 0xff9b, 0, 0, 0, 0] && is_private(IpAddr::V4(embedded)))
+        || (segments[..6] == [0x64, 0xff9b, 0, 0, 0, 0] && is_private(v4(6)))
+        // Translation within a site (RFC 8215), 6to4 (RFC 3056), and what was site-local (RFC 3879).
+        || segments[..3] == [0x64, 0xff9b, 1]
+        || (segments[0] == 0x2002 && is_private(v4(1)))
+        || segments[0] & 0xffc0 == 0xfec0
 }
 
 /// The addresses with the families in turn, IPv6 first as RFC 6724 has it, so that neither starves the other.
@@ -70,6 +79,12 @@ mod tests {
         for (address, private) in [
             ("192.0.32.7", false),
             ("0.0.0.0", true),
+            ("198.18.0.1", true),
+            ("192.0.0.8", true),
+            ("2002:7f00:1::1", true),
+            ("2002:c000:2007::1", false),
+            ("64:ff9b:1::1", true),
+            ("fec0::1", true),
             ("10.1.2.3", true),
             ("127.0.0.1", true),
             ("127.9.9.9", true),

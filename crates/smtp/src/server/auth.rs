@@ -229,8 +229,11 @@ impl Server {
     /// A refused line as a log may show it: AUTH carries passwords, and after a failed one so may anything that is no
     /// command.
     pub(super) fn loggable(&self, line: Bytes) -> Bytes {
-        let end = line.iter().position(|octet| *octet == b' ').unwrap_or(line.len());
-        let word = std::str::from_utf8(&line[..end]).unwrap_or_default();
+        // However the verb is set off: a typing error must not show what follows it.
+        let begin = line.len() - line.trim_ascii_start().len();
+        let length = line[begin..].iter().position(|octet| !octet.is_ascii_alphanumeric());
+        let end = length.map_or(line.len(), |length| begin + length);
+        let word = std::str::from_utf8(&line[begin..end]).unwrap_or_default();
         match Verb::parse(word) {
             Some(Verb::Auth) => line.slice(..end),
             Some(_) => line,

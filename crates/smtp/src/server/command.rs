@@ -43,7 +43,7 @@ impl Server {
         let is = |verb: Verb| {
             line.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(verb.as_str().as_bytes()))
         };
-        let is_auth = is(Verb::Auth);
+        let is_auth = line.trim_ascii_start().get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"AUTH"));
         let (is_bdat, is_mail) = (is(Verb::Bdat), is(Verb::Mail));
         let line = self.loggable(line);
         self.after_auth |= is_auth;
