@@ -103,6 +103,24 @@ fn a_command_that_stands_behind_starttls_is_never_obeyed() {
 }
 
 #[test]
+fn the_log_is_not_told_what_follows_auth_however_that_is_written() {
+    for line in [
+        "AUTH PLAIN AGEAYg==",
+        " AUTH PLAIN AGEAYg==",
+        "AUTH\tPLAIN\tAGEAYg==",
+        "AUTH=PLAIN AGEAYg==",
+        "auht PLAIN AGEAYg==",
+    ] {
+        let mut peer = Peer::greeted(Config { auth: AuthOffer::default(), ..submission() });
+        let turn = peer.say(&format!("{line}\r\n"));
+        let [Event::Refused { line: told, .. }] = &turn.events[..] else {
+            panic!("{line:?}: {:?}", turn.events)
+        };
+        assert!(!told.windows(4).any(|part| part == b"AGEA"), "{line:?}: {told:?}");
+    }
+}
+
+#[test]
 fn what_comes_in_clear_before_tls_is_on_is_thrown_away() {
     let mut peer = Peer::greeted(submission());
     let turn = peer.say("STARTTLS\r\n");
