@@ -128,7 +128,12 @@ impl Campaign {
 
     /// Takes note of what a server's reclamation of space has left in the log's directory.
     fn look(&mut self, data: &Path) -> io::Result<()> {
-        for entry in std::fs::read_dir(data.join("log"))? {
+        let entries = match std::fs::read_dir(data.join("log")) {
+            // It is lost whole; reading back says what was in it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
             let name = entry?.file_name().to_string_lossy().into_owned();
             // `FIRST-LAST-GENERATION` is one that takes the place of others.
             match name.split_once('.') {
