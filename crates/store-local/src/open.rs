@@ -40,15 +40,7 @@ pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
     let large = Arc::new(LargeFiles::open(files.clone(), options.directory.join(LARGE))?);
     let mut recovery = Recovery::default();
     let (index, tail) = recovered_index(&options, &segments, &mut recovery)?;
-    if let Some(Tail { end, torn: Some(last), segment, .. }) = tail {
-        recovery.torn = last + 1 - end;
-        tracing::warn!(
-            segment,
-            end,
-            bytes = recovery.torn,
-            "cut off what was being written when the store stopped"
-        );
-    }
+    recovery.torn = cut_off(tail.as_ref());
     recovery.leftovers = sweep(&index, &large)?;
 
     let size = options.segment_size.clamp(SEGMENT_SIZE_MIN, SEGMENT_SIZE_MAX);
@@ -106,6 +98,14 @@ pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
         lock: Mutex::new(Some(lock)),
     };
     Ok((engine, recovery))
+}
+
+/// How many bytes of a batch were cut off that was being written when the store stopped.
+fn cut_off(tail: Option<&Tail>) -> u64 {
+    let Some(&Tail { end, torn: Some(last), segment, .. }) = tail else { return 0 };
+    let bytes = last + 1 - end;
+    tracing::warn!(segment, end, bytes, "cut off what was being written when the store stopped");
+    bytes
 }
 
 /// Creates the store's directory and takes its lock.
