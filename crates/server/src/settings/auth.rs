@@ -103,6 +103,13 @@ impl Default for AuthSettings {
     }
 }
 
+/// Whether a text can stand for a client certificate: an address in it, or the fingerprint of it.
+fn names_certificate(key: &str) -> bool {
+    let octets: Vec<&str> = key.split(':').collect();
+    let is_octet = |octet: &&str| octet.len() == 2 && octet.bytes().all(|digit| digit.is_ascii_hexdigit());
+    (octets.len() == 32 && octets.iter().all(is_octet)) || key.parse::<smtp::Mailbox>().is_ok()
+}
+
 impl File {
     /// What it means, with the defaults for what is not written.
     pub(super) fn resolve(&self, wrong: At<'_>) -> Result<AuthSettings, SettingsError> {
@@ -111,6 +118,13 @@ impl File {
             Some(written) => written.iter().map(|mechanism| mechanism.get_ref().0).collect(),
             None => default.mechanisms,
         };
+        if let Some((key, account)) = self.certificates.iter().find(|(key, _)| !names_certificate(key)) {
+            // Passed over, its certificate would count as that of whomever its addresses name.
+            let message = format!(
+                "{key:?} is neither an address nor a SHA-256 fingerprint; write that like \"AB:CD:…\", 32 octets"
+            );
+            return Err(wrong(account.span(), message));
+        }
         let certificates = self.certificates.iter().map(|(certificate, account)| {
             (certificate.to_lowercase(), AccountName::of(&account.get_ref().0))
         });

@@ -110,6 +110,11 @@ fn errors_name_the_place_and_what_would_be_right() {
             "posthaste.toml:4:11: ",
             "nobody could log in",
         ),
+        (
+            "domains = [\"a.example\"]\n[auth.certificates]\n\"ab:cd\" = \"x@a.example\"",
+            "posthaste.toml:3:11: ",
+            "neither an address nor a SHA-256 fingerprint",
+        ),
         ("domains = [\"a.example\"", "posthaste.toml:1:", "]"),
         (
             "domains = [\"a.example\"]\n[acme]\ndirectory = \"http://ca.example\"",
