@@ -134,6 +134,11 @@ impl Exchange {
         self.mechanism
     }
 
+    /// Whether the next response is the client's proof that it knows the password (SCRAM).
+    pub fn awaits_proof(&self) -> bool {
+        matches!(self.state, State::ScramProof(..))
+    }
+
     /// Begins, with the initial response if one came with the command (an empty one is `Some(b"")`).
     pub fn start(&mut self, initial: Option<&[u8]>) -> Next {
         match initial {

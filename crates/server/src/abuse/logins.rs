@@ -39,7 +39,7 @@ struct Familiar {
 const FAMILIAR_FOR: Duration = Duration::from_secs(30 * 86_400);
 
 /// A stranger at an account may be wrong this many times more often than one host: an account is guessed at from everywhere.
-const ACCOUNT_FACTOR: u64 = 2;
+pub(super) const ACCOUNT_FACTOR: u64 = 2;
 
 impl Logins {
     pub(super) fn new(accounts: usize) -> Logins {
@@ -55,32 +55,28 @@ impl Logins {
         AccountKey([0, 1].map(|number| self.keys[number].hash_one(account)))
     }
 
-    /// Whether a login may be tried; if not, how long to wait.
-    pub(super) fn may_log_in(
-        &self,
-        peer: IpAddr,
-        account: AccountKey,
-        rate: Rate,
-        now: Moment,
-    ) -> Result<(), Duration> {
-        let failures = match self.familiar.peek((account, source::network(peer))) {
-            Some(familiar) if familiar.until > now => familiar.failures,
-            _ => self.accounts.peek(account).map_or(Meter::default(), |failures| failures.0),
-        };
-        // Asked before the attempt: there must be room for one more failure.
-        let mut one_more = failures;
-        one_more.take(rate.times(ACCOUNT_FACTOR), 1, now)
+    /// Whether the account has logged in from this network lately.
+    pub(super) fn is_familiar(&self, account: AccountKey, network: Network, now: Moment) -> bool {
+        self.familiar.peek((account, network)).is_some_and(|familiar| familiar.until > now)
+    }
+
+    /// What strangers to the account did.
+    pub(super) fn failures_of_strangers(&self, account: AccountKey) -> Meter {
+        self.accounts.peek(account).map_or_else(Meter::default, |failures| failures.0)
+    }
+
+    /// What came from a network that is familiar to the account.
+    pub(super) fn failures_of_familiar(&self, account: AccountKey, network: Network) -> Meter {
+        self.familiar.peek((account, network)).map_or_else(Meter::default, |familiar| familiar.failures)
     }
 
     pub(super) fn failed(&mut self, peer: IpAddr, account: AccountKey, rate: Rate, now: Moment) {
         let key = (account, source::network(peer));
         let rate = rate.times(ACCOUNT_FACTOR);
         // Whether there was room was asked before; here it is only counted.
-        let _over = match self.familiar.peek(key) {
-            Some(familiar) if familiar.until > now => {
-                self.familiar.entry(key, now).failures.add(rate, 1, now)
-            }
-            _ => self.accounts.entry(account, now).0.add(rate, 1, now),
+        let _over = match self.is_familiar(account, key.1, now) {
+            true => self.familiar.entry(key, now).failures.add(rate, 1, now),
+            false => self.accounts.entry(account, now).0.add(rate, 1, now),
         };
     }
 

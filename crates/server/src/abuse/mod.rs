@@ -1,7 +1,7 @@
 //! Who did too much lately: bounded counters for each host, network and account, and bans.
 //!
-//! [`Abuse`] is asked before a connection is served ([`Abuse::connection`]) and before each command, message, recipient and login, and it
-//! is told of errors, of recipients that do not exist and of failed logins. It decides by numbers alone: no socket, no file, and the time
+//! [`Abuse`] is asked before a connection is served ([`Abuse::connection`]) and before each command, message, recipient and login
+//! ([`Abuse::attempt`]), and it is told of errors, of recipients that do not exist and of failed logins. It decides by numbers alone: no socket, no file, and the time
 //! is an argument. What it says no to gets a [`Refusal`], which words itself for the peer and for the log.
 //!
 //! Two kinds of things are counted. Of what is good in measure (connections, commands, messages, recipients, octets) too much is put off
@@ -9,6 +9,7 @@
 //! Exempt networks are not counted. Around it: [`connections`] counts what is open now, [`tarpit`] slows who makes errors, and
 //! [`ban_file`] keeps the bans that an operator made.
 
+mod attempts;
 pub mod ban_file;
 pub(crate) mod connections;
 mod logins;
@@ -20,11 +21,13 @@ mod source;
 mod table;
 pub(crate) mod tarpit;
 
+pub use attempts::{Attempt, Standing};
 pub use meter::Rate;
 pub use policy::{Measure, Policy, Rates};
 pub use refusal::{Cause, Refusal, Scope};
 
 use crate::settings::Network;
+use attempts::Pending;
 use ban_file::HandBan;
 use logins::Logins;
 use meter::{Epoch, Moment};
@@ -53,6 +56,8 @@ struct State {
     logins: Logins,
     /// What authenticated accounts send.
     senders: Table<logins::AccountKey, Deeds>,
+    /// Logins under way.
+    pending: Pending,
     by_hand: ByHand,
 }
 
@@ -99,6 +104,7 @@ impl Abuse {
             networks: Table::new(NETWORKS, RandomState::new()),
             logins: Logins::new(ACCOUNTS),
             senders: Table::new(ACCOUNTS, RandomState::new()),
+            pending: Pending::default(),
             by_hand: ByHand::default(),
         };
         Abuse { policy, epoch: Epoch::new(now), state: Mutex::new(state) }
@@ -149,19 +155,6 @@ impl Abuse {
     /// A recipient does not exist here: a mistake, or somebody tries names. Says so if that led to a ban.
     pub fn unknown_recipient(&self, peer: IpAddr, now: Instant) -> Option<Refusal> {
         self.offence(peer, Measure::UnknownRecipients, now)
-    }
-
-    /// Whether `peer` may try to log in to `account`: to be asked before credentials are checked, with the name as the client gave it.
-    pub fn may_log_in(&self, peer: IpAddr, account: &str, now: Instant) -> Result<(), Refusal> {
-        let Some(rate) = self.policy.rates.of(Measure::FailedLogins) else { return Ok(()) };
-        let now = self.epoch.at(now);
-        let state = self.state();
-        let key = state.logins.key(account);
-        state.logins.may_log_in(peer, key, rate, now).map_err(|wait| Refusal {
-            cause: Cause::TooMuch(Measure::FailedLogins),
-            scope: Scope::Account,
-            wait: Some(wait),
-        })
     }
 
     /// Credentials were wrong, or there is no such account: both are told in the same way. Says so if that led to a ban; then the session
@@ -254,14 +247,9 @@ impl Abuse {
             return Ok(());
         }
         let (host, network) = (source::host(peer), source::network(peer));
-        let State { hosts, networks, .. } = &mut *state;
         // Who is banned is not counted: it would take the place of somebody else in the tables.
-        for (table, source) in [(&*hosts, host), (&*networks, network)] {
-            if let Some(Ban { measure, left }) = table.peek(source).and_then(|deeds| deeds.ban(now)) {
-                let scope = Scope::Source(source);
-                return Err(Refusal { cause: Cause::Banned(measure), scope, wait: Some(left) });
-            }
-        }
+        state.check_bans(host, network, now)?;
+        let State { hosts, networks, .. } = &mut *state;
         let Some(rate) = self.policy.rates.of(measure) else { return Ok(()) };
         let too_much = |source| {
             move |wait| Refusal {
@@ -332,6 +320,19 @@ impl Abuse {
             }
         }
         refusal
+    }
+}
+
+impl State {
+    /// Whether the server banned the host or its network.
+    fn check_bans(&self, host: Network, network: Network, now: Moment) -> Result<(), Refusal> {
+        for (table, source) in [(&self.hosts, host), (&self.networks, network)] {
+            if let Some(Ban { measure, left }) = table.peek(source).and_then(|deeds| deeds.ban(now)) {
+                let scope = Scope::Source(source);
+                return Err(Refusal { cause: Cause::Banned(measure), scope, wait: Some(left) });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -47,6 +47,11 @@ impl Deeds {
         let _over = self.meters[measure as usize].add(rate, amount, now);
     }
 
+    /// How much there was of something.
+    pub(super) fn meter(&self, measure: Measure) -> Meter {
+        self.meters[measure as usize]
+    }
+
     /// How long until there is room, when there is none.
     pub(super) fn excess(&self, measure: Measure, rate: Rate, now: Moment) -> Option<Duration> {
         self.meters[measure as usize].excess(rate, now)

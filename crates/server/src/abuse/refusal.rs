@@ -59,9 +59,12 @@ impl Refusal {
         replies::TOO_MUCH.with_text(self.text())
     }
 
-    /// What a client is told that would log in (RFC 4954 §6: 454 is temporary).
+    /// What a client is told that would log in (RFC 4954 §6: 454 is temporary). A ban ends the session.
     pub fn login(&self) -> Reply {
-        replies::LOGIN_LATER.with_text(self.text())
+        match self.cause {
+            Cause::TooMuch(_) => replies::LOGIN_LATER.with_text(self.text()),
+            Cause::Banned(_) | Cause::BannedByHand => self.closing(),
+        }
     }
 
     fn text(&self) -> String {
@@ -90,10 +93,15 @@ impl fmt::Display for Refusal {
             Scope::Account => f.write_str(", the account")?,
         }
         match self.wait {
-            Some(wait) => write!(f, ", for {} s more", wait.as_secs() + 1),
+            Some(wait) => write!(f, ", for {} s more", whole_seconds(wait)),
             None => f.write_str(", without end"),
         }
     }
+}
+
+/// Rounded up: nobody is told to come back too early.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// A length of time in words that tell nothing of the limit.
@@ -116,13 +124,15 @@ mod tests {
         let refusal = Refusal {
             cause: Cause::Banned(Measure::FailedLogins),
             scope: Scope::Source("192.0.2.7/32".parse().expect("a network")),
-            wait: Some(Duration::from_secs(599)),
+            wait: Some(Duration::from_millis(599_001)),
         };
         assert_eq!(
             refusal.closing().to_string(),
             "421 4.7.0 Error: too many failed logins from your network address, try again in some minutes"
         );
         assert_eq!(refusal.to_string(), "banned for failed logins, 192.0.2.7/32, for 600 s more");
+        let whole = Refusal { wait: Some(Duration::from_secs(600)), ..refusal };
+        assert!(whole.to_string().ends_with("for 600 s more"), "{whole}");
         let by_hand = Refusal { cause: Cause::BannedByHand, wait: None, ..refusal };
         assert_eq!(
             by_hand.greeting().to_string(),

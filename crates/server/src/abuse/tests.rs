@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -30,9 +31,9 @@ fn strict() -> Policy {
     }
 }
 
-fn abuse() -> (Abuse, Instant) {
+fn abuse() -> (Arc<Abuse>, Instant) {
     let now = Instant::now();
-    (Abuse::new(strict(), now), now)
+    (Arc::new(Abuse::new(strict(), now)), now)
 }
 
 fn party(text: &str) -> Party<'static> {
@@ -151,21 +152,104 @@ fn wrong_logins_ban_the_host_and_shut_strangers_out_of_the_account() {
     let mut attempts = 0;
     for host in 0..100u8 {
         let peer = IpAddr::from([192, host, 2, 1]);
-        while abuse.may_log_in(peer, account, now).is_ok() && abuse.connection(peer, now).is_ok() {
+        while abuse.attempt(peer, Some(account), now).is_ok() && abuse.connection(peer, now).is_ok() {
             attempts += 1;
             abuse.failed_login(peer, account, now);
         }
     }
     assert_eq!(attempts, 8, "twice the rate of one host, from a hundred of them");
     let stranger = address("203.0.113.5");
-    let refusal = abuse.may_log_in(stranger, account, now).expect_err("anybody may be the hundred and first");
+    let refusal =
+        abuse.attempt(stranger, Some(account), now).expect_err("anybody may be the hundred and first");
     assert_eq!(refusal.scope, Scope::Account);
-    assert_eq!(abuse.may_log_in(owner, account, now), Ok(()), "where she usually is she is not shut out");
-    assert_eq!(abuse.may_log_in(stranger, "bob@example.org", now), Ok(()));
+    let attempt = abuse.attempt(owner, Some(account), now).expect("where she usually is she is not shut out");
+    assert_eq!(attempt.standing(), Standing::Familiar);
+    drop(attempt);
+    let attempt =
+        abuse.attempt(stranger, Some("bob@example.org"), now).expect("only one account is guessed at");
+    assert_eq!(attempt.standing(), Standing::Stranger);
+    drop(attempt);
     for _ in 0..8 {
         abuse.failed_login(address("198.51.100.77"), account, now);
     }
-    assert!(abuse.may_log_in(owner, account, now).is_err(), "nor may the familiar network try for ever");
+    assert!(abuse.attempt(owner, Some(account), now).is_err(), "nor may the familiar network try for ever");
+}
+
+/// What an attacker gets who tries `guesses` times at once from all of `hosts`, at accounts that are all different; each check takes so
+/// long that all of them are under way before the first one is over.
+fn flood(abuse: &Arc<Abuse>, hosts: &[IpAddr], guesses: usize, now: Instant) -> usize {
+    let mut under_way = Vec::new();
+    for guess in 0..guesses {
+        for host in hosts {
+            let account = format!("{guess}-{host}");
+            under_way
+                .extend(abuse.attempt(*host, Some(&account), now).map(|attempt| (*host, account, attempt)));
+        }
+    }
+    let checked = under_way.len();
+    for (host, account, attempt) in under_way {
+        abuse.failed_login(host, &account, now);
+        drop(attempt);
+    }
+    checked
+}
+
+#[test]
+fn guesses_at_the_same_time_are_as_few_as_one_after_the_other() {
+    let (abuse, now) = abuse();
+    let peer = address("192.0.2.7");
+    assert_eq!(flood(&abuse, &[peer], 1000, now), 5, "the rate, and the one that bans");
+    let refusal = abuse.attempt(peer, None, now).expect_err("it is banned");
+    assert_eq!(refusal.cause, Cause::Banned(Measure::FailedLogins));
+    assert!(refusal.login().to_string().starts_with("421 "), "so that its sessions end");
+    assert!(abuse.connection(peer, now).is_err());
+    let neighbour = address("192.0.2.8");
+    assert!(abuse.attempt(neighbour, Some("ann@example.org"), now).is_ok());
+    assert_eq!(abuse.connection(neighbour, now), Ok(()));
+}
+
+#[test]
+fn a_network_gets_its_share_however_many_hosts_it_has() {
+    let (abuse, now) = abuse();
+    let all: Vec<_> = (0..=255).map(|host| IpAddr::from([192, 0, 2, host])).collect();
+    assert_eq!(flood(&abuse, &all, 10, now), 33, "eight times the rate, and the one that bans");
+    assert_eq!(
+        abuse.connection(address("192.0.2.7"), now).map_err(|refusal| refusal.cause),
+        Err(Cause::Banned(Measure::FailedLogins))
+    );
+    let prefixes: Vec<_> = (0..1000u128)
+        .map(|host| IpAddr::from((0x2001_0db8_0001_u128 << 80 | host << 64).to_be_bytes()))
+        .collect();
+    assert_eq!(flood(&abuse, &prefixes, 10, now), 33, "the /64s of one /48 likewise");
+    assert!(abuse.attempt(address("192.0.3.7"), Some("ann@example.org"), now).is_ok());
+}
+
+#[test]
+fn an_account_is_guessed_at_so_often_from_however_many_networks() {
+    let (abuse, now) = abuse();
+    let mut under_way = Vec::new();
+    for network in 0..=255 {
+        under_way.extend(abuse.attempt(IpAddr::from([198, 18, network, 1]), Some("ann@example.org"), now));
+    }
+    assert_eq!(under_way.len(), 8, "twice the rate of a host");
+    assert!(abuse.attempt(address("203.0.113.1"), Some("ann@example.org"), now).is_err());
+    under_way.pop();
+    assert!(
+        abuse.attempt(address("203.0.113.1"), Some("ann@example.org"), now).is_ok(),
+        "it gives back what it took"
+    );
+}
+
+#[test]
+fn right_logins_take_nothing_however_many_there_are() {
+    let (abuse, now) = abuse();
+    let peer = address("192.0.2.7");
+    for _ in 0..1000 {
+        let attempt = abuse.attempt(peer, Some("ann@example.org"), now).expect("room");
+        abuse.logged_in(peer, "ann@example.org", now);
+        drop(attempt);
+    }
+    assert_eq!(abuse.pending(), 0);
 }
 
 #[test]
@@ -236,6 +320,10 @@ fn deed() -> impl Strategy<Value = Deed> {
 }
 
 impl Abuse {
+    fn pending(&self) -> usize {
+        self.state().pending.len()
+    }
+
     fn entries(&self) -> usize {
         let state = self.state();
         state.hosts.iter().count() + state.networks.iter().count()
@@ -273,7 +361,7 @@ proptest! {
         }
         prop_assert_eq!(abuse.connection(innocent, now), Ok(()));
         prop_assert_eq!(abuse.command(innocent, now), Ok(()));
-        prop_assert_eq!(abuse.may_log_in(innocent, "innocent", now), Ok(()));
+        prop_assert!(abuse.attempt(innocent, Some("innocent"), now).is_ok());
         let party = Party { address: innocent, account: Some("innocent") };
         prop_assert_eq!(abuse.message(party, now), Ok(()));
         for ban in abuse.automatic_bans(now) {

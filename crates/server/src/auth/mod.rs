@@ -18,7 +18,7 @@ use crate::tls::TlsSession;
 use check::Match;
 use data_encoding::BASE64;
 use password::{Cost, Freshness, SALT};
-use pool::Pool;
+use pool::{Client, Pool};
 use sasl::server::{Answer, Exchange, Identity, OAuthHints, Question, Terms};
 use sasl::{DecoyKey, Iterations, Mechanism, ScramVerifier, Secret};
 use smtp::Domain;
@@ -84,6 +84,19 @@ pub enum AuthError {
     /// Tokens.
     #[error("bearer tokens cannot be checked: {0}")]
     Tokens(#[from] tokens::TokensError),
+}
+
+/// Who asks, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// The TLS of the connection.
+    pub tls: Option<&'a TlsSession>,
+    /// Whose turn it takes where passwords are checked.
+    pub client: Client,
+    /// The clock's time.
+    pub time: Timestamp,
+    /// The moment on the clock of deadlines.
+    pub now: Instant,
 }
 
 /// What a question came to.
@@ -187,18 +200,13 @@ impl Authenticator {
         }
     }
 
-    /// Answers a question of an exchange. `time` is the clock's, `now` the moment on the clock of deadlines.
-    pub async fn answer(
-        &self,
-        question: Question,
-        tls: Option<&TlsSession>,
-        (time, now): (Timestamp, Instant),
-    ) -> Result<Answered, Unavailable> {
+    /// Answers a question of an exchange.
+    pub async fn answer(&self, question: Question, asking: Asking<'_>) -> Result<Answered, Unavailable> {
         match question {
-            Question::Password { user, password } => self.password(&user, password).await,
+            Question::Password { user, password } => self.password(&user, password, asking.client).await,
             Question::Verifier { user } => self.verifier(&user).await,
-            Question::Token { token, .. } => self.token(&token, time, now).await,
-            Question::External { user } => self.certificate(user.as_deref(), tls).await,
+            Question::Token { token, .. } => self.token(&token, asking.time, asking.now).await,
+            Question::External { user } => self.certificate(user.as_deref(), asking.tls).await,
         }
     }
 
@@ -218,11 +226,11 @@ impl Authenticator {
         }
     }
 
-    async fn password(&self, user: &str, password: Secret) -> Result<Answered, Unavailable> {
+    async fn password(&self, user: &str, password: Secret, client: Client) -> Result<Answered, Unavailable> {
         let name = self.account_name(user);
         let credentials = self.credentials(name.as_ref()).await?;
         let (argon2, shown, kept) = (self.costs.argon2, password.clone(), credentials.clone());
-        let checked = self.pool.run(move || check::check(kept.as_ref(), &shown, argon2)).await;
+        let checked = self.pool.run(client, move || check::check(kept.as_ref(), &shown, argon2)).await;
         let matched = checked.map_err(|busy| Unavailable(busy.to_string()))?;
         let (Some(name), Some(credentials)) = (name, credentials) else {
             return Ok(Answered::refused("no such account"));
@@ -231,7 +239,7 @@ impl Authenticator {
             Match::None => return Ok(Answered::refused("wrong password")),
             Match::Application(application) => Some(application),
             Match::Main(freshness) => {
-                self.refresh(&name, credentials, password, freshness);
+                self.refresh(&name, credentials, (password, freshness), client);
                 None
             }
         };
@@ -319,7 +327,13 @@ impl Authenticator {
 
     /// Makes anew what is kept of a main password that was shown just now, when new ones are kept otherwise. The login does not wait
     /// for it, and if it fails the next one tries again.
-    fn refresh(&self, name: &AccountName, before: Credentials, password: Secret, freshness: Freshness) {
+    fn refresh(
+        &self,
+        name: &AccountName,
+        before: Credentials,
+        (password, freshness): (Secret, Freshness),
+        client: Client,
+    ) {
         let is_scram = |one: &Mechanism| matches!(one, Mechanism::ScramSha256 | Mechanism::ScramSha256Plus);
         let wants_scram = self.settings.mechanisms.iter().any(is_scram);
         let scram = before.scram.as_ref().and_then(|record| ScramVerifier::parse(record.reveal()).ok());
@@ -330,7 +344,7 @@ impl Authenticator {
         let (store, pool, name) = (Arc::clone(&self.store), Arc::clone(&self.pool), name.clone());
         let made = self.making(password, if wants_scram { WithScram::Yes } else { WithScram::No });
         tokio::spawn(async move {
-            let Ok(kept) = pool.run(made).await else { return };
+            let Ok(kept) = pool.run(client, made).await else { return };
             // A password that was changed meanwhile must not come back.
             match store.credentials(&name).await {
                 Ok(now) if now.password == before.password => {}

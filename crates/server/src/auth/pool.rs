@@ -1,42 +1,79 @@
-//! Threads that check passwords: few, at a low priority, and with a short queue before them.
+//! Threads that check passwords: few, at a low priority, and with a short queue before them that is fair.
 //!
 //! One check takes tens of milliseconds of a core and 19 MiB on purpose. Here is the bound on what anybody can make the server
 //! spend on it, however many try at once: what does not fit into the queue is put off, and mail goes on meanwhile.
+//!
+//! Two queues: those who are probably the owners of their accounts come first, and whatever strangers do cannot take their places. In each
+//! queue the networks take turns, so that a flood from one leaves room for all others.
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+mod fair;
+
+use crate::abuse::Standing;
+use crate::settings::Network;
+use fair::Fair;
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use tokio::sync::oneshot;
 
 /// A fixed number of threads and what waits for them. Dropped, it ends them after what is queued.
 #[derive(Debug)]
 pub struct Pool {
-    jobs: SyncSender<Job>,
+    shared: Arc<Shared>,
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+/// For whom something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    /// Where it is.
+    pub network: Network,
+    /// How it stands to the account.
+    pub standing: Standing,
+}
 
 /// The queue is full: to be tried again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many passwords wait to be checked")]
 pub struct Busy;
 
-/// How many jobs wait for each thread at most: about a second's worth of Argon2.
+struct Shared {
+    waiting: Mutex<Waiting>,
+    came: Condvar,
+}
+
+struct Waiting {
+    familiar: Fair<Network, Job>,
+    strangers: Fair<Network, Job>,
+    /// How many were taken.
+    taken: u64,
+    is_closed: bool,
+}
+
+/// Dropped, it tells whoever waits for it that nothing is done.
+type Job = Box<dyn FnOnce() + Send>;
+
+/// How many jobs wait for each thread at most in each queue: about a second's worth of Argon2.
 pub const QUEUE: usize = 32;
 
-/// The niceness of the threads: beside a busy thread at 0 one gets about a quarter of a core, so that logins go on as well.
-const NICE: i32 = 5;
+/// One in so many jobs is a stranger's, whatever else waits: the first login from a new place goes on as well.
+const STRANGERS_TURN: u64 = 4;
+
+/// The niceness of the threads: beside a busy thread at 0 one gets about a tenth of a core, so that logins go on as well.
+const NICE: i32 = 10;
 
 impl Pool {
-    /// So many threads, and `queue` places before them.
+    /// So many threads, and twice `queue` places before them.
     pub fn new(threads: usize, queue: usize) -> std::io::Result<Pool> {
-        let (jobs, waiting) = sync_channel(queue);
-        let waiting = Arc::new(Mutex::new(waiting));
+        let waiting =
+            Waiting { familiar: Fair::new(queue), strangers: Fair::new(queue), taken: 0, is_closed: false };
+        let shared = Arc::new(Shared { waiting: Mutex::new(waiting), came: Condvar::new() });
+        // From here on an error ends the threads that there are.
+        let pool = Pool { shared };
         for number in 0..threads.max(1) {
-            let waiting = Arc::clone(&waiting);
-            thread::Builder::new().name(format!("password-{number}")).spawn(move || work(&waiting))?;
+            let shared = Arc::clone(&pool.shared);
+            thread::Builder::new().name(format!("password-{number}")).spawn(move || work(&shared))?;
         }
-        Ok(Pool { jobs })
+        Ok(pool)
     }
 
     /// As many threads as leave a core to the mail, four at most: each takes 19 MiB while it works.
@@ -47,7 +84,11 @@ impl Pool {
     }
 
     /// Has `job` done and returns what it returned. Nothing is done for a caller that no longer waits when its turn comes.
-    pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+    pub async fn run<T: Send + 'static>(
+        &self,
+        client: Client,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Busy> {
         let (answer, answered) = oneshot::channel();
         let job = move || {
             if !answer.is_closed() {
@@ -55,19 +96,69 @@ impl Pool {
                 answer.send(job()).unwrap_or(());
             }
         };
-        match self.jobs.try_send(Box::new(job)) {
-            // A job that panicked answers nobody.
-            Ok(()) => answered.await.map_err(|_| Busy),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Busy),
+        // What had to go for it is told so by being dropped.
+        let gone = self.shared.waiting().push(client, Box::new(job));
+        drop(gone);
+        self.shared.came.notify_one();
+        // Nor does a job that panicked answer anybody.
+        answered.await.map_err(|_| Busy)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.waiting().is_closed = true;
+        self.shared.came.notify_all();
+    }
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next job, when there is one; `None` at the end.
+    fn next(&self) -> Option<Job> {
+        let mut waiting = self.waiting();
+        loop {
+            match waiting.pop() {
+                Some(job) => return Some(job),
+                None if waiting.is_closed => return None,
+                None => waiting = self.came.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            }
         }
     }
 }
 
-fn work(waiting: &Mutex<Receiver<Job>>) {
+impl Waiting {
+    /// Returns the job that has no place any more, if there is one.
+    fn push(&mut self, client: Client, job: Job) -> Option<Job> {
+        match client.standing {
+            Standing::Familiar => self.familiar.push(client.network, job),
+            Standing::Stranger => self.strangers.push(client.network, job),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Job> {
+        let (first, second) = match self.taken % STRANGERS_TURN {
+            0 => (&mut self.strangers, &mut self.familiar),
+            _ => (&mut self.familiar, &mut self.strangers),
+        };
+        let job = first.pop().or_else(|| second.pop())?;
+        self.taken = self.taken.wrapping_add(1);
+        Some(job)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+fn work(shared: &Shared) {
     step_back();
-    loop {
-        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = next else { return };
+    while let Some(job) = shared.next() {
         if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
             tracing::error!("checking a password panicked");
         }
@@ -84,64 +175,4 @@ fn step_back() {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::mpsc;
-
-    #[tokio::test]
-    async fn what_does_not_fit_is_put_off_and_what_fits_is_done() {
-        let pool = Arc::new(Pool::new(1, 2).expect("a thread"));
-        let (release, held) = mpsc::channel::<()>();
-        let (started, starts) = mpsc::channel();
-        let busy = {
-            let pool = Arc::clone(&pool);
-            tokio::spawn(async move {
-                pool.run(move || {
-                    started.send(()).expect("the test waits");
-                    held.recv().expect("the test lets go");
-                    1
-                })
-                .await
-            })
-        };
-        tokio::task::spawn_blocking(move || starts.recv()).await.expect("no panic").expect("it started");
-        let mut waiting: Vec<_> = (0..2).map(|number| Box::pin(pool.run(move || number))).collect();
-        for job in &mut waiting {
-            assert!(futures_poll(job).is_none(), "there is a place in the queue");
-        }
-        assert_eq!(pool.run(|| 0).await, Err(Busy));
-        release.send(()).expect("the thread waits");
-        assert_eq!(busy.await.expect("no panic"), Ok(1));
-        for (number, job) in waiting.into_iter().enumerate() {
-            assert_eq!(job.await, Ok(number));
-        }
-    }
-
-    #[tokio::test]
-    async fn nothing_is_done_for_those_who_left_and_a_panic_ends_nothing() {
-        let pool = Pool::new(1, 8).expect("a thread");
-        let done = Arc::new(AtomicUsize::new(0));
-        let (release, held) = mpsc::channel::<()>();
-        let mut first = Box::pin(pool.run(move || held.recv().is_ok()));
-        assert!(futures_poll(&mut first).is_none());
-        let count = Arc::clone(&done);
-        let mut left = Box::pin(pool.run(move || count.fetch_add(1, Ordering::SeqCst)));
-        assert!(futures_poll(&mut left).is_none());
-        drop(left);
-        release.send(()).expect("the thread waits");
-        assert_eq!(first.await, Ok(true));
-        assert_eq!(pool.run(|| -> u8 { panic!("as a test") }).await, Err(Busy));
-        assert_eq!(pool.run(|| 7).await, Ok(7));
-        assert_eq!(done.load(Ordering::SeqCst), 0);
-    }
-
-    /// Polls once: what it returned, if it is ready.
-    fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        match std::pin::Pin::new(future).poll(&mut context) {
-            std::task::Poll::Ready(output) => Some(output),
-            std::task::Poll::Pending => None,
-        }
-    }
-}
+mod tests;

@@ -37,14 +37,22 @@ impl Inbound {
         if reply.severity() != Severity::Permanent {
             return reply;
         }
-        self.errors = self.errors.saturating_add(1);
-        let (abuse, peer) = (&self.context.abuse, self.peer.address.ip());
         let unknown = replies::NO_SUCH_MAILBOX;
-        let is_unknown = (reply.code(), reply.status()) == (unknown.code(), unknown.status());
-        let banned = match is_unknown {
-            true => abuse.unknown_recipient(peer, now()),
-            false => abuse.error(peer, now()),
-        };
+        if (reply.code(), reply.status()) == (unknown.code(), unknown.status()) {
+            let banned = self.context.abuse.unknown_recipient(self.peer.address.ip(), now());
+            return self.after_error(reply, banned).await;
+        }
+        self.judged_as_error(reply).await
+    }
+
+    /// The same for what is an error whatever the reply is.
+    pub(super) async fn judged_as_error(&mut self, reply: Reply) -> Reply {
+        let banned = self.context.abuse.error(self.peer.address.ip(), now());
+        self.after_error(reply, banned).await
+    }
+
+    async fn after_error(&mut self, reply: Reply, banned: Option<Refusal>) -> Reply {
+        self.errors = self.errors.saturating_add(1);
         if let Some(refusal) = banned {
             warn!(session = %self.id, "{refusal}");
             return refusal.closing();

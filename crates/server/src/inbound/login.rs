@@ -1,11 +1,14 @@
 //! AUTH (RFC 4954): an exchange between the client and the authenticator, and what becomes of the session.
 //!
 //! Every refusal is the same 535 to the client; what was wrong is in the log. What cannot be told now is 454. Secrets pass through the
-//! exchange and are in neither.
+//! exchange and are in neither. Before anything is checked [`crate::abuse`] is asked, and it is told of a failure when that is known: a
+//! client need not hear the exchange to its end for that.
 
 use super::{Inbound, now, shown};
-use crate::auth::{Answered, Unavailable};
-use sasl::server::{Exchange, Identity, Next, Question};
+use crate::abuse::{Attempt, Refusal, Scope};
+use crate::auth::pool::Client;
+use crate::auth::{Answered, Asking, Unavailable};
+use sasl::server::{Answer, Exchange, Identity, Next, Question};
 use sasl::{Failure, Mechanism};
 use smtp::server::{Auth, Server};
 use smtp::{Reply, replies};
@@ -20,6 +23,18 @@ pub(super) struct Login {
     /// What the last question came to.
     application: Option<String>,
     reason: &'static str,
+    /// While credentials are checked.
+    attempt: Option<Attempt>,
+    failure: Failed,
+}
+
+/// Whether the failure of an exchange was counted.
+#[derive(Debug, Clone, Copy)]
+enum Failed {
+    /// It did not fail until now.
+    NotYet,
+    /// It was; perhaps that led to a ban.
+    Counted(Option<Refusal>),
 }
 
 /// What comes of a step.
@@ -44,7 +59,14 @@ impl Inbound {
         };
         let mut exchange = authenticator.begin(mechanism, self.peer.tls.as_deref());
         let next = exchange.start(auth.initial.as_ref().map(|message| message.as_bytes()));
-        let login = Login { exchange, user: None, application: None, reason: "" };
+        let login = Login {
+            exchange,
+            user: None,
+            application: None,
+            reason: "",
+            attempt: None,
+            failure: Failed::NotYet,
+        };
         self.go_on(endpoint, Box::new(login), next).await;
     }
 
@@ -53,21 +75,32 @@ impl Inbound {
         let Some(mut login) = self.login.take() else {
             return endpoint.reply(replies::AUTH_UNAVAILABLE);
         };
+        // A proof of SCRAM is a guess like a password; it is checked in no time.
+        if login.exchange.awaits_proof()
+            && let Err(reply) = self.attempt(&mut login).await
+        {
+            return endpoint.reply(reply);
+        }
         let next = login.exchange.respond(response);
         self.go_on(endpoint, login, next).await;
     }
 
-    /// The exchange ended without a decision.
+    /// The exchange ended without a decision. That is an error of the client's, if a small one: it could go on like that for ever.
     pub(super) fn auth_cancelled(&mut self, reply: &Reply) {
         let login = self.login.take();
         let user = login.as_ref().and_then(|login| login.user.as_deref()).unwrap_or("-");
         info!(session = %self.id, user = shown(&user), "AUTH given up: {reply}");
+        self.errors = self.errors.saturating_add(1);
+        if let Some(refusal) = self.context.abuse.error(self.peer.address.ip(), now()) {
+            warn!(session = %self.id, "{refusal}");
+        }
     }
 
     async fn go_on(&mut self, endpoint: &mut Server, mut login: Box<Login>, next: Next) {
         let mechanism = login.exchange.mechanism();
         match self.outcome(&mut login, next).await {
             Outcome::Challenge(challenge) => {
+                login.attempt = None;
                 endpoint.challenge(challenge.as_bytes());
                 self.login = Some(login);
             }
@@ -79,7 +112,7 @@ impl Inbound {
             Outcome::Refused(reason) => {
                 let user = login.user.as_deref().unwrap_or("-");
                 info!(session = %self.id, %mechanism, user = shown(&user), reason, "AUTH refused");
-                let said = self.login_failed(login.user.as_deref()).await;
+                let said = self.login_failed(&mut login).await;
                 endpoint.reply(said);
             }
             Outcome::PutOff(reply) => endpoint.reply(reply),
@@ -96,12 +129,19 @@ impl Inbound {
                 Next::Failed(failure) => return Outcome::Refused(failure.to_string()),
                 Next::Ask(question) => {
                     login.user = user_of(&question);
-                    if let Some(reply) = self.may_not_log_in(login) {
-                        return Outcome::PutOff(reply);
-                    }
-                    match self.answer(question).await {
+                    let client = match self.attempt(login).await {
+                        Ok(client) => client,
+                        Err(reply) => return Outcome::PutOff(reply),
+                    };
+                    match self.answer(question, client).await {
                         Ok(Answered { answer, application, reason }) => {
                             (login.application, login.reason) = (application, reason);
+                            if let Answer::Refused = answer
+                                && self.count_failure(login).is_some()
+                            {
+                                // Nothing more is said to who is banned, not even why a token is no good.
+                                return Outcome::Refused(reason.to_owned());
+                            }
                             login.exchange.answer(answer)
                         }
                         Err(unavailable) => {
@@ -114,12 +154,13 @@ impl Inbound {
         }
     }
 
-    async fn answer(&mut self, question: Question) -> Result<Answered, Unavailable> {
+    async fn answer(&mut self, question: Question, client: Client) -> Result<Answered, Unavailable> {
         let Some(authenticator) = &self.context.authenticator else {
             return Err(Unavailable("nobody can log in here".to_owned()));
         };
-        let times = ((self.context.clock)(), now());
-        authenticator.answer(question, self.peer.tls.as_deref(), times).await
+        let asking =
+            Asking { tls: self.peer.tls.as_deref(), client, time: (self.context.clock)(), now: now() };
+        authenticator.answer(question, asking).await
     }
 
     fn authorised(&self, identity: &Identity) -> Outcome {
@@ -142,18 +183,41 @@ impl Inbound {
         }
     }
 
-    /// A reply when the limits on failed logins are reached, for this account or for strangers to it.
-    fn may_not_log_in(&self, login: &Login) -> Option<Reply> {
-        let account = self.counted_as(login.user.as_deref()?);
-        let refusal = self.context.abuse.may_log_in(self.peer.address.ip(), &account, now()).err()?;
-        info!(session = %self.id, user = account, "AUTH put off: {refusal}");
-        Some(refusal.login())
+    /// Begins an attempt; a reply when the limits on failed logins leave no room for it.
+    async fn attempt(&mut self, login: &mut Login) -> Result<Client, Reply> {
+        let (peer, user) = (self.peer.address.ip(), login.user.as_deref());
+        let account = user.map(|user| self.counted_as(user));
+        let refusal = match self.context.abuse.attempt(peer, account.as_deref(), now()) {
+            Ok(attempt) => {
+                let client = Client { network: attempt.network(), standing: attempt.standing() };
+                login.attempt = Some(attempt);
+                return Ok(client);
+            }
+            Err(refusal) => refusal,
+        };
+        info!(session = %self.id, user = account.as_deref().unwrap_or("-"), "AUTH put off: {refusal}");
+        if refusal.scope == Scope::Account {
+            // Whoever goes on knocking at an account that is guessed at is likely to be one of those.
+            return Err(self.judged_as_error(refusal.login()).await);
+        }
+        Err(refusal.login())
     }
 
-    /// Counts a failure; what the client is to be told, after a delay if there were many.
-    async fn login_failed(&mut self, user: Option<&str>) -> Reply {
-        let account = user.map(|user| self.counted_as(user)).unwrap_or_default();
-        if let Some(refusal) = self.context.abuse.failed_login(self.peer.address.ip(), &account, now()) {
+    /// Counts a failure, once for an exchange. Returns the ban that it led to, if it did.
+    fn count_failure(&self, login: &mut Login) -> Option<Refusal> {
+        if let Failed::Counted(ban) = login.failure {
+            return ban;
+        }
+        let account = login.user.as_deref().map(|user| self.counted_as(user)).unwrap_or_default();
+        let ban = self.context.abuse.failed_login(self.peer.address.ip(), &account, now());
+        login.failure = Failed::Counted(ban);
+        login.attempt = None;
+        ban
+    }
+
+    /// What the client is to be told whose login failed, after a delay if there were many.
+    async fn login_failed(&mut self, login: &mut Login) -> Reply {
+        if let Some(refusal) = self.count_failure(login) {
             warn!(session = %self.id, "{refusal}");
             return refusal.closing();
         }

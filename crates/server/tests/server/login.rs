@@ -2,10 +2,12 @@
 
 use crate::common::{NOW, PASSWORD, Running, Talk, name, plain, start_submission};
 use data_encoding::BASE64;
+use posthaste_server::auth::token::TokenRules;
 use posthaste_server::auth::{self, Costs, WithScram};
-use posthaste_server::settings::{InClear, ListenerTls, RateText};
+use posthaste_server::settings::{InClear, ListenerTls, OAuth, RateText, Settings, TokenSource};
 use posthaste_server::tls::{Connector, Stream, Transport, Trust};
 use sasl::client::{ChannelBinding, Credentials, Exchange};
+use sasl::server::OAuthHints;
 use sasl::{Iterations, Mechanism, Secret};
 use std::time::Duration;
 use store::ApplicationPassword;
@@ -244,15 +246,95 @@ async fn a_hash_with_other_parameters_is_made_anew_at_the_next_login() {
     assert_eq!(log_in(&running, Mechanism::ScramSha256, credentials("ann", "old")).await, GRANTED);
 }
 
-#[tokio::test]
-async fn guessing_is_slowed_down_for_a_stranger_to_an_account() {
-    let running = start_submission(|settings| {
+/// A server where loopback is not exempt and three failed logins an hour are too many.
+async fn start_strict(change: impl FnOnce(&mut Settings)) -> Running {
+    start_submission(|settings| {
         settings.limits.exempt.clear();
         settings.limits.errors = 1000;
         settings.abuse.tarpit = Duration::ZERO;
         settings.abuse.rates.failed_logins = "3/h".parse::<RateText>().expect("a rate").0;
+        change(settings);
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn a_token_that_was_refused_counts_also_for_a_client_that_breaks_off() {
+    let keys = tempfile::NamedTempFile::new().expect("a file");
+    let key = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    std::fs::write(keys.path(), key).expect("a file");
+    let oauth = OAuth {
+        source: TokenSource::Keys(keys.path().to_owned()),
+        rules: TokenRules {
+            issuer: Some("https://login.example".to_owned()),
+            audience: Some("mail".to_owned()),
+            scopes: Vec::new(),
+            account_claim: "email".to_owned(),
+        },
+        hints: OAuthHints::default(),
+    };
+    let running = start_strict(|settings| settings.auth.oauth = Some(oauth)).await;
+    let guess = format!("AUTH XOAUTH2 {}", BASE64.encode(b"user=bob@b.example\x01auth=Bearer guess\x01\x01"));
+    for end in ["*", "", "*"] {
+        let mut talk = Talk::hello(running.address).await;
+        assert!(talk.say(&guess).await.starts_with("334 "), "why it is no good");
+        if !end.is_empty() {
+            assert!(talk.say(end).await.starts_with("501 "));
+        }
+    }
+    let mut talk = Talk::hello(running.address).await;
+    let said = talk.say(&guess).await;
+    assert!(said.starts_with("421 4.7.0 Error: too many failed logins "), "{said}");
+    assert!(talk.closed().await);
+}
+
+#[tokio::test]
+async fn a_ban_at_auth_reaches_the_sessions_that_are_open() {
+    let running = start_strict(|_| {}).await;
+    let mut idle = Talk::hello(running.address).await;
+    let mut asked = Talk::hello(running.address).await;
+    assert!(asked.say("AUTH LOGIN").await.starts_with("334 "));
+    assert!(asked.say(&BASE64.encode(b"bob@b.example")).await.starts_with("334 "));
+    let mut talk = Talk::hello(running.address).await;
+    for _ in 0..3 {
+        assert_eq!(talk.say(&plain("bob", "guess")).await, REFUSED);
+    }
+    let banned =
+        "421 4.7.0 Error: too many failed logins from your network address, try again in some minutes";
+    assert_eq!(talk.say(&plain("bob", "guess")).await, banned);
+    assert!(talk.closed().await);
+    assert_eq!(asked.say(&BASE64.encode(PASSWORD.as_bytes())).await, banned, "even if it is right");
+    assert!(asked.closed().await);
+    assert_eq!(idle.say("AUTH LOGIN").await, banned);
+    assert!(idle.closed().await);
+    assert_eq!(Talk::to(running.address).await.reply().await, banned);
+}
+
+#[tokio::test]
+async fn scram_makes_up_the_same_for_a_name_however_it_is_spelt() {
+    let running = start_submission(|_| {}).await;
+    for user in ["nobody", "ann", "bob"] {
+        let mut salts = Vec::new();
+        for spelling in
+            [user.to_owned(), format!("{user}@b.example"), format!("{}@B.Example", user.to_uppercase())]
+        {
+            let mut talk = Talk::hello(running.address).await;
+            let first = BASE64.encode(format!("n,,n={spelling},r=fyko+d2lbbFgONRv9qkxdawL").as_bytes());
+            let challenge = talk.say(&format!("AUTH SCRAM-SHA-256 {first}")).await;
+            let challenge = challenge.strip_prefix("334 ").expect("a challenge");
+            let challenge = BASE64.decode(challenge.as_bytes()).expect("base64");
+            let challenge = String::from_utf8(challenge).expect("text");
+            let (_, salt_and_iterations) = challenge.split_once(',').expect("a nonce and more");
+            salts.push(salt_and_iterations.to_owned());
+        }
+        assert_eq!(salts, vec![salts[0].clone(); 3], "{user}");
+        assert!(salts[0].ends_with(",i=600000"), "as many as a real one's: {}", salts[0]);
+    }
+}
+
+#[tokio::test]
+async fn guessing_is_slowed_down_for_a_stranger_to_an_account() {
+    let running = start_strict(|_| {}).await;
     let mut talk = Talk::hello(running.address).await;
     let mut said = String::new();
     for _ in 0..10 {
