@@ -103,6 +103,18 @@ fn a_command_that_stands_behind_starttls_is_never_obeyed() {
 }
 
 #[test]
+fn starttls_may_come_before_a_hello() {
+    // GNU SASL's gsasl begins so. After it, mail needs a hello as always.
+    let mut peer = Peer::new(submission());
+    peer.turn();
+    assert!(peer.say("STARTTLS\r\n").starts_tls);
+    peer.server.secured();
+    peer.turn();
+    assert!(peer.say("MAIL FROM:<a@b.example>\r\n").sent.starts_with("503 5.5.1 "));
+    assert!(peer.say("EHLO client.example\r\n").sent.contains("250 AUTH PLAIN\r\n"));
+}
+
+#[test]
 fn the_log_is_not_told_what_follows_auth_however_that_is_written() {
     for line in [
         "AUTH PLAIN AGEAYg==",

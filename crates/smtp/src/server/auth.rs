@@ -93,7 +93,7 @@ impl Server {
         if self.config.starttls == StartTls::NotOffered {
             return Err(replies::NO_STARTTLS);
         }
-        self.need_hello()?;
+        // Not need_hello(): some clients begin with STARTTLS (GNU SASL's gsasl), and what a hello said would be forgotten.
         self.need_no_transaction()?;
         if !self.input.is_empty() {
             // Whoever put this here wants it to be taken for something that came under TLS.
