@@ -4,6 +4,8 @@
 . "$INTEROP/lib.sh"
 needs openssl testssl
 . "$INTEROP/submission.sh"
+# With less than 60 days left testssl finds something, with more than 90 it would with other rules.
+certificate mail ca DNS:localhost,IP:127.0.0.1 server 85
 settings
 serve
 
@@ -22,9 +24,11 @@ for how in starttls submission implicit; do
         "${checks[@]}" "${target[@]}" >"$WORK/$how.log" 2>&1 || true
     found=$(python3 - "$WORK/$how.json" <<'END' || true
 import json, sys
+# Not about the server: the certificate of the check has no address for revocation (docs/tls.md), Debian's openssl has no GOST.
+accepted = {"cert_revocation", "engine_problem"}
 findings = json.load(open(sys.argv[1]))
 for finding in findings:
-    if finding["severity"] not in ("OK", "INFO", "LOW"):
+    if finding["severity"] not in ("OK", "INFO", "LOW") and finding["id"] not in accepted:
         print(finding["id"], finding["severity"], finding["finding"])
 print(len(findings) >= 20 and "enough was looked at" or f"{len(findings)} findings only")
 END
