@@ -13,7 +13,7 @@ use crate::resolve::{Private, Resolver, Terms};
 use crate::settings::{Listener, Relay, Service, Settings};
 use crate::sockets::Sockets;
 use crate::tls::acme::Acme;
-use crate::tls::{CertificateView, Tls, TlsError, watch};
+use crate::tls::{Authorities, CertificateView, Tls, TlsError, watch};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -215,6 +215,7 @@ fn outbound(settings: &Settings, relay: &Relay, context: &Arc<Context>, listenin
         listeners: listening.iter().map(|listener| listener.address).collect(),
         dns: Arc::new(Resolver::new(&relay.resolvers)),
         dialer: Arc::new(Tcp),
+        authorities: Authorities::system(),
         clock: Arc::clone(&context.clock),
         random: queue::random(),
         wake: Arc::clone(&context.queued),

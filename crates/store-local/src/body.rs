@@ -4,8 +4,10 @@
 //! one. Addresses are kept as the text that `smtp` parses and prints, so that the format does not follow that crate's types.
 
 mod directory;
+mod settlement;
 
 pub(crate) use directory::{Belongings, DirectoryChange, Subject};
+use settlement::SettlementRecord;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -154,6 +156,7 @@ pub(crate) enum AccountChange {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "SettlementRecord", into = "SettlementRecord")]
 pub(crate) enum Settlement {
     Done {
         spool: u64,
@@ -165,7 +168,7 @@ pub(crate) enum Settlement {
         recipient: u32,
         due: Timestamp,
         attempts: u32,
-        attempt: Attempt,
+        attempt: Box<Attempt>,
     },
 }
 

@@ -150,4 +150,4 @@ fn put_meta<T: serde::Serialize>(transaction: &WriteTransaction, name: &str, val
 }
 
 /// The version of the index's format. Another one is thrown away and made anew.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;

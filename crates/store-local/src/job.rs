@@ -5,8 +5,8 @@ use crate::effect::NewQueued;
 use bytes::Bytes;
 use smtp::{Domain, Mailbox};
 use store::{
-    Account, AccountName, ApplicationPassword, Error, Flags, MailboxId, NewAccount, NewDelivery, Origin,
-    Quota, Result, Secret, SpoolId, Timestamp, Uid,
+    Account, AccountName, ApplicationPassword, Error, Flags, Identity, MailboxId, NewAccount, NewDelivery,
+    Origin, Quota, Result, Secret, SpoolId, Timestamp, Uid,
 };
 use tokio::sync::oneshot;
 
@@ -117,7 +117,11 @@ impl Job {
                 }
                 Job::Settle { settlement: Settlement::Deferred { attempt, .. }, .. } => {
                     let host = attempt.host.as_ref().map_or(0, String::len);
-                    (attempt.reply.len() + host) as u64 + 4 * NUMBER_MAX
+                    let tls = attempt.tls.as_ref().map_or(0, |tls| {
+                        let (Identity::Proven(text) | Identity::Unproven(text)) = &tls.identity;
+                        tls.version.len() + tls.cipher.len() + text.len()
+                    });
+                    (attempt.reply.len() + host + tls) as u64 + 8 * NUMBER_MAX
                 }
                 Job::Settle { .. } => 0,
                 Job::CreateAccount { new, .. } => {

@@ -54,6 +54,7 @@ impl Spool for Local {
         let settlement = match outcome {
             Outcome::Done => Settlement::Done { spool, recipient },
             Outcome::Deferred { due, attempt } => {
+                let attempt = Box::new(attempt);
                 Settlement::Deferred { spool, recipient, due, attempts, attempt }
             }
         };

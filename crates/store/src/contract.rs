@@ -10,8 +10,8 @@ mod mailboxes;
 mod queue;
 
 use crate::{
-    Accepted, AccountName, Attempt, Destination, IfMissing, MailboxName, NewDelivery, Reader, Result,
-    SharedStore, SpoolId, Timestamp,
+    Accepted, AccountName, Attempt, Destination, Identity, IfMissing, MailboxName, NewDelivery, Reader,
+    Result, SharedStore, SpoolId, Timestamp, Tls,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -72,7 +72,15 @@ fn into_queue(recipient: u32, due: i64) -> NewDelivery {
 fn attempt(at: i64, number: usize) -> Attempt {
     let host = number.is_multiple_of(2).then(|| format!("mx{number}.example.com"));
     let address = host.is_some().then(|| "192.0.2.1:25".parse().expect("an address"));
-    Attempt { at: Timestamp(at), took: 7, host, address, reply: format!("451 4.7.1 try {number}") }
+    let tls = host.is_some().then(|| Tls {
+        version: "TLSv1.3".to_owned(),
+        cipher: "TLS_AES_128_GCM_SHA256".to_owned(),
+        identity: match number.is_multiple_of(4) {
+            true => Identity::Proven("an authority".to_owned()),
+            false => Identity::Unproven("it signed its certificate itself".to_owned()),
+        },
+    });
+    Attempt { at: Timestamp(at), took: 7, host, address, tls, reply: format!("451 4.7.1 try {number}") }
 }
 
 /// Commits a message with this content in one piece.

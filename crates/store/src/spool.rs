@@ -122,8 +122,40 @@ pub struct Attempt {
     pub host: Option<String>,
     /// Its address.
     pub address: Option<SocketAddr>,
+    /// The TLS of the connection; `None` when it was in clear, or there was none.
+    pub tls: Option<Tls>,
     /// What that host said, or what stood in the way, as a reply: code, enhanced status, text.
     pub reply: String,
+}
+
+/// The TLS of a connection to another host.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Tls {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: String,
+    /// The cipher suite by its name in IANA's registry.
+    pub cipher: String,
+    /// Whether the host proved that it is the one that was meant.
+    pub identity: Identity,
+}
+
+/// Whether a host proved that it is the one that was meant.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Identity {
+    /// It did, by this: an authority, or DANE.
+    Proven(String),
+    /// It did not, for this reason: its connection was encrypted, with whomever.
+    Unproven(String),
+}
+
+impl std::fmt::Display for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Tls { version, cipher, identity } = self;
+        match identity {
+            Identity::Proven(means) => write!(f, "{version} {cipher}, verified by {means}"),
+            Identity::Unproven(why) => write!(f, "{version} {cipher}, not verified: {why}"),
+        }
+    }
 }
 
 impl Attempt {

@@ -114,6 +114,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deliver::secure::Security;
     use std::net::IpAddr;
 
     /// Answers after so many milliseconds, by the last octet of the address; 0 refuses at once, 255 never answers.
@@ -137,6 +138,7 @@ mod tests {
             host: "mx.example".into(),
             preference: 0,
             address: SocketAddr::from(([192, 0, 2, *answer], 25)),
+            security: Security::default(),
         };
         let dialer: Arc<dyn Dialer> = Arc::new(Lab);
         let started = Instant::now();

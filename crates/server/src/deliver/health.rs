@@ -95,11 +95,17 @@ const ILL_FOR: i64 = 5 * 60 * 1000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deliver::secure::Security;
     use std::cell::Cell;
 
     fn target(preference: u16, octet: u8) -> Target {
         let address = SocketAddr::from(([192, 0, 2, octet], 25));
-        Target { host: format!("mx{octet}.example").into(), preference, address }
+        Target {
+            host: format!("mx{octet}.example").into(),
+            preference,
+            address,
+            security: Security::default(),
+        }
     }
 
     fn order(health: &Health, targets: &[Target], now: i64, seed: u64) -> Vec<u8> {

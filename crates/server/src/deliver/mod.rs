@@ -1,7 +1,9 @@
-//! Handing mail to other hosts: finding one that answers ([`dial`], [`health`]) and speaking with it ([`relay`]).
+//! Handing mail to other hosts: finding one that answers ([`dial`], [`health`]), securing the connection ([`secure`]) and speaking over it
+//! ([`relay`]).
 //!
 //! Here is what one connection does. Which mail goes over it, and what becomes of that mail, is [`crate::queue`]'s affair.
 
 pub mod dial;
 pub mod health;
 pub mod relay;
+pub mod secure;

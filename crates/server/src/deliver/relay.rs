@@ -5,9 +5,10 @@
 //! unsettled when the connection fails, to be tried elsewhere at once; one whose content was begun does not, because it may have been
 //! taken (RFC 1047).
 
-use crate::drive::{Application, WhenUnheard, drive};
-use crate::tls::Stream;
-use smtp::client::{Client, Config, Event, Failure};
+use super::secure::{Begin, Security};
+use crate::drive::{Application, WhenUnheard, drive, drive_secured};
+use crate::tls::{Connector, HandshakeError, Stream, TlsSession};
+use smtp::client::{Client, Config, Event, Failure, Stage};
 use smtp::{Body, Envelope, Extensions, Reply, Status};
 use std::time::Duration;
 use store::{Delivery, Reader, SharedStore, SpoolId, Timestamp};
@@ -38,6 +39,19 @@ pub trait Supply: Send {
 
     /// The connection failed before the content of this letter was begun.
     fn put_back(&mut self, letter: Letter);
+
+    /// TLS is on.
+    fn secured(&mut self, session: TlsSession);
+}
+
+/// How a connection is to be used.
+pub struct Terms {
+    /// What the client endpoint does. Its `security` follows from the one below.
+    pub config: Config,
+    /// How the connection is secured.
+    pub security: Security,
+    /// Who does the handshake; `None` when none is wanted.
+    pub connector: Option<Connector>,
 }
 
 /// Whether a host that takes mail will tell the sender what became of it.
@@ -58,6 +72,17 @@ pub struct Ended {
     pub transactions: u32,
     /// What was wrong with it, as a reply that could be shown to a sender; `None` when it was closed in order.
     pub trouble: Option<Reply>,
+    /// What may work better on another connection to the same host.
+    pub obstacle: Option<Obstacle>,
+}
+
+/// What kept a host from coming so far that mail could be sent, and can be done without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// TLS, for this reason.
+    Tls(String),
+    /// EHLO: the host closed the connection at it.
+    Extensions,
 }
 
 /// How far a connection came.
@@ -72,16 +97,20 @@ pub enum Progress {
 /// Runs one connection.
 pub async fn session<S: Supply>(
     stream: Box<dyn super::dial::Stream>,
-    config: Config,
+    terms: Terms,
     store: SharedStore,
     supply: &mut S,
 ) -> Ended {
+    let Terms { mut config, security, connector } = terms;
+    config.security = security.starttls();
     let send_timeout = config.timeouts.block;
     let mut courier = Courier {
         store,
         supply,
         letter: None,
         failure: None,
+        obstacle: None,
+        protection: Protection::None,
         greeted: false,
         next_hop: NextHop::WithoutReports,
         transactions: 0,
@@ -89,13 +118,28 @@ pub async fn session<S: Supply>(
         send_timeout,
     };
     let mut client = Client::new(config);
-    let mut stream = Stream::clear(stream);
-    let driven = drive(&mut client, &mut stream, &mut courier).await;
-    let trouble = courier.failure.take().or_else(|| {
-        let error = driven.err().filter(|_| courier.letter.is_some())?;
-        Some(CONNECTION_BROKE.with_text(format!("The connection broke: {error}")))
-    });
+    let mut stream = Stream::connected(stream, connector);
+    let driven = match security.begin {
+        Begin::StartTls => drive(&mut client, &mut stream, &mut courier).await,
+        Begin::AtOnce => drive_secured(&mut client, &mut stream, &mut courier).await,
+    };
+    let handshake = driven.as_ref().err().filter(|error| is_handshake(error)).map(ToString::to_string);
+    let trouble = match handshake {
+        Some(why) => {
+            let reply = NO_HANDSHAKE.with_text(format!("There is no TLS with this host: {why}"));
+            courier.obstacle = Some(Obstacle::Tls(why));
+            Some(reply)
+        }
+        None => courier.failure.take().or_else(|| {
+            let error = driven.err().filter(|_| courier.letter.is_some())?;
+            Some(CONNECTION_BROKE.with_text(format!("The connection broke: {error}")))
+        }),
+    };
     courier.end(trouble)
+}
+
+fn is_handshake(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<HandshakeError>())
 }
 
 /// Decides for the client endpoint.
@@ -105,6 +149,8 @@ struct Courier<'a, S> {
     letter: Option<Current>,
     /// What was wrong with the connection.
     failure: Option<Reply>,
+    obstacle: Option<Obstacle>,
+    protection: Protection,
     greeted: bool,
     next_hop: NextHop,
     transactions: u32,
@@ -117,6 +163,13 @@ struct Current {
     letter: Letter,
     reader: Reader,
     begun: Begun,
+}
+
+/// Whether the connection is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protection {
+    Tls,
+    None,
 }
 
 /// Whether the server has been sent any of the content.
@@ -202,7 +255,28 @@ impl<S: Supply> Courier<'_, S> {
             }
         }
         let reached = if self.greeted { Progress::Greeted } else { Progress::Nowhere };
-        Ended { reached, transactions: self.transactions, trouble }
+        let obstacle = self.obstacle.filter(|_| !self.greeted);
+        Ended { reached, transactions: self.transactions, trouble, obstacle }
+    }
+
+    /// What of a failure before any mail could be sent may be done without on another connection.
+    fn obstacle(&self, failure: &Failure) -> Option<Obstacle> {
+        match failure {
+            // Its reason is known once the handshake's is.
+            Failure::ClosedByPeer { stage: Stage::StartTls }
+            | Failure::TimedOut { stage: Stage::StartTls }
+            | Failure::Protocol { stage: Stage::StartTls, .. } => Some(Obstacle::Tls(failure.to_string())),
+            // The answer to STARTTLS: nothing else is asked before there is mail to send.
+            Failure::ServiceClosing(reply) if self.protection == Protection::None => {
+                Some(Obstacle::Tls(format!("STARTTLS was answered with {reply}")))
+            }
+            // In TLS 1.3 the server may find fault with the handshake when ours is done.
+            Failure::ClosedByPeer { .. } | Failure::TimedOut { .. } if self.protection == Protection::Tls => {
+                Some(Obstacle::Tls(format!("after the handshake {failure}")))
+            }
+            Failure::ClosedByPeer { stage: Stage::Hello } => Some(Obstacle::Extensions),
+            _ => None,
+        }
     }
 }
 
@@ -232,8 +306,16 @@ impl<S: Supply> Application<Client> for Courier<'_, S> {
             // No credentials are configured of which these would come.
             Event::Authenticate(_) | Event::Challenge(_) => client.abandon(),
             Event::Failed(Failure::Abandoned) => {}
-            Event::Failed(failure) => self.failure = Some(trouble(&failure)),
+            Event::Failed(failure) => {
+                self.obstacle = self.obstacle(&failure);
+                self.failure = Some(trouble(&failure));
+            }
         }
+    }
+
+    fn secured(&mut self, _client: &mut Client, session: TlsSession) {
+        self.protection = Protection::Tls;
+        self.supply.secured(session);
     }
 }
 
@@ -246,6 +328,7 @@ fn trouble(failure: &Failure) -> Reply {
         Failure::Content(_) => {
             FLAWED.with_text("The message has a bare CR or LF, or a NUL, and cannot be sent by SMTP")
         }
+        Failure::NoTls | Failure::TlsRefused(_) => NO_STARTTLS.with_text(sentence(failure)),
         Failure::Greeting(_) | Failure::Hello(_) => NOT_SERVING.with_text(sentence(failure)),
         _ => CONNECTION_BROKE.with_text(sentence(failure)),
     }
@@ -308,6 +391,10 @@ const fn status(subject: u16, detail: u16) -> Option<Status> {
 
 /// X.4.2 bad connection.
 const CONNECTION_BROKE: Reply = Reply::new(451, status(4, 2), "");
+/// X.7.4 security features not supported.
+const NO_STARTTLS: Reply = Reply::new(451, status(7, 4), "");
+/// X.7.5 cryptographic failure.
+const NO_HANDSHAKE: Reply = Reply::new(451, status(7, 5), "");
 /// X.3.2 system not accepting network messages.
 const NOT_SERVING: Reply = Reply::new(451, status(3, 2), "");
 /// X.3.0 other mail system status.

@@ -10,7 +10,7 @@ use crate::schedule::{Mail, Next, Schedule};
 use smtp::{Reply, ReversePath, Severity};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use store::{Attempt, Delivery, DeliveryId, Error, Outcome, Timestamp};
+use store::{Attempt, Delivery, DeliveryId, Error, Outcome, Timestamp, Tls};
 use tokio::task::JoinSet;
 
 /// With whom an attempt was made, and since when.
@@ -18,6 +18,8 @@ use tokio::task::JoinSet;
 pub(super) struct Tried {
     pub(super) host: Option<String>,
     pub(super) address: Option<SocketAddr>,
+    /// Of the connection, if there is one and it has any.
+    pub(super) tls: Option<Tls>,
     pub(super) began: Timestamp,
 }
 
@@ -132,6 +134,7 @@ fn attempt(tried: &Tried, reply: &Reply, now: Timestamp) -> Attempt {
         took: u32::try_from(now.0.saturating_sub(tried.began.0)).unwrap_or(0),
         host: tried.host.clone(),
         address: tried.address,
+        tls: tried.tls.clone(),
         reply: reply.to_string(),
     }
 }
@@ -170,18 +173,19 @@ fn tell(delivery: &Delivery, reply: &Reply, fate: Fate, tried: &Tried, now: Time
     let to = crate::inbound::shown(&delivery.recipient.forward_path);
     let host = tried.host.as_deref().unwrap_or("-");
     let address = tried.address.map_or("-".to_owned(), |address| address.to_string());
+    let tls = tried.tls.as_ref().map_or("-".to_owned(), ToString::to_string);
     let age = now.0.saturating_sub(delivery.received.0);
     match fate {
         Fate::Delivered => {
-            tracing::info!(%id, %to, host, address, age, "delivered: {reply}");
+            tracing::info!(%id, %to, host, address, tls, age, "delivered: {reply}");
         }
         Fate::Retry { due, .. } => {
             let seconds = due.0.saturating_sub(now.0) / 1000;
-            tracing::info!(%id, %to, host, address, age, "put off for {seconds} s: {reply}");
+            tracing::info!(%id, %to, host, address, tls, age, "put off for {seconds} s: {reply}");
         }
-        Fate::Failed(Why::Refused) => tracing::warn!(%id, %to, host, address, age, "failed: {reply}"),
+        Fate::Failed(Why::Refused) => tracing::warn!(%id, %to, host, address, tls, age, "failed: {reply}"),
         Fate::Failed(Why::Expired) => {
-            tracing::warn!(%id, %to, host, address, age, "given up after too long: {reply}");
+            tracing::warn!(%id, %to, host, address, tls, age, "given up after too long: {reply}");
         }
     }
 }
@@ -194,8 +198,14 @@ mod tests {
     const HOUR: i64 = 3_600_000;
 
     fn delivery(attempts: u32, previous: Option<i64>) -> Delivery {
-        let attempt =
-            |at| Attempt { at: Timestamp(at), took: 0, host: None, address: None, reply: String::new() };
+        let attempt = |at| Attempt {
+            at: Timestamp(at),
+            took: 0,
+            host: None,
+            address: None,
+            tls: None,
+            reply: String::new(),
+        };
         Delivery {
             id: DeliveryId { spool: store::SpoolId(1), recipient: 0 },
             received: Timestamp(0),

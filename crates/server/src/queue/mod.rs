@@ -11,10 +11,12 @@ mod worker;
 
 use crate::deliver::dial::Dialer;
 use crate::deliver::health::Health;
+use crate::deliver::secure;
 use crate::inbound::Clock;
 use crate::policy::recipient::Rules;
 use crate::resolve::{Dns, Terms};
 use crate::schedule::Schedule;
+use crate::tls::Authorities;
 use smtp::Domain;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -48,6 +50,8 @@ pub struct Outbound {
     pub dns: Arc<dyn Dns>,
     /// Who connects.
     pub dialer: Arc<dyn Dialer>,
+    /// Who may vouch for other hosts.
+    pub authorities: Authorities,
     /// The time.
     pub clock: Clock,
     /// Chance.
@@ -81,6 +85,7 @@ struct Shared {
     outbound: Outbound,
     sites: sites::Sites,
     health: Health,
+    tls: secure::Memory,
     stop: watch::Receiver<bool>,
 }
 
@@ -88,7 +93,8 @@ struct Shared {
 pub async fn run(outbound: Outbound, mut stop: watch::Receiver<bool>) {
     let wake = Arc::clone(&outbound.wake);
     let sites = sites::Sites::new(outbound.bounds.connections_per_site);
-    let shared = Arc::new(Shared { outbound, sites, health: Health::default(), stop: stop.clone() });
+    let (health, tls) = (Health::default(), secure::Memory::default());
+    let shared = Arc::new(Shared { outbound, sites, health, tls, stop: stop.clone() });
     let mut workers = JoinSet::new();
     loop {
         let next = dispatch(&shared, &mut workers).await;

@@ -4,13 +4,16 @@ use super::Shared;
 use super::fate::{self, Tried};
 use super::sites::{Mood, Slot};
 use crate::deliver::dial::{Reached, Unreached, reach};
-use crate::deliver::relay::{self, Ended, Letter, NextHop, Progress, Supply};
+use crate::deliver::relay::{self, Ended, Letter, NextHop, Obstacle, Progress, Supply, Terms};
+use crate::deliver::secure::{Begin, Level, Security};
 use crate::resolve::{self, Target};
-use smtp::client::Config;
+use crate::tls::TlsSession;
+use smtp::client::{Config, Hello};
 use smtp::{Reply, Severity, Status};
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
-use store::{Claim, QueueName, Timestamp};
+use store::{Claim, Identity, QueueName, Timestamp, Tls};
 use tokio::task::JoinSet;
 
 /// Works for a destination until nothing is due, or no host takes it.
@@ -102,28 +105,97 @@ async fn deliver(shared: &Arc<Shared>, mail: &mut Mail, mut targets: Vec<Target>
     }
 }
 
-/// Runs one session on a connection that was made, and another with HELO when EHLO was too much for the host.
+/// Speaks with a host that answered; again over new connections, in clear or with HELO, when that is what it takes and is allowed.
 async fn speak(shared: &Arc<Shared>, mail: &mut Mail, reached: Reached) -> Ended {
     let outbound = &shared.outbound;
     let Reached { target, connection, took } = reached;
     let began = (outbound.clock)();
     shared.health.answered(target.address, took, began);
-    mail.tried = Tried { host: Some(target.host.to_string()), address: Some(target.address), began };
+    let tried =
+        Tried { host: Some(target.host.to_string()), address: Some(target.address), tls: None, began };
+    mail.tried = tried.clone();
     if is_us(outbound, &target, connection.local) {
         let text = format!("Mail for {} loops back to this host ({})", mail.queue, target.address);
         let trouble = Some(LOOPS_BACK.with_text(&text));
         mail.note(LOOPS_BACK.with_text(text));
-        return Ended { reached: Progress::Nowhere, transactions: 0, trouble };
+        return Ended { reached: Progress::Nowhere, transactions: 0, trouble, obstacle: None };
     }
     tracing::debug!(queue = %mail.queue, host = %target.host, address = %target.address, connect = ?took, "connected");
-    let config = Config::new(outbound.host_name.ascii());
-    let store = Arc::clone(&outbound.store);
-    let ended = relay::session(connection.stream, config, store, mail).await;
-    if let Some(reply) = &ended.trouble {
-        tracing::info!(queue = %mail.queue, host = %target.host, address = %target.address, %reply, "session failed");
-        mail.note(reply.clone());
+    let mut manner = Manner { hello: Hello::Extended, security: shared.tls.security(&target, began) };
+    let mut stream = connection.stream;
+    loop {
+        mail.tried.tls = None;
+        let ended =
+            relay::session(stream, manner.terms(outbound, &target), Arc::clone(&outbound.store), mail).await;
+        let now = (outbound.clock)();
+        if mail.tried.tls.is_some() && ended.reached == Progress::Greeted {
+            shared.tls.works(target.address, now);
+        }
+        if let Some(reply) = &ended.trouble {
+            tracing::info!(queue = %mail.queue, host = %target.host, address = %target.address, %reply, "session failed");
+        }
+        let plainer = ended.obstacle.as_ref().and_then(|obstacle| manner.without(obstacle));
+        let again = match &plainer {
+            Some(_) => reach(&outbound.dialer, vec![target.clone()]).await.0,
+            None => None,
+        };
+        match (plainer, again) {
+            (Some(plainer), Some(again)) => {
+                if plainer.security != manner.security {
+                    shared.tls.broken(target.address, now);
+                }
+                tracing::info!(queue = %mail.queue, host = %target.host, address = %target.address, "trying again, {plainer}");
+                (manner, stream) = (plainer, again.connection.stream);
+            }
+            _ => {
+                if let Some(reply) = &ended.trouble {
+                    mail.note(reply.clone());
+                }
+                return ended;
+            }
+        }
     }
-    ended
+}
+
+/// How a host is spoken with.
+struct Manner {
+    hello: Hello,
+    security: Security,
+}
+
+impl Manner {
+    fn terms(&self, outbound: &super::Outbound, target: &Target) -> Terms {
+        let config = Config { hello: self.hello, ..Config::new(outbound.host_name.ascii()) };
+        let connector = self.security.connector(target, &outbound.authorities);
+        Terms { config, security: self.security.clone(), connector }
+    }
+
+    /// A manner that does without what stood in the way; `None` when there is none that is allowed.
+    fn without(&self, obstacle: &Obstacle) -> Option<Manner> {
+        if !self.security.allows_clear() {
+            return None;
+        }
+        let in_clear = Security { level: Level::Clear, begin: Begin::StartTls };
+        match obstacle {
+            Obstacle::Tls(_) if self.security.level == Level::Opportunistic => {
+                Some(Manner { hello: self.hello, security: in_clear })
+            }
+            // Without extensions there is no STARTTLS.
+            Obstacle::Extensions if self.hello == Hello::Extended => {
+                Some(Manner { hello: Hello::Basic, security: self.security.clone() })
+            }
+            Obstacle::Tls(_) | Obstacle::Extensions => None,
+        }
+    }
+}
+
+impl fmt::Display for Manner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.hello {
+            Hello::Extended => f.write_str("in clear"),
+            Hello::Basic => f.write_str("with HELO"),
+        }
+    }
 }
 
 /// Whether a connection has come back to one of our own listeners.
@@ -155,7 +227,7 @@ pub(super) struct Mail {
 
 impl Mail {
     fn new(shared: Arc<Shared>, queue: QueueName) -> Mail {
-        let tried = Tried { host: None, address: None, began: (shared.outbound.clock)() };
+        let tried = Tried { host: None, address: None, tls: None, began: (shared.outbound.clock)() };
         Mail { shared, queue, letters: VecDeque::new(), tried, last: None, settling: JoinSet::new() }
     }
 
@@ -168,6 +240,7 @@ impl Mail {
         self.tried = Tried {
             host: target.map(|target| target.host.to_string()),
             address: target.map(|target| target.address),
+            tls: None,
             began,
         };
     }
@@ -265,6 +338,15 @@ impl Supply for Mail {
 
     fn put_back(&mut self, letter: Letter) {
         self.letters.push_front(letter);
+    }
+
+    fn secured(&mut self, session: TlsSession) {
+        let unknown = || Identity::Unproven("nobody looked".to_owned());
+        self.tried.tls = Some(Tls {
+            version: session.version.to_owned(),
+            cipher: session.cipher,
+            identity: session.server.unwrap_or_else(unknown),
+        });
     }
 }
 

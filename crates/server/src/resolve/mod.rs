@@ -11,6 +11,7 @@ mod hickory;
 pub use addresses::{Private, is_private};
 pub use hickory::Resolver;
 
+use crate::deliver::secure::Security;
 use async_trait::async_trait;
 use smtp::{AddressLiteral, Domain, Host, Reply, Status};
 use std::collections::BTreeSet;
@@ -59,6 +60,8 @@ pub struct Target {
     pub preference: u16,
     /// Where.
     pub address: SocketAddr,
+    /// How the connection is to be secured.
+    pub security: Security,
 }
 
 /// What a decision depends on beside DNS.
@@ -151,7 +154,12 @@ fn reachable(
         for address in addresses::take_turns(usable).into_iter().take(ADDRESSES_MAX) {
             if seen.insert(address) {
                 let address = SocketAddr::new(address, terms.port);
-                targets.push(Target { host: Arc::clone(&host), preference: exchange.preference, address });
+                targets.push(Target {
+                    host: Arc::clone(&host),
+                    preference: exchange.preference,
+                    address,
+                    security: Security::default(),
+                });
             }
         }
     }
@@ -180,7 +188,8 @@ fn literal_target(literal: &AddressLiteral, terms: &Terms) -> Result<Vec<Target>
         return Err(NO_ROUTE.with_text(text));
     }
     let address = SocketAddr::new(address, terms.port);
-    Ok(vec![Target { host: literal.to_string().into(), preference: 0, address }])
+    let security = Security::default();
+    Ok(vec![Target { host: literal.to_string().into(), preference: 0, address, security }])
 }
 
 const fn status(subject: u16, detail: u16) -> Option<Status> {

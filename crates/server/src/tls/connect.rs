@@ -2,12 +2,15 @@
 
 use super::files::{certificates, read};
 use super::handshake::Side;
+use super::next_hop::{Authorities, Demand, Finding, Judge};
 use super::stream::Opening;
 use super::{HandshakeError, TlsError, TlsSession, VERSIONS, provider, session};
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -29,6 +32,8 @@ pub enum Trust {
 pub struct Connector {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
+    /// What the verifier of the next hop's certificate found in the latest handshake.
+    finding: Option<Finding>,
 }
 
 impl Connector {
@@ -47,7 +52,23 @@ impl Connector {
                 builder.dangerous().with_custom_certificate_verifier(verifier)
             }
         };
-        Ok(Connector { config: Arc::new(builder.with_no_client_auth()), name })
+        Ok(Connector { config: Arc::new(builder.with_no_client_auth()), name, finding: None })
+    }
+
+    /// For one connection to a next hop. Where its name can be in no certificate, none is asked for (no SNI), and only its address can be verified.
+    pub fn to_next_hop(host: &str, address: IpAddr, demand: &Demand, authorities: &Authorities) -> Connector {
+        let name = ServerName::try_from(host.to_owned()).unwrap_or_else(|_| ServerName::from(address));
+        let judge = Judge::new(demand.clone(), authorities);
+        let finding = Some(judge.finding());
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(VERSIONS)
+            .expect("the provider has cipher suites for both versions")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(judge))
+            .with_no_client_auth();
+        // A resumed session shows no certificate, so nothing would be known of it; and some hosts fail at tickets (golang/go#70232).
+        config.resumption = Resumption::disabled();
+        Connector { config: Arc::new(config), name, finding }
     }
 
     /// Does the handshake.
@@ -61,7 +82,11 @@ impl Connector {
         let connector = TlsConnector::from(Arc::clone(&self.config));
         match connector.connect(self.name.clone(), stream).into_fallible().await {
             Ok(stream) => {
-                let session = session::of(stream.get_ref().1);
+                let mut session = session::of(stream.get_ref().1);
+                session.server = self
+                    .finding
+                    .as_ref()
+                    .and_then(|finding| finding.lock().expect("no holder of this lock panics").take());
                 Ok((TlsStream::Client(stream), session))
             }
             Err((error, stream)) => Err(stream.failed(Side::Client, &error)),
@@ -69,7 +94,7 @@ impl Connector {
     }
 }
 
-fn system() -> Result<RootCertStore, TlsError> {
+pub(super) fn system() -> Result<RootCertStore, TlsError> {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
         tracing::debug!(%error, "an authority of this system cannot be read");
@@ -80,7 +105,7 @@ fn system() -> Result<RootCertStore, TlsError> {
     if usable == 0 { Err(TlsError::NoAuthorities) } else { Ok(roots) }
 }
 
-fn authorities(file: &std::path::Path) -> Result<RootCertStore, TlsError> {
+pub(super) fn authorities(file: &std::path::Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(file, &read(file)?)? {
         roots.add(certificate).map_err(|error| TlsError::Malformed {

@@ -126,6 +126,14 @@ fn explain(side: Side, error: &Error) -> String {
     }
 }
 
+/// Why a next hop's certificate proves nothing.
+pub(super) fn certificate_flaw(error: &Error) -> String {
+    match error {
+        Error::General(why) => why.clone(),
+        error => explain(Side::Client, error),
+    }
+}
+
 fn incompatible(other: &str, why: &PeerIncompatible) -> String {
     use PeerIncompatible::{
         ExtendedMasterSecretExtensionRequired, KeyShareExtensionRequired, NamedGroupsExtensionRequired,

@@ -12,6 +12,7 @@ mod connect;
 mod error;
 mod files;
 mod handshake;
+mod next_hop;
 mod self_signed;
 mod session;
 mod stream;
@@ -22,6 +23,7 @@ pub use certificates::{CertificateView, Certificates, Origin};
 pub use connect::{Connector, Trust};
 pub use error::TlsError;
 pub use handshake::HandshakeError;
+pub use next_hop::{Authorities, Demand};
 pub use session::{ClientCertificate, Fingerprint, TlsSession};
 pub use stream::{Stream, Transport};
 

@@ -3,6 +3,7 @@
 use rustls::{CommonState, ConnectionCommon, ProtocolVersion};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use store::Identity;
 
 /// The TLS of a connection.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct TlsSession {
     pub exporter: Option<[u8; 32]>,
     /// The client's certificate, when it showed one that an authority of the settings has signed. Nothing is known of any other.
     pub client_certificate: Option<ClientCertificate>,
+    /// Whether a next hop could prove who it is. Known to its client alone, and only where that looked.
+    pub server: Option<Identity>,
 }
 
 /// A client's certificate that was verified.
@@ -53,6 +56,7 @@ where
         server_name: None,
         exporter,
         client_certificate: None,
+        server: None,
     }
 }
 
@@ -64,6 +68,7 @@ impl fmt::Debug for TlsSession {
             .field("cipher", &self.cipher)
             .field("server_name", &self.server_name)
             .field("client_certificate", &self.client_certificate)
+            .field("server", &self.server)
             .finish_non_exhaustive()
     }
 }
@@ -104,6 +109,7 @@ mod tests {
             server_name: None,
             exporter: Some([0x5A; 32]),
             client_certificate: None,
+            server: None,
         };
         let shown = format!("{session:?}");
         assert!(shown.contains("TLSv1.3") && !shown.contains("90") && !shown.contains("exporter"), "{shown}");

@@ -1,7 +1,7 @@
 //! Input, time and output: the [`Endpoint`] itself.
 
 use super::delivery::{Content, Next};
-use super::{Asked, Awaited, Client, Event, Exchange, Failure, Outcome, Phase, Stage};
+use super::{Asked, Awaited, Client, Event, Exchange, Failure, Hello, Outcome, Phase, Stage};
 use crate::{Command, Extensions, Protocol, Reply, Severity, Verb, replies};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
@@ -169,9 +169,10 @@ impl Client {
     }
 
     pub(super) fn say_hello(&mut self) {
-        self.send_hello(match self.config.protocol {
-            Protocol::Smtp => Verb::Ehlo,
-            Protocol::Lmtp => Verb::Lhlo,
+        self.send_hello(match (self.config.protocol, self.config.hello) {
+            (Protocol::Smtp, Hello::Extended) => Verb::Ehlo,
+            (Protocol::Smtp, Hello::Basic) => Verb::Helo,
+            (Protocol::Lmtp, _) => Verb::Lhlo,
         });
     }
 

@@ -34,6 +34,8 @@ pub struct Config {
     pub protocol: Protocol,
     /// What it calls itself in EHLO: a domain or an address literal in brackets.
     pub hello_name: String,
+    /// How an SMTP server is greeted first.
+    pub hello: Hello,
     /// How long it waits.
     pub timeouts: Timeouts,
     /// When content is sent with BDAT.
@@ -52,6 +54,7 @@ impl Config {
         Config {
             protocol: Protocol::Smtp,
             hello_name: hello_name.into(),
+            hello: Hello::Extended,
             timeouts: Timeouts::default(),
             chunking: Chunking::OnlyForBinary,
             security: Security::None,
@@ -59,6 +62,16 @@ impl Config {
             in_clear: InClear::Refuse,
         }
     }
+}
+
+/// How a client greets an SMTP server first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hello {
+    /// With EHLO, and with HELO when the server says that it does not know that (RFC 5321 §3.2).
+    #[default]
+    Extended,
+    /// With HELO at once: for a server that closed the connection at EHLO before. It has no extensions, STARTTLS among them.
+    Basic,
 }
 
 /// When content is sent with BDAT.

@@ -213,3 +213,27 @@ fn only_the_last_word_on_a_thing_shows() {
     history.iter().filter(|(_, shows)| *shows).for_each(|(change, _)| again.apply(change));
     assert_eq!(again, belongings, "the others can be dropped");
 }
+
+#[test]
+fn an_attempt_from_before_tls_was_used_still_reads() {
+    let address = "192.0.2.1:25".parse().ok();
+    let attempt = settlement::AttemptBeforeTls {
+        at: Timestamp(1),
+        took: 2,
+        host: Some("mx.example.com".to_owned()),
+        address,
+        reply: "451 later".to_owned(),
+    };
+    let (spool, recipient, due, attempts) = (3, 4, Timestamp(5), 6);
+    let old = SettlementRecord::DeferredBeforeTls { spool, recipient, due, attempts, attempt };
+    let attempt = Box::new(Attempt {
+        at: Timestamp(1),
+        took: 2,
+        host: Some("mx.example.com".to_owned()),
+        address,
+        tls: None,
+        reply: "451 later".to_owned(),
+    });
+    let read: Settlement = decode(&encode(&old)).expect("it reads");
+    assert_eq!(read, Settlement::Deferred { spool, recipient, due, attempts, attempt });
+}

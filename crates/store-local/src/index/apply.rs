@@ -240,7 +240,7 @@ impl<'t> Work<'t> {
             Settlement::Deferred { spool, recipient, due, attempts, attempt } => {
                 if let Some(row) = self.queue.row((*spool, u64::from(*recipient)))? {
                     (row.due, row.attempts) = (*due, *attempts);
-                    store::remember(&mut row.history, attempt.clone());
+                    store::remember(&mut row.history, store::Attempt::clone(attempt));
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! A laboratory in memory: a store, a DNS and next hops that say what they are told to.
 
-use crate::deliver::dial::{Connection, Dialer};
+use super::certificates::{Authority, Certificate, HopTls};
+use crate::deliver::dial::{Connection, Dialer, Stream};
 use crate::policy::recipient::Rules;
 use crate::queue::{Bounds, Outbound, run};
 use crate::resolve::{Dns, Exchange, Lookup, Private, Terms};
@@ -19,7 +20,7 @@ use store::memory::Memory;
 use store::{
     Accepted, AccountName, Delivery, Destination, MailboxName, NewDelivery, Origin, SharedStore, Timestamp,
 };
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, Lines};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -52,6 +53,14 @@ pub(super) struct Taken {
     pub(super) from: String,
     pub(super) to: Vec<String>,
     pub(super) content: String,
+    pub(super) via: Via,
+}
+
+/// How a message came to a hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Via {
+    Tls,
+    Clear,
 }
 
 #[derive(Default)]
@@ -61,6 +70,7 @@ struct World {
     scripts: HashMap<(u8, &'static str), VecDeque<Say>>,
     taken: Vec<Taken>,
     said: HashMap<u8, Vec<String>>,
+    tls: HashMap<u8, HopTls>,
     connections: HashMap<u8, usize>,
 }
 
@@ -73,6 +83,7 @@ pub(super) struct Lab {
     wake: Arc<Notify>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     content: Mutex<String>,
+    authority: Authority,
     _stop: watch::Sender<bool>,
 }
 
@@ -97,6 +108,7 @@ impl Lab {
         let own_name = Domain::parse("mail.example.org").expect("a domain");
         let domains = vec![Domain::parse("example.org").expect("a domain")];
         let chance = AtomicU64::new(1);
+        let authority = Authority::new();
         let outbound = Outbound {
             store: Arc::clone(&store),
             rules: Rules {
@@ -111,6 +123,7 @@ impl Lab {
             listeners: vec![SocketAddr::from(([0, 0, 0, 0], PORT))],
             dns: Arc::new(Names(Arc::clone(&world))),
             dialer: Arc::new(Wires(Arc::clone(&world))),
+            authorities: authority.trusted(),
             clock: Arc::clone(&clock),
             random: Arc::new(move || chance.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed)),
             wake: Arc::default(),
@@ -118,7 +131,7 @@ impl Lab {
         let wake = Arc::clone(&outbound.wake);
         tokio::spawn(run(outbound, stopped));
         let content = Mutex::new("Subject: hello\r\n\r\n.dots\r\n".to_owned());
-        Lab { world, store, wake, clock, content, _stop: stop }
+        Lab { world, store, wake, clock, content, authority, _stop: stop }
     }
 
     /// A domain with these MX hosts: preference, first label, hop. The hop's number ends its address.
@@ -147,6 +160,16 @@ impl Lab {
     /// What a hop says to the next commands that begin like this; the empty one is the connection itself. After that, what is usual.
     pub(super) fn says(&self, hop: u8, command: &'static str, answers: &[Say]) {
         self.world().scripts.insert((hop, command), answers.iter().copied().collect());
+    }
+
+    /// The hop offers STARTTLS, with this certificate.
+    pub(super) fn tls(&self, hop: u8, certificate: Certificate) {
+        self.world().tls.insert(hop, self.authority.hop(certificate));
+    }
+
+    /// The hop no longer offers STARTTLS.
+    pub(super) fn no_tls(&self, hop: u8) {
+        self.world().tls.remove(&hop);
     }
 
     pub(super) fn content(&self, content: &str) {
@@ -292,27 +315,58 @@ impl Dialer for Wires {
         let world = Arc::clone(&self.0);
         tokio::spawn(async move {
             // A connection that the other side closed ends the hop; which side was first does not matter here.
-            serve(theirs, hop, world).await.unwrap_or(());
+            serve(Box::new(theirs), hop, world).await.unwrap_or(());
         });
         Ok(Connection { stream: Box::new(ours), local })
     }
 }
 
 /// One connection to a hop.
-async fn serve(stream: DuplexStream, hop: u8, world: Shared) -> io::Result<()> {
+async fn serve(stream: Box<dyn Stream>, hop: u8, world: Shared) -> io::Result<()> {
     let (read, mut write) = tokio::io::split(stream);
     let mut lines = BufReader::new(read).lines();
-    let (mut from, mut to) = (String::new(), Vec::new());
     if !answer(&world, hop, "", "220 mx", &mut write).await?.goes_on {
         return Ok(());
     }
+    if let Next::Tls = converse(&mut lines, &mut write, (hop, Via::Clear), &world).await? {
+        let stream = lines.into_inner().into_inner().unsplit(write);
+        let tls = world.lock().expect("not poisoned").tls.get(&hop).cloned().expect("it was offered");
+        let (read, mut write) = tokio::io::split(tls.accept(stream).await?);
+        let mut lines = BufReader::new(read).lines();
+        converse(&mut lines, &mut write, (hop, Via::Tls), &world).await?;
+    }
+    Ok(())
+}
+
+/// How a conversation goes on.
+enum Next {
+    /// With TLS.
+    Tls,
+    /// Not.
+    End,
+}
+
+async fn converse<R, W>(
+    lines: &mut Lines<BufReader<R>>,
+    mut write: &mut W,
+    (hop, via): (u8, Via),
+    world: &Shared,
+) -> io::Result<Next>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let (mut from, mut to) = (String::new(), Vec::new());
     while let Some(line) = lines.next_line().await? {
         world.lock().expect("not poisoned").said.entry(hop).or_default().push(line.clone());
         let path =
             || line.split_once(':').map_or("", |(_, rest)| rest.split(' ').next().unwrap_or("")).to_owned();
+        let offers_tls = via == Via::Clear && world.lock().expect("not poisoned").tls.contains_key(&hop);
         let (command, usual) = match line.split(' ').next().unwrap_or("").to_ascii_uppercase().as_str() {
+            "EHLO" if offers_tls => ("EHLO", "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 STARTTLS"),
             "EHLO" => ("EHLO", "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES"),
             "HELO" => ("HELO", "250 mx"),
+            "STARTTLS" if offers_tls => ("STARTTLS", "220 2.0.0 go"),
             "MAIL" => ("MAIL", "250 2.1.0 ok"),
             "RCPT" => ("RCPT", "250 2.1.5 ok"),
             "DATA" if to.is_empty() => ("DATA", "554 5.5.1 no valid recipients"),
@@ -321,33 +375,34 @@ async fn serve(stream: DuplexStream, hop: u8, world: Shared) -> io::Result<()> {
             "QUIT" => ("QUIT", "221 2.0.0 bye"),
             _ => ("?", "500 5.5.2 what?"),
         };
-        let said = answer(&world, hop, command, usual, &mut write).await?;
+        let said = answer(world, hop, command, usual, &mut write).await?;
         match command {
+            "STARTTLS" if said.positive => return Ok(Next::Tls),
             "MAIL" => (from, to) = (path(), Vec::new()),
             "RCPT" if said.positive => to.push(path()),
-            "QUIT" => return Ok(()),
+            "QUIT" => return Ok(Next::End),
             "DATA" if said.intermediate => {
                 let mut content = String::new();
                 while let Some(line) = lines.next_line().await?.filter(|line| line != ".") {
                     content.push_str(line.strip_prefix('.').unwrap_or(&line));
                     content.push_str("\r\n");
                 }
-                let said = answer(&world, hop, ".", "250 2.0.0 taken", &mut write).await?;
+                let said = answer(world, hop, ".", "250 2.0.0 taken", &mut write).await?;
                 if said.positive {
                     let (from, to) = (std::mem::take(&mut from), std::mem::take(&mut to));
-                    world.lock().expect("not poisoned").taken.push(Taken { hop, from, to, content });
+                    world.lock().expect("not poisoned").taken.push(Taken { hop, from, to, content, via });
                 }
                 if !said.goes_on {
-                    return Ok(());
+                    return Ok(Next::End);
                 }
             }
             _ => {}
         }
         if !said.goes_on {
-            return Ok(());
+            return Ok(Next::End);
         }
     }
-    Ok(())
+    Ok(Next::End)
 }
 
 struct Said {

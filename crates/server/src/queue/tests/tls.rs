@@ -1,0 +1,166 @@
+//! TLS to next hops: used where it is offered, done without where it is broken and nobody asked for it.
+
+use super::certificates::Certificate;
+use super::lab::{Lab, SENDER, Say, Via};
+use std::time::Duration;
+use store::{Identity, Tls};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    lab
+}
+
+/// What is kept of the last attempt of the only delivery.
+async fn attempt(lab: &Lab) -> (Option<Tls>, String) {
+    let queued = lab.queued().await;
+    let last = queued[0].history.last().expect("it was tried");
+    (last.tls.clone(), last.reply.clone())
+}
+
+#[tokio::test(start_paused = true)]
+async fn starttls_is_used_where_it_is_offered_whatever_the_certificate() {
+    for certificate in [
+        Certificate::Signed("mx.example.com"),
+        Certificate::Signed("other.example.com"),
+        Certificate::SelfSigned("mx.example.com"),
+        Certificate::Expired("mx.example.com"),
+    ] {
+        let lab = lab();
+        lab.tls(1, certificate);
+        lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+        let taken = lab.taken();
+        assert_eq!((taken.len(), taken[0].via), (1, Via::Tls), "{certificate:?}");
+        assert_eq!(lab.connections(1), 1, "{certificate:?}");
+        let hellos = lab.said(1).iter().filter(|line| line.starts_with("EHLO")).count();
+        let handshakes = lab.said(1).iter().filter(|line| *line == "STARTTLS").count();
+        assert_eq!((hellos, handshakes), (2, 1), "RFC 3207 §4.2: greeted anew, and secured once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_says_how_its_connection_was_protected() {
+    for (certificate, expected) in [
+        (Certificate::Signed("mx.example.com"), Identity::Proven("an authority".to_owned())),
+        (
+            Certificate::Signed("other.example.com"),
+            Identity::Unproven(
+                "the certificate of the server is not for mx.example.com, but for DnsName(\"other.example.com\")"
+                    .to_owned(),
+            ),
+        ),
+        (
+            Certificate::SelfSigned("mx.example.com"),
+            Identity::Unproven(
+                "the certificate of the server is signed by nobody who is trusted here; it may be self-signed".to_owned(),
+            ),
+        ),
+        (
+            Certificate::Expired("mx.example.com"),
+            Identity::Unproven("the certificate of the server has expired".to_owned()),
+        ),
+    ] {
+        let lab = lab();
+        lab.tls(1, certificate);
+        lab.says(1, "RCPT", &[Say::Reply("450 4.2.1 later")]);
+        lab.send(SENDER, &["a@example.com"]).await;
+        lab.wait(Duration::from_secs(1)).await;
+        let (tls, reply) = attempt(&lab).await;
+        let tls = tls.expect("there was TLS");
+        assert_eq!((tls.version.as_str(), tls.identity), ("TLSv1.3", expected), "{certificate:?}");
+        assert!(tls.cipher.starts_with("TLS_"), "{}", tls.cipher);
+        assert_eq!(reply, "450 4.2.1 later");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_in_clear_says_so() {
+    let lab = lab();
+    lab.says(1, "RCPT", &[Say::Reply("450 4.2.1 later")]);
+    lab.send(SENDER, &["a@example.com"]).await;
+    lab.wait(Duration::from_secs(1)).await;
+    assert_eq!(attempt(&lab).await.0, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn broken_tls_is_done_without_and_remembered_for_an_hour() {
+    let lab = lab();
+    lab.tls(1, Certificate::Broken);
+    let took = lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!((lab.taken().len(), lab.taken()[0].via, lab.connections(1)), (1, Via::Clear, 2));
+    lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert_eq!(lab.connections(1), 3, "its TLS is not tried again at once");
+    lab.tls(1, Certificate::Signed("mx.example.com"));
+    lab.wait(HOUR).await;
+    lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert_eq!((lab.taken()[2].via, lab.connections(1)), (Via::Tls, 4), "but later it is");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_or_unanswered_starttls_costs_nothing_but_tls() {
+    for (answer, connections) in [
+        (Say::Reply("454 4.7.0 not now"), 1),
+        (Say::Reply("502 5.5.1 what?"), 1),
+        (Say::Close("421 4.7.0 no TLS for you"), 2),
+        (Say::Hangup, 2),
+        (Say::Reply("nonsense"), 2),
+    ] {
+        let lab = lab();
+        lab.tls(1, Certificate::Signed("mx.example.com"));
+        lab.says(1, "STARTTLS", &[answer]);
+        let took = lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+        assert!(took < Duration::from_secs(2), "{answer:?}: {took:?}");
+        assert_eq!((lab.taken()[0].via, lab.connections(1)), (Via::Clear, connections), "{answer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_whose_tls_worked_gets_nothing_in_clear_for_some_hours() {
+    let lab = lab();
+    lab.tls(1, Certificate::SelfSigned("mx.example.com"));
+    lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    lab.no_tls(1);
+    lab.send(SENDER, &["a@example.com"]).await;
+    lab.wait(Duration::from_secs(1)).await;
+    assert_eq!(attempt(&lab).await.1, "451 4.7.4 The server does not offer STARTTLS");
+    let took = lab.until_empty(std::future::ready(())).await;
+    assert!(
+        (2 * HOUR..4 * HOUR).contains(&took),
+        "it is not for ever, nor so long that senders hear of it: {took:?}"
+    );
+    assert_eq!(lab.taken()[1].via, Via::Clear);
+    assert!(lab.reports().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_in_clear_after_starttls_is_not_believed() {
+    let lab = lab();
+    lab.tls(1, Certificate::Signed("mx.example.com"));
+    // Replies to what is only to be asked in TLS, put in by somebody on the way.
+    lab.says(1, "STARTTLS", &[Say::Reply("220 2.0.0 go\r\n250 forged\r\n250 forged\r\n250 forged")]);
+    lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert_eq!(lab.taken().len(), 1);
+    let said = lab.said(1);
+    assert!(
+        said.iter().any(|line| line == "DATA"),
+        "nothing was taken for an answer that was none: {said:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_hangs_up_at_ehlo_is_greeted_with_helo() {
+    let lab = lab();
+    lab.says(1, "EHLO", &[Say::Hangup]);
+    let took = lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(lab.connections(1), 2);
+    assert!(lab.said(1).iter().any(|line| line.starts_with("HELO ")), "{:?}", lab.said(1));
+
+    let lab = self::lab();
+    lab.says(1, "EHLO", &[Say::Close("500 5.5.1 what?")]);
+    lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert_eq!((lab.taken().len(), lab.connections(1)), (1, 2));
+}
