@@ -213,7 +213,7 @@ fn outbound(settings: &Settings, relay: &Relay, context: &Arc<Context>, listenin
             private: Private { allowed: relay.private_networks.clone() },
         },
         listeners: listening.iter().map(|listener| listener.address).collect(),
-        dns: Arc::new(Resolver::new(&relay.resolvers)),
+        dns: Arc::new(Resolver::new(&relay.resolvers, relay.dnssec)),
         dialer: Arc::new(Tcp),
         authorities: Authorities::system(),
         clock: Arc::clone(&context.clock),

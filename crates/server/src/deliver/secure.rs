@@ -5,11 +5,11 @@
 //! gets its mail in clear for a while, one whose TLS worked a moment ago does not.
 
 use crate::resolve::Target;
-use crate::tls::{Authorities, Connector, Demand};
+use crate::tls::{Authorities, Connector, Dane, Demand};
 use smtp::client;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use store::Timestamp;
 
 /// How a connection to a next hop is secured.
@@ -33,6 +33,8 @@ pub enum Level {
     Encrypted,
     /// TLS with a certificate for the host's name from an authority.
     Verified,
+    /// TLS with a certificate that DNS names (RFC 7672).
+    Dane(Arc<Dane>),
 }
 
 /// When TLS begins.
@@ -62,18 +64,26 @@ impl Security {
         match (self.begin, &self.level) {
             (Begin::AtOnce, _) | (Begin::StartTls, Level::Clear) => client::Security::None,
             (Begin::StartTls, Level::Opportunistic) => client::Security::IfOffered,
-            (Begin::StartTls, Level::Encrypted | Level::Verified) => client::Security::Required,
+            (Begin::StartTls, Level::Encrypted | Level::Verified | Level::Dane(_)) => {
+                client::Security::Required
+            }
         }
     }
 
     /// Who does the handshake with this host.
     pub fn connector(&self, target: &Target, authorities: &Authorities) -> Option<Connector> {
-        let demand = match self.level {
+        let mut name: &str = &target.host;
+        let demand = match &self.level {
             _ if self.is_clear() => return None,
             Level::Clear | Level::Opportunistic | Level::Encrypted => Demand::Any,
             Level::Verified => Demand::Authority,
+            Level::Dane(dane) => {
+                // RFC 7672 §8.1: the host is asked for the name at which the records are.
+                name = dane.names.first().map_or(name, String::as_str);
+                Demand::Dane(Arc::clone(dane))
+            }
         };
-        Some(Connector::to_next_hop(&target.host, target.address.ip(), &demand, authorities))
+        Some(Connector::to_next_hop(name, target.address.ip(), &demand, authorities))
     }
 }
 

@@ -1,117 +1,169 @@
-//! DNS over the network: the system's name servers, or those of the settings.
+//! DNS over the network: the system's name servers, or those of the settings, with what is known of the authenticity of answers.
 
-use super::{Dns, Exchange, Lookup};
+use super::provider::{Belief, Provider};
+use super::{Answer, Authenticity, Dns, Dnssec, Exchange, Lookup};
+use crate::tls::Tlsa;
 use async_trait::async_trait;
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use smtp::Domain;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Asks name servers, and remembers what they said for as long as they allow.
 pub struct Resolver {
     /// Or why there is none.
-    inner: Result<TokioResolver, String>,
+    inner: Result<hickory_resolver::Resolver<Provider>, String>,
 }
 
 impl Resolver {
     /// One that asks these name servers; with none, those that the system is set up with. When that cannot be read every look-up
     /// fails, and says why: mail then waits.
-    pub fn new(servers: &[SocketAddr]) -> Resolver {
-        let inner = Resolver::build(servers).map_err(|error| format!("no name servers: {error}"));
+    pub fn new(servers: &[SocketAddr], dnssec: Dnssec) -> Resolver {
+        Resolver::anchored(servers, dnssec, TrustAnchors::default())
+    }
+
+    /// The same with these keys as the ones that all others are validated by, where that is done here.
+    pub(super) fn anchored(servers: &[SocketAddr], dnssec: Dnssec, anchors: TrustAnchors) -> Resolver {
+        let inner =
+            Resolver::build(servers, dnssec, anchors).map_err(|error| format!("no name servers: {error}"));
         if let Err(error) = &inner {
             tracing::warn!("mail for other hosts has to wait: {error}");
         }
         Resolver { inner }
     }
 
-    fn build(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
+    fn build(
+        servers: &[SocketAddr],
+        dnssec: Dnssec,
+        anchors: TrustAnchors,
+    ) -> Result<hickory_resolver::Resolver<Provider>, NetError> {
+        let provider = Provider::new(match dnssec {
+            Dnssec::Resolver => Belief::Local,
+            Dnssec::Validate | Dnssec::Off => Belief::Nobody,
+        });
         let mut builder = if servers.is_empty() {
-            TokioResolver::builder_tokio()?
+            hickory_resolver::Resolver::builder(provider)?
         } else {
             let servers = servers.iter().map(name_server).collect();
             let config = ResolverConfig::from_parts(None, Vec::new(), servers);
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            hickory_resolver::Resolver::builder_with_config(config, provider)
         };
         tune(builder.options_mut());
+        if dnssec == Dnssec::Validate {
+            builder = builder.with_trust_anchor(Arc::new(anchors));
+        }
         builder.build()
     }
 
-    async fn ask(&self, name: &str, kind: RecordType) -> Lookup<Vec<RData>> {
+    async fn ask(&self, name: &str, kind: RecordType) -> Answer<Vec<RData>> {
         // With the dot at its end a name stands for itself: the system's search list is for people.
-        let Ok(name) = Name::from_ascii(format!("{name}.")) else { return Lookup::NoName };
+        let Ok(name) = Name::from_ascii(format!("{name}.")) else { return Lookup::NoName.into() };
         let resolver = match &self.inner {
             Ok(resolver) => resolver,
-            Err(error) => return Lookup::Failed(error.clone()),
+            Err(error) => return Lookup::Failed(error.clone()).into(),
         };
-        let answer = match resolver.lookup(name, kind).await {
+        let answer = match resolver.lookup(name.clone(), kind).await {
             Ok(answer) => answer,
-            Err(error) => return failure(&error),
+            Err(error) => return failure(&error).into(),
         };
-        // The chain of CNAMEs is followed already; its records stand among the others.
-        let data: Vec<RData> = answer
-            .answers()
-            .iter()
-            .filter(|record| record.record_type() == kind)
-            .map(|record| record.data.clone())
-            .collect();
-        if data.is_empty() { Lookup::NoRecords } else { Lookup::Found(data) }
+        // The chain of CNAMEs is followed already; its records stand among the others, and each must be authentic.
+        let records = || answer.answers().iter().filter(|record| record.record_type() != RecordType::RRSIG);
+        let authentic = records().all(|record| record.proof == Proof::Secure);
+        let found: Vec<_> = records().filter(|record| record.record_type() == kind).collect();
+        let canonical = found.first().map(|record| &record.name).filter(|canonical| **canonical != name);
+        let canonical = canonical.map(plain);
+        let data: Vec<RData> = found.into_iter().map(|record| record.data.clone()).collect();
+        Answer {
+            lookup: if data.is_empty() { Lookup::NoRecords } else { Lookup::Found(data) },
+            authenticity: if authentic { Authenticity::Proven } else { Authenticity::Unknown },
+            canonical,
+        }
     }
+}
+
+/// A name as people write it, without the dot at its end.
+fn plain(name: &Name) -> String {
+    name.to_ascii().trim_end_matches('.').to_ascii_lowercase()
 }
 
 #[async_trait]
 impl Dns for Resolver {
-    async fn exchanges(&self, domain: &Domain) -> Lookup<Vec<Exchange>> {
-        self.ask(domain.ascii(), RecordType::MX).await.map(|data| {
-            let exchange = |data| match data {
-                RData::MX(mx) => Some(Exchange {
-                    preference: mx.preference,
-                    name: mx.exchange.to_ascii().trim_end_matches('.').to_ascii_lowercase(),
-                }),
-                _ => None,
-            };
-            data.into_iter().filter_map(exchange).collect()
-        })
+    async fn exchanges(&self, domain: &Domain) -> Answer<Vec<Exchange>> {
+        let exchange = |data| match data {
+            RData::MX(mx) => Some(Exchange { preference: mx.preference, name: plain(&mx.exchange) }),
+            _ => None,
+        };
+        self.ask(domain.ascii(), RecordType::MX).await.map(exchange)
     }
 
-    async fn addresses(&self, name: &str) -> Lookup<Vec<IpAddr>> {
+    async fn addresses(&self, name: &str) -> Answer<Vec<IpAddr>> {
         let (four, six) = tokio::join!(self.ask(name, RecordType::A), self.ask(name, RecordType::AAAA));
         let address = |data| match data {
             RData::A(address) => Some(IpAddr::V4(address.0)),
             RData::AAAA(address) => Some(IpAddr::V6(address.0)),
             _ => None,
         };
-        four.and_also(six).map(|data| data.into_iter().filter_map(address).collect())
+        four.and_also(six).map(address)
+    }
+
+    async fn associations(&self, name: &str) -> Answer<Vec<Tlsa>> {
+        let association = |data| match data {
+            RData::TLSA(tlsa) => Some(Tlsa {
+                usage: tlsa.cert_usage.into(),
+                selector: tlsa.selector.into(),
+                matching: tlsa.matching.into(),
+                data: tlsa.cert_data,
+            }),
+            _ => None,
+        };
+        self.ask(name, RecordType::TLSA).await.map(association)
+    }
+
+    async fn texts(&self, name: &str) -> Answer<Vec<String>> {
+        // The pieces of one record belong together (RFC 7208 §3.3 and others).
+        let text = |data| match data {
+            RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
+            _ => None,
+        };
+        self.ask(name, RecordType::TXT).await.map(text)
     }
 }
 
-impl<T> Lookup<Vec<T>> {
-    fn map<U>(self, change: impl FnOnce(Vec<T>) -> Vec<U>) -> Lookup<Vec<U>> {
-        match self {
-            Lookup::Found(found) => Lookup::Found(change(found)),
+impl<T> Answer<Vec<T>> {
+    fn map<U>(self, change: impl FnMut(T) -> Option<U>) -> Answer<Vec<U>> {
+        let Answer { lookup, authenticity, canonical } = self;
+        let lookup = match lookup {
+            Lookup::Found(found) => Lookup::Found(found.into_iter().filter_map(change).collect()),
             Lookup::NoRecords => Lookup::NoRecords,
             Lookup::NoName => Lookup::NoName,
             Lookup::Failed(why) => Lookup::Failed(why),
-        }
+        };
+        Answer { lookup, authenticity, canonical }
     }
 
     /// What two questions about one name found together. What was found counts although the other question failed; that nothing
-    /// was found counts only when neither did.
-    fn and_also(self, other: Lookup<Vec<T>>) -> Lookup<Vec<T>> {
-        match (self, other) {
+    /// was found counts only when neither did. Authentic is what is so as a whole.
+    fn and_also(self, other: Answer<Vec<T>>) -> Answer<Vec<T>> {
+        let canonical = self.canonical.or(other.canonical);
+        let (lookup, authenticity) = match (self.lookup, other.lookup) {
             (Lookup::Found(mut found), Lookup::Found(more)) => {
                 found.extend(more);
-                Lookup::Found(found)
+                (Lookup::Found(found), self.authenticity.min(other.authenticity))
             }
-            (Lookup::Found(found), _) | (_, Lookup::Found(found)) => Lookup::Found(found),
-            (Lookup::Failed(why), _) | (_, Lookup::Failed(why)) => Lookup::Failed(why),
-            (Lookup::NoRecords, _) | (_, Lookup::NoRecords) => Lookup::NoRecords,
-            (Lookup::NoName, Lookup::NoName) => Lookup::NoName,
-        }
+            (Lookup::Found(found), _) => (Lookup::Found(found), self.authenticity),
+            (_, Lookup::Found(found)) => (Lookup::Found(found), other.authenticity),
+            (Lookup::Failed(why), _) | (_, Lookup::Failed(why)) => {
+                (Lookup::Failed(why), Authenticity::Unknown)
+            }
+            (Lookup::NoRecords, _) | (_, Lookup::NoRecords) => (Lookup::NoRecords, Authenticity::Unknown),
+            (Lookup::NoName, Lookup::NoName) => (Lookup::NoName, Authenticity::Unknown),
+        };
+        Answer { lookup, authenticity, canonical }
     }
 }
 
@@ -135,12 +187,20 @@ fn tune(options: &mut ResolverOpts) {
 }
 
 fn failure<T>(error: &NetError) -> Lookup<T> {
-    match error {
-        NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
-            ResponseCode::NXDomain => Lookup::NoName,
-            ResponseCode::NoError => Lookup::NoRecords,
-            code => Lookup::Failed(code.to_string()),
-        },
-        other => Lookup::Failed(other.to_string()),
+    let code = match error {
+        NetError::Dns(DnsError::NoRecordsFound(none)) => none.response_code,
+        // The name servers have proven it, or that nothing there is signed. What is bogus is another error.
+        NetError::Dns(DnsError::Nsec { response, proof, .. }) if *proof != Proof::Bogus => {
+            response.response_code
+        }
+        other => return Lookup::Failed(other.to_string()),
+    };
+    match code {
+        ResponseCode::NXDomain => Lookup::NoName,
+        ResponseCode::NoError => Lookup::NoRecords,
+        code => Lookup::Failed(code.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,12 +6,15 @@
 //! Not here: which of several equal hosts is tried first ([`crate::deliver::health`]), and the connection.
 
 mod addresses;
+mod dane;
 mod hickory;
+mod provider;
 
 pub use addresses::{Private, is_private};
 pub use hickory::Resolver;
 
 use crate::deliver::secure::Security;
+use crate::tls::Tlsa;
 use async_trait::async_trait;
 use smtp::{AddressLiteral, Domain, Host, Reply, Status};
 use std::collections::BTreeSet;
@@ -31,15 +34,60 @@ pub enum Lookup<T> {
     Failed(String),
 }
 
+/// What DNS says about a name, and whether nobody but its owner can have said so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer<T> {
+    /// What it says.
+    pub lookup: Lookup<T>,
+    /// Of what was found; of no account for anything else.
+    pub authenticity: Authenticity,
+    /// The name that the records belong to, when aliases (CNAME) led from the one that was asked for to it.
+    pub canonical: Option<String>,
+}
+
+/// Whether DNSSEC (RFC 4033 §5) has shown that an answer is its owner's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Authenticity {
+    /// It has not: the domain is not signed, or nobody validates. What is found out to be forged is no answer, but a failure.
+    Unknown,
+    /// It has, for the aliases on the way, too.
+    Proven,
+}
+
+impl<T> From<Lookup<T>> for Answer<T> {
+    fn from(lookup: Lookup<T>) -> Answer<T> {
+        Answer { lookup, authenticity: Authenticity::Unknown, canonical: None }
+    }
+}
+
+/// Who validates what DNS says (DNSSEC).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dnssec {
+    /// Name servers on this machine: what they call authentic is believed, and from other machines nothing is.
+    #[default]
+    Resolver,
+    /// This program, from the keys of the root on. The name servers must pass signatures on.
+    Validate,
+    /// Nobody: there is no DANE.
+    Off,
+}
+
 /// Where questions go.
 #[async_trait]
 pub trait Dns: Send + Sync {
     /// The MX records of a domain.
-    async fn exchanges(&self, domain: &Domain) -> Lookup<Vec<Exchange>>;
+    async fn exchanges(&self, domain: &Domain) -> Answer<Vec<Exchange>>;
 
     /// The A and AAAA records of a name, as it stands in an MX record. An address of one family counts as found although the
     /// question for the other failed.
-    async fn addresses(&self, name: &str) -> Lookup<Vec<IpAddr>>;
+    async fn addresses(&self, name: &str) -> Answer<Vec<IpAddr>>;
+
+    /// The TLSA records of a name like `_25._tcp.mx.example`.
+    async fn associations(&self, name: &str) -> Answer<Vec<Tlsa>>;
+
+    /// The TXT records of a name, each in one piece.
+    async fn texts(&self, name: &str) -> Answer<Vec<String>>;
 }
 
 /// One MX record.
@@ -82,11 +130,18 @@ pub async fn targets(dns: &dyn Dns, host: &Host, terms: &Terms) -> Result<Vec<Ta
         Host::Literal(literal) => return literal_target(literal, terms),
         Host::Domain(domain) => domain,
     };
-    let exchanges = exchanges(domain, dns.exchanges(domain).await, &terms.own_name)?;
+    let answer = dns.exchanges(domain).await;
+    // That a domain has no MX records is authentic when its addresses are.
+    let authenticity = match &answer.lookup {
+        Lookup::Found(_) => answer.authenticity,
+        _ => Authenticity::Proven,
+    };
+    let exchanges = exchanges(domain, answer.lookup, &terms.own_name)?;
     let mut hosts = Vec::new();
     for exchange in exchanges {
-        let addresses = dns.addresses(&exchange.name).await;
-        hosts.push((exchange, addresses));
+        let mut addresses = dns.addresses(&exchange.name).await;
+        addresses.authenticity = addresses.authenticity.min(authenticity);
+        hosts.push(dane::host(dns, domain, (exchange, addresses), terms.port).await);
     }
     reachable(domain, hosts, terms)
 }
@@ -130,15 +185,18 @@ fn exchanges(domain: &Domain, found: Lookup<Vec<Exchange>>, own: &Domain) -> Res
     Ok(list)
 }
 
+/// One host of a domain.
+struct Found {
+    exchange: Exchange,
+    addresses: Lookup<Vec<IpAddr>>,
+    security: Security,
+}
+
 /// The addresses of these hosts that may be used.
-fn reachable(
-    domain: &Domain,
-    hosts: Vec<(Exchange, Lookup<Vec<IpAddr>>)>,
-    terms: &Terms,
-) -> Result<Vec<Target>, Reply> {
+fn reachable(domain: &Domain, hosts: Vec<Found>, terms: &Terms) -> Result<Vec<Target>, Reply> {
     let (mut targets, mut failed, mut private) = (Vec::new(), None, None);
     let mut seen = BTreeSet::new();
-    for (exchange, addresses) in hosts {
+    for Found { exchange, addresses, security } in hosts {
         let addresses = match addresses {
             Lookup::Found(addresses) => addresses,
             Lookup::NoRecords | Lookup::NoName => continue,
@@ -158,7 +216,7 @@ fn reachable(
                     host: Arc::clone(&host),
                     preference: exchange.preference,
                     address,
-                    security: Security::default(),
+                    security: security.clone(),
                 });
             }
         }

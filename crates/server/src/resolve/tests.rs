@@ -1,4 +1,5 @@
 use super::*;
+use crate::deliver::secure::Level;
 
 /// What DNS says, and where mail then goes, preference and address each; or the reply.
 async fn decide(host: &str, dns: &Table, private: &[&str]) -> Result<Vec<String>, String> {
@@ -20,29 +21,52 @@ async fn decide(host: &str, dns: &Table, private: &[&str]) -> Result<Vec<String>
 struct Table(&'static [(&'static str, &'static [&'static str])]);
 
 impl Table {
-    fn find<T>(&self, name: &str, read: impl Fn(&str) -> Option<T>) -> Lookup<Vec<T>> {
+    fn find<T>(&self, name: &str, read: impl Fn(&str) -> Option<T>) -> Answer<Vec<T>> {
         let Some((_, records)) = self.0.iter().find(|(known, _)| *known == name) else {
-            return Lookup::NoName;
+            return Lookup::NoName.into();
         };
         if records.contains(&"SERVFAIL") {
-            return Lookup::Failed("SERVFAIL".to_owned());
+            return Lookup::Failed("SERVFAIL".to_owned()).into();
         }
         let found: Vec<T> = records.iter().filter_map(|record| read(record)).collect();
-        if found.is_empty() { Lookup::NoRecords } else { Lookup::Found(found) }
+        let authenticity = match records.contains(&"signed") {
+            true => Authenticity::Proven,
+            false => Authenticity::Unknown,
+        };
+        let canonical = records.iter().find_map(|record| record.strip_prefix("CNAME ")).map(str::to_owned);
+        let lookup = if found.is_empty() { Lookup::NoRecords } else { Lookup::Found(found) };
+        Answer { lookup, authenticity, canonical }
     }
 }
 
 #[async_trait]
 impl Dns for Table {
-    async fn exchanges(&self, domain: &Domain) -> Lookup<Vec<Exchange>> {
+    async fn exchanges(&self, domain: &Domain) -> Answer<Vec<Exchange>> {
         self.find(domain.ascii(), |record| {
             let (preference, name) = record.strip_prefix("MX ")?.split_once(' ')?;
             Some(Exchange { preference: preference.parse().expect("a number"), name: name.to_owned() })
         })
     }
 
-    async fn addresses(&self, name: &str) -> Lookup<Vec<IpAddr>> {
+    async fn addresses(&self, name: &str) -> Answer<Vec<IpAddr>> {
         self.find(name, |record| Some(record.strip_prefix("A ")?.parse().expect("an address")))
+    }
+
+    async fn associations(&self, name: &str) -> Answer<Vec<Tlsa>> {
+        self.find(name, |record| {
+            let numbers: Vec<u8> =
+                record.strip_prefix("TLSA ")?.split(' ').map(|n| n.parse().expect("a number")).collect();
+            Some(Tlsa {
+                usage: numbers[0],
+                selector: numbers[1],
+                matching: numbers[2],
+                data: vec![0; numbers[3].into()],
+            })
+        })
+    }
+
+    async fn texts(&self, _name: &str) -> Answer<Vec<String>> {
+        Lookup::NoRecords.into()
     }
 }
 
@@ -146,4 +170,73 @@ async fn private_hosts_are_reached_where_that_is_allowed() {
         Ok(vec!["10 inside 10.0.0.1:25".to_owned()])
     );
     assert_eq!(decide("[127.0.0.1]", &table, &["127.0.0.0/8"]).await.expect("allowed").len(), 1);
+}
+
+/// How the only target is to be secured: the level, and for DANE the number of records and the names.
+async fn secured(records: &[(&'static str, &'static [&'static str])]) -> Result<String, String> {
+    let table: &'static [(&str, &[&str])] = Vec::leak(records.to_vec());
+    let terms = Terms {
+        own_name: Domain::parse("mail.example.org").expect("a domain"),
+        port: 25,
+        private: Private { allowed: Vec::new() },
+    };
+    let found = targets(&Table(table), &"a.example".parse().expect("a host"), &terms).await;
+    let found = found.map_err(|reply| reply.to_string())?;
+    Ok(match &found[0].security.level {
+        Level::Dane(dane) => format!("Dane {} {}", dane.records.len(), dane.names.join(" ")),
+        level => format!("{level:?}"),
+    })
+}
+
+#[tokio::test]
+async fn dane_needs_proof_all_the_way() {
+    let mx: (&str, &[&str]) = ("a.example", &["signed", "MX 10 mx"]);
+    let host: (&str, &[&str]) = ("mx", &["signed", "A 203.0.0.1"]);
+    let tlsa: (&str, &[&str]) = ("_25._tcp.mx", &["signed", "TLSA 3 1 1 32", "TLSA 1 0 1 32"]);
+    for (records, expected) in [
+        (&[mx, host, tlsa][..], "Dane 1 mx a.example"),
+        // Something on the way is not signed.
+        (&[("a.example", &["MX 10 mx"]), host, tlsa], "Opportunistic"),
+        (&[mx, ("mx", &["A 203.0.0.1"]), tlsa], "Opportunistic"),
+        (&[mx, host, ("_25._tcp.mx", &["TLSA 3 1 1 32"])], "Opportunistic"),
+        (&[mx, host], "Opportunistic"),
+        // RFC 7672 §2.2: what cannot be used still says that there is TLS.
+        (&[mx, host, ("_25._tcp.mx", &["signed", "TLSA 0 0 1 32"])], "Encrypted"),
+        (
+            &[mx, host, ("_25._tcp.mx", &["signed", "TLSA 3 1 1 31", "TLSA 3 2 1 32", "TLSA 3 1 3 32"])],
+            "Encrypted",
+        ),
+        // Without MX the domain is the host.
+        (
+            &[
+                ("a.example", &["signed", "A 203.0.0.1"]),
+                ("_25._tcp.a.example", &["signed", "TLSA 2 0 2 64"]),
+            ],
+            "Dane 1 a.example",
+        ),
+        // RFC 7672 §2.2.2: the name behind an alias first, then the alias.
+        (
+            &[
+                mx,
+                ("mx", &["signed", "CNAME real", "A 203.0.0.1"]),
+                ("_25._tcp.real", &["signed", "TLSA 3 1 1 32"]),
+                tlsa,
+            ],
+            "Dane 1 real mx a.example",
+        ),
+        (&[mx, ("mx", &["signed", "CNAME real", "A 203.0.0.1"]), tlsa], "Dane 1 mx a.example"),
+    ] {
+        assert_eq!(secured(records).await.expect("there is a way"), expected, "{records:?}");
+    }
+}
+
+#[tokio::test]
+async fn records_that_cannot_be_known_keep_mail_from_a_host() {
+    let mx: (&str, &[&str]) = ("a.example", &["signed", "MX 10 mx", "MX 20 other"]);
+    let host: (&str, &[&str]) = ("mx", &["signed", "A 203.0.0.1"]);
+    let broken: (&str, &[&str]) = ("_25._tcp.mx", &["SERVFAIL"]);
+    let reply = secured(&[mx, host, broken]).await.expect_err("there is no way");
+    assert!(reply.starts_with("451 4.4.3 ") && reply.contains("(TLSA) cannot be known: SERVFAIL"), "{reply}");
+    let other: (&str, &[&str]) = ("other", &["A 203.0.0.2"]);
+    assert_eq!(secured(&[mx, host, broken, other]).await.as_deref(), Ok("Opportunistic"));
 }

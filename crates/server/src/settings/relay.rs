@@ -4,7 +4,7 @@ use super::file::Text;
 use super::values::{Network, Span};
 use super::{At, SettingsError};
 use crate::queue::Bounds;
-use crate::resolve::is_private;
+use crate::resolve::{Dnssec, is_private};
 use crate::schedule::Schedule;
 use serde::Deserialize;
 use std::fmt;
@@ -19,6 +19,8 @@ pub struct Relay {
     pub networks: Vec<Network>,
     /// The name servers; the system's when empty.
     pub resolvers: Vec<SocketAddr>,
+    /// Who validates what DNS says.
+    pub dnssec: Dnssec,
     /// The port of MX hosts: 25, but in a laboratory.
     pub mx_port: u16,
     /// Private networks in which hosts that DNS names may be.
@@ -34,6 +36,7 @@ impl Default for Relay {
         Relay {
             networks: Vec::new(),
             resolvers: Vec::new(),
+            dnssec: Dnssec::default(),
             mx_port: 25,
             private_networks: Vec::new(),
             schedule: Schedule::default(),
@@ -50,6 +53,8 @@ pub struct RelayFile {
     pub networks: Vec<Spanned<Text<Network>>>,
     /// The name servers.
     pub resolvers: Vec<Text<SocketAddr>>,
+    /// Who validates what DNS says.
+    pub dnssec: Dnssec,
     /// The port of MX hosts.
     pub mx_port: Option<Spanned<u16>>,
     /// Private networks in which hosts that DNS names may be.
@@ -94,6 +99,7 @@ impl Relay {
         Ok(Relay {
             networks: networks(&relay.networks, wrong)?,
             resolvers: relay.resolvers.iter().map(|address| address.0).collect(),
+            dnssec: relay.dnssec,
             mx_port,
             private_networks: relay.private_networks.iter().map(|network| network.0).collect(),
             schedule: schedule(queue, wrong)?,
@@ -197,6 +203,12 @@ pub(super) fn show(relay: &Relay, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for resolver in &relay.resolvers {
         writeln!(f, "asks the name server     {resolver}")?;
     }
+    let dnssec = match relay.dnssec {
+        Dnssec::Resolver => "by name servers on this machine",
+        Dnssec::Validate => "by this server",
+        Dnssec::Off => "by nobody",
+    };
+    writeln!(f, "DNSSEC validated         {dnssec}")?;
     if relay.mx_port != 25 {
         writeln!(f, "port of MX hosts         {}", relay.mx_port)?;
     }

@@ -121,6 +121,7 @@ fn explain(side: Side, error: &Error) -> String {
             format!("the {other} sent what does not belong into a handshake")
         }
         Error::PeerMisbehaved(why) => format!("the {other} broke the rules of TLS ({why:?})"),
+        Error::General(why) => why.clone(),
         Error::DecryptError => format!("what the {other} sent cannot be decrypted"),
         error => error.to_string(),
     }
@@ -128,10 +129,7 @@ fn explain(side: Side, error: &Error) -> String {
 
 /// Why a next hop's certificate proves nothing.
 pub(super) fn certificate_flaw(error: &Error) -> String {
-    match error {
-        Error::General(why) => why.clone(),
-        error => explain(Side::Client, error),
-    }
+    explain(Side::Client, error)
 }
 
 fn incompatible(other: &str, why: &PeerIncompatible) -> String {

@@ -4,7 +4,7 @@
 //! Either way it is noted whether the host could prove who it is. [`crate::deliver::secure`] chooses what is asked.
 
 use super::connect::{authorities, system};
-use super::{TlsError, provider};
+use super::{Dane, TlsError, provider};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -22,6 +22,8 @@ pub enum Demand {
     Any,
     /// One for its name, signed by one of the [`Authorities`].
     Authority,
+    /// One that DNS names.
+    Dane(Arc<Dane>),
 }
 
 /// Who may sign the certificates of next hops.
@@ -95,13 +97,18 @@ impl ServerCertVerifier for Judge {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        if let Demand::Dane(dane) = &self.demand {
+            let chain: Vec<_> = std::iter::once(certificate).chain(intermediates).collect();
+            self.note(Identity::Proven(dane.verify(&chain, now)?));
+            return Ok(ServerCertVerified::assertion());
+        }
         let verified = match &self.authorities.0 {
             Some(verifier) => verifier.verify_server_cert(certificate, intermediates, name, ocsp, now),
             None => Err(Error::General("no authority is known here".to_owned())),
         };
         match (verified, &self.demand) {
             (Ok(_), _) => self.note(Identity::Proven("an authority".to_owned())),
-            (Err(error), Demand::Authority) => return Err(error),
+            (Err(error), Demand::Authority | Demand::Dane(_)) => return Err(error),
             (Err(error), Demand::Any) => {
                 self.note(Identity::Unproven(super::handshake::certificate_flaw(&error)));
             }

@@ -26,14 +26,15 @@ pub(super) enum Certificate {
 /// A hop's side of the handshake.
 #[derive(Clone)]
 pub(super) enum HopTls {
-    Works(TlsAcceptor),
+    /// With the SHA-256 of the certificate.
+    Works(TlsAcceptor, Vec<u8>),
     Broken,
 }
 
 impl HopTls {
     pub(super) async fn accept(self, mut stream: Box<dyn Stream>) -> io::Result<Box<dyn Stream>> {
         match self {
-            HopTls::Works(acceptor) => Ok(Box::new(acceptor.accept(stream).await?)),
+            HopTls::Works(acceptor, _) => Ok(Box::new(acceptor.accept(stream).await?)),
             HopTls::Broken => {
                 tokio::io::AsyncWriteExt::write_all(&mut stream, b"454 4.7.0 no key\r\n").await?;
                 Err(io::ErrorKind::InvalidData.into())
@@ -78,8 +79,14 @@ impl Authority {
             Certificate::SelfSigned(_) => parameters.self_signed(&key),
             _ => parameters.signed_by(&key, &self.issuer),
         };
-        HopTls::Works(acceptor(vec![made.expect("a certificate").der().clone()], &key))
+        let made = made.expect("a certificate").der().clone();
+        let fingerprint = sha256(&made);
+        HopTls::Works(acceptor(vec![made], &key), fingerprint)
     }
+}
+
+fn sha256(bytes: &[u8]) -> Vec<u8> {
+    ::aws_lc_rs::digest::digest(&::aws_lc_rs::digest::SHA256, bytes).as_ref().to_vec()
 }
 
 fn acceptor(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> TlsAcceptor {

@@ -4,9 +4,10 @@ use super::certificates::{Authority, Certificate, HopTls};
 use crate::deliver::dial::{Connection, Dialer, Stream};
 use crate::policy::recipient::Rules;
 use crate::queue::{Bounds, Outbound, run};
-use crate::resolve::{Dns, Exchange, Lookup, Private, Terms};
+use crate::resolve::{Answer, Authenticity, Dns, Exchange, Lookup, Private, Terms};
 use crate::schedule::Schedule;
 use crate::settings::Acceptance;
+use crate::tls::Tlsa;
 use async_trait::async_trait;
 use bytes::Bytes;
 use smtp::{Domain, Envelope, ForwardPath, Mailbox, Recipient, ReversePath};
@@ -71,6 +72,9 @@ struct World {
     taken: Vec<Taken>,
     said: HashMap<u8, Vec<String>>,
     tls: HashMap<u8, HopTls>,
+    associations: HashMap<String, Vec<Tlsa>>,
+    texts: HashMap<String, String>,
+    authenticity: Option<Authenticity>,
     connections: HashMap<u8, usize>,
 }
 
@@ -162,9 +166,22 @@ impl Lab {
         self.world().scripts.insert((hop, command), answers.iter().copied().collect());
     }
 
-    /// The hop offers STARTTLS, with this certificate.
-    pub(super) fn tls(&self, hop: u8, certificate: Certificate) {
-        self.world().tls.insert(hop, self.authority.hop(certificate));
+    /// The hop offers STARTTLS, with this certificate. Returns its SHA-256.
+    pub(super) fn tls(&self, hop: u8, certificate: Certificate) -> Vec<u8> {
+        let tls = self.authority.hop(certificate);
+        let fingerprint = match &tls {
+            HopTls::Works(_, fingerprint) => fingerprint.clone(),
+            HopTls::Broken => Vec::new(),
+        };
+        self.world().tls.insert(hop, tls);
+        fingerprint
+    }
+
+    /// DNS is signed from now on, and says this of a host's certificate.
+    pub(super) fn associate(&self, host: &str, records: Vec<Tlsa>) {
+        let mut world = self.world();
+        world.authenticity = Some(Authenticity::Proven);
+        world.associations.insert(format!("_{PORT}._tcp.{host}"), records);
     }
 
     /// The hop no longer offers STARTTLS.
@@ -285,15 +302,48 @@ impl Lab {
 
 struct Names(Shared);
 
+impl Names {
+    /// All of this DNS is signed, or none of it.
+    fn answer<T>(&self, lookup: Lookup<T>) -> Answer<T> {
+        let authenticity = self.0.lock().expect("not poisoned").authenticity.unwrap_or(Authenticity::Unknown);
+        Answer { lookup, authenticity, canonical: None }
+    }
+}
+
 #[async_trait]
 impl Dns for Names {
-    async fn exchanges(&self, domain: &Domain) -> Lookup<Vec<Exchange>> {
-        self.0.lock().expect("not poisoned").exchanges.get(domain.ascii()).cloned().unwrap_or(Lookup::NoName)
+    async fn exchanges(&self, domain: &Domain) -> Answer<Vec<Exchange>> {
+        let lookup = self
+            .0
+            .lock()
+            .expect("not poisoned")
+            .exchanges
+            .get(domain.ascii())
+            .cloned()
+            .unwrap_or(Lookup::NoName);
+        self.answer(lookup)
     }
 
-    async fn addresses(&self, name: &str) -> Lookup<Vec<IpAddr>> {
-        let world = self.0.lock().expect("not poisoned");
-        world.addresses.get(name).cloned().map_or(Lookup::NoName, Lookup::Found)
+    async fn addresses(&self, name: &str) -> Answer<Vec<IpAddr>> {
+        let lookup = self
+            .0
+            .lock()
+            .expect("not poisoned")
+            .addresses
+            .get(name)
+            .cloned()
+            .map_or(Lookup::NoName, Lookup::Found);
+        self.answer(lookup)
+    }
+
+    async fn associations(&self, name: &str) -> Answer<Vec<Tlsa>> {
+        let found = self.0.lock().expect("not poisoned").associations.get(name).cloned();
+        self.answer(found.map_or(Lookup::NoName, Lookup::Found))
+    }
+
+    async fn texts(&self, name: &str) -> Answer<Vec<String>> {
+        let found = self.0.lock().expect("not poisoned").texts.get(name).cloned();
+        self.answer(found.map_or(Lookup::NoName, |text| Lookup::Found(vec![text])))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::certificates::Certificate;
 use super::lab::{Lab, SENDER, Say, Via};
+use crate::tls::Tlsa;
 use std::time::Duration;
 use store::{Identity, Tls};
 
@@ -163,4 +164,77 @@ async fn a_host_that_hangs_up_at_ehlo_is_greeted_with_helo() {
     lab.says(1, "EHLO", &[Say::Close("500 5.5.1 what?")]);
     lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
     assert_eq!((lab.taken().len(), lab.connections(1)), (1, 2));
+}
+
+fn dane(matching: u8, data: Vec<u8>) -> Tlsa {
+    Tlsa { usage: 3, selector: 0, matching, data }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_certificate_that_dns_names_is_enough_and_nothing_else_is() {
+    for certificate in [Certificate::SelfSigned("nobody.example"), Certificate::Expired("nobody.example")] {
+        let lab = lab();
+        let fingerprint = lab.tls(1, certificate);
+        lab.associate("mx.example.com", vec![dane(1, fingerprint)]);
+        lab.says(1, "RCPT", &[Say::Reply("450 4.2.1 later")]);
+        lab.send(SENDER, &["a@example.com"]).await;
+        lab.wait(Duration::from_secs(1)).await;
+        let (tls, _) = attempt(&lab).await;
+        assert_eq!(tls.expect("there was TLS").identity, Identity::Proven("DANE (3 0 1)".to_owned()));
+        lab.until_empty(std::future::ready(())).await;
+        assert_eq!(lab.taken()[0].via, Via::Tls);
+    }
+    let lab = lab();
+    lab.tls(1, Certificate::Signed("mx.example.com"));
+    lab.associate("mx.example.com", vec![dane(1, vec![7; 32])]);
+    lab.send(SENDER, &["a@example.com"]).await;
+    lab.wait(HOUR).await;
+    assert!(lab.taken().is_empty(), "there is no way around what DNS says");
+    assert_eq!(
+        attempt(&lab).await.1,
+        "451 4.7.5 There is no TLS with this host: the certificate of the server is not the one that DNS names (TLSA, RFC 7672)"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_with_tlsa_records_gets_nothing_in_clear() {
+    // Both with records that can be used and with some that cannot (RFC 7672 §2.2).
+    for (record, broken) in [
+        (dane(1, vec![7; 32]), None),
+        (dane(9, vec![7; 32]), None),
+        (dane(1, vec![7; 32]), Some(Certificate::Broken)),
+        (dane(9, vec![7; 32]), Some(Certificate::Broken)),
+    ] {
+        let lab = lab();
+        if let Some(broken) = broken {
+            lab.tls(1, broken);
+        }
+        lab.associate("mx.example.com", vec![record.clone()]);
+        lab.send(SENDER, &["a@example.com"]).await;
+        lab.wait(HOUR).await;
+        assert!(lab.taken().is_empty(), "{record} {broken:?}");
+        assert!(
+            !lab.said(1).iter().any(|line| line.starts_with("MAIL")),
+            "nobody who listens learns of the mail"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_cannot_be_used_ask_for_tls_with_anybody() {
+    let lab = lab();
+    lab.tls(1, Certificate::SelfSigned("nobody.example"));
+    lab.associate("mx.example.com", vec![dane(9, vec![7; 32])]);
+    lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert_eq!(lab.taken()[0].via, Via::Tls);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_host_of_the_domain_may_take_what_the_best_may_not() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1), (20, "backup", 2)]);
+    lab.tls(1, Certificate::Signed("mx.example.com"));
+    lab.associate("mx.example.com", vec![dane(1, vec![7; 32])]);
+    lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert_eq!(lab.taken()[0].hop, 2);
 }
