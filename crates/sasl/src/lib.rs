@@ -28,7 +28,16 @@ pub use secret::Secret;
 
 /// The TLS exporter value that channel binding `tls-exporter` uses (RFC 9266 §4.2): label `EXPORTER-Channel-Binding`, no
 /// context, 32 octets. It must not come from TLS 1.2 without the extended master secret (RFC 9266 §3).
-pub type TlsExporter = [u8; 32];
+///
+/// It is a secret of the channel, and not shown by `Debug`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TlsExporter(pub [u8; 32]);
+
+impl std::fmt::Debug for TlsExporter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TlsExporter(..)")
+    }
+}
 
 /// The longest message of an exchange that is read, in octets: what an AUTH line of 12,288 octets holds decoded (RFC 4954 §4).
 pub const MESSAGE_MAX: usize = 9216;

@@ -248,7 +248,7 @@ fn another_channel_is_noticed() {
     let user = User { name: "tim", password: "tanstaaf" };
     let mechanism = Mechanism::ScramSha256Plus;
     let client = client_of(mechanism, credentials(mechanism, "tim", "tanstaaf", None));
-    let elsewhere = Terms { channel_binding: Some([8; 32]), ..terms() };
+    let elsewhere = Terms { channel_binding: Some(sasl::TlsExporter([8; 32])), ..terms() };
     let outcome = run(client, server::Exchange::new(mechanism, elsewhere), &user, true, &untouched);
     assert_eq!(outcome.server, Err(Failure::ChannelBinding("the client sees another channel")));
     assert_eq!(outcome.client, Err(Failure::Server));

@@ -207,6 +207,13 @@ fn nothing_secret_is_shown_by_debug() {
     let mut exchange = Exchange::new(Mechanism::Plain, terms());
     let next = exchange.start(Some(b"\0tim\0tanstaaf"));
     assert!(!format!("{next:?} {exchange:?}").contains("tanstaaf"));
+    let first = format!("p=tls-exporter,,n=tim,r={CLIENT_NONCE}");
+    let mut exchange = Exchange::new(Mechanism::ScramSha256Plus, terms());
+    let before = format!("{exchange:?}");
+    let next = exchange.start(Some(first.as_bytes()));
+    let binding = ChannelBinding::TlsExporter(EXPORTER);
+    let shown = format!("{before} {next:?} {exchange:?} {binding:?}");
+    assert!(!shown.contains("7, 7"), "the channel's exporter value: {shown}");
 }
 
 #[test]

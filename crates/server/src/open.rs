@@ -1,5 +1,6 @@
 //! Opens the store: the one place that names a concrete engine.
 
+use crate::auth::WithScram;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{SharedStore, Spool};
@@ -19,6 +20,8 @@ pub struct Access {
     pub store: SharedStore,
     /// What only the operator asks for; `None` for a store that is not this engine.
     pub upkeep: Option<Upkeep>,
+    /// What is kept of new passwords besides their hash. A command that has no settings keeps all.
+    pub scram: WithScram,
 }
 
 /// What an operator asks of the engine itself, besides the mail in it.
@@ -85,7 +88,7 @@ impl Open {
     /// The store, and what only its operator asks for.
     pub fn access(&self) -> Access {
         let (local, directory) = (self.local.clone(), self.directory.clone());
-        Access { store: self.store(), upkeep: Some(Upkeep { local, directory }) }
+        Access { store: self.store(), upkeep: Some(Upkeep { local, directory }), scram: WithScram::Yes }
     }
 
     /// The data directory.
@@ -140,7 +143,7 @@ fn outside(target: PathBuf, data: &Path) -> store::Result<PathBuf> {
 
 impl From<SharedStore> for Access {
     fn from(store: SharedStore) -> Access {
-        Access { store, upkeep: None }
+        Access { store, upkeep: None, scram: WithScram::Yes }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A running server: started from settings and an open store, stopped in an orderly way.
 
 use crate::admin::{self, Admin, Bans, Status, socket_path};
-use crate::auth::{self, AuthError, Authenticator};
+use crate::auth::{self, AuthError, Authenticator, WithScram};
 use crate::declare;
 use crate::deliver::dial::Tcp;
 use crate::inbound::{Clock, Context};
@@ -140,6 +140,7 @@ impl Server {
         }
         let path = socket_path(&settings.data);
         let admin = Admin::bind(&path).map_err(|cause| StartError::Admin { path, cause })?;
+        let access = Access { scram: WithScram::wanted(&settings.auth), ..access };
         let settings = &declare::domains(settings, &access.store).await?;
         declare::accounts(settings, &access.store).await?;
         let tls = Tls::open(settings, clock())?.map(Arc::new);

@@ -58,7 +58,18 @@ impl Directory for Local {
 
     async fn set_password(&self, name: &AccountName, password: Secret, scram: Option<Secret>) -> Result<()> {
         check_secrets(&password, scram.as_ref())?;
-        self.change_account(name, ForAccount::Password { password, scram }).await
+        self.change_account(name, ForAccount::Password { before: None, password, scram }).await
+    }
+
+    async fn replace_password(
+        &self,
+        name: &AccountName,
+        before: Secret,
+        password: Secret,
+        scram: Option<Secret>,
+    ) -> Result<()> {
+        check_secrets(&password, scram.as_ref())?;
+        self.change_account(name, ForAccount::Password { before: Some(before), password, scram }).await
     }
 
     async fn add_application_password(

@@ -54,10 +54,18 @@ pub(crate) enum DirectoryRequest {
 pub(crate) enum ForAccount {
     Quota(Quota),
     FullName(Option<String>),
-    Password { password: Secret, scram: Option<Secret> },
+    /// The main password; with what must be kept of it until now.
+    Password {
+        before: Option<Secret>,
+        password: Secret,
+        scram: Option<Secret>,
+    },
     AddApplicationPassword(ApplicationPassword),
     RemoveApplicationPassword(String),
-    Used { name: String, at: Timestamp },
+    Used {
+        name: String,
+        at: Timestamp,
+    },
 }
 
 /// Where an answer goes.
@@ -161,7 +169,7 @@ impl DirectoryRequest {
             DirectoryRequest::Account(_, change) => match change {
                 ForAccount::Quota(_) => 0,
                 ForAccount::FullName(full_name) => full_name.as_ref().map_or(0, String::len),
-                ForAccount::Password { password, scram } => secrets(password, scram),
+                ForAccount::Password { password, scram, .. } => secrets(password, scram),
                 ForAccount::AddApplicationPassword(new) => {
                     new.name.len() + secrets(&new.password, &new.scram)
                 }

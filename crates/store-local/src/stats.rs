@@ -11,6 +11,12 @@ use store::Result;
 /// How much there is in a store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
+    /// Accounts.
+    pub accounts: u64,
+    /// Aliases.
+    pub aliases: u64,
+    /// Domains.
+    pub domains: u64,
     /// Segments of the log.
     pub segments: u64,
     /// How long their files are, in bytes; what is reserved for records to come is part of it.
@@ -66,7 +72,12 @@ impl Engine {
     /// Counts; goes through all messages.
     pub(crate) fn stats(&self) -> Result<Stats> {
         let snapshot = self.view.read()?;
-        let mut stats = Stats::default();
+        let mut stats = Stats {
+            accounts: self.roster.accounts().len() as u64,
+            aliases: self.roster.aliases().len() as u64,
+            domains: self.roster.domains().len() as u64,
+            ..Stats::default()
+        };
         for (segment, SegmentRow { used, dead }) in snapshot.segments()? {
             stats.segments += 1;
             stats.live_bytes += used.saturating_sub(dead);

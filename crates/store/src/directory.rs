@@ -118,6 +118,16 @@ pub trait Directory: Send + Sync {
     /// Sets an account's main password: its hash, and its SCRAM verifier if there is one. The application passwords stay.
     async fn set_password(&self, name: &AccountName, password: Secret, scram: Option<Secret>) -> Result<()>;
 
+    /// The same, if the hash that is kept is still `before`; [`crate::Error::Changed`] when it is not. Whoever makes anew what is kept of
+    /// a password must not bring back one that was changed meanwhile.
+    async fn replace_password(
+        &self,
+        name: &AccountName,
+        before: Secret,
+        password: Secret,
+        scram: Option<Secret>,
+    ) -> Result<()>;
+
     /// Adds an application password; [`crate::Error::Exists`] when the account has one of that name.
     async fn add_application_password(&self, name: &AccountName, password: ApplicationPassword)
     -> Result<()>;

@@ -25,6 +25,9 @@ pub enum Error {
     /// No application password of that name.
     #[error("no application password {0}")]
     NoSuchPassword(String),
+    /// It is no longer what the change was made for.
+    #[error("{0} was changed meanwhile")]
+    Changed(String),
     /// It exists already.
     #[error("{0} exists already")]
     Exists(String),

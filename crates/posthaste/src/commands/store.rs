@@ -331,10 +331,13 @@ impl Checked<'_> {
 }
 
 fn stats_text(stats: &StoreStats) -> String {
-    let StoreStats { messages, queued, segments, large_files, .. } = stats;
+    let StoreStats { accounts, aliases, domains, messages, queued, segments, large_files, .. } = stats;
     let (log, live, dead) = (size(stats.log_bytes), size(stats.live_bytes), size(stats.dead_bytes));
     let (large, index) = (size(stats.large_bytes), size(stats.index_bytes));
     [
+        format!("accounts     {accounts}"),
+        format!("aliases      {aliases}"),
+        format!("domains      {domains}"),
         format!("messages     {messages}"),
         format!("in the queue {queued}"),
         format!("log          {}, {log}: {live} live, {dead} dead", counted(*segments, "segment")),

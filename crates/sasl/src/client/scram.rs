@@ -35,7 +35,7 @@ impl Scram {
     ) -> Result<Scram, Failure> {
         let (flag, data) = match (mechanism, &binding) {
             (Mechanism::ScramSha256Plus, ChannelBinding::TlsExporter(data)) => {
-                (Flag::Used(TLS_EXPORTER), &data[..])
+                (Flag::Used(TLS_EXPORTER), &data.0[..])
             }
             (Mechanism::ScramSha256Plus, _) => return Err(Failure::ChannelBinding("PLUS needs one")),
             (_, ChannelBinding::NotOffered) => (Flag::NotOffered, &[][..]),

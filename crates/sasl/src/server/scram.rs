@@ -6,9 +6,9 @@ use crate::scram::{
     ClientFinal, ClientFirst, ServerFinal, ServerFirst, TLS_EXPORTER, auth_message, is_nonce,
 };
 use crate::{Failure, Mechanism, NAME_MAX, ScramVerifier, TlsExporter, prepare};
+use std::fmt;
 
 /// What the client said first.
-#[derive(Debug)]
 pub(super) struct Scram {
     user: String,
     authorization: Option<String>,
@@ -49,7 +49,7 @@ impl Scram {
             user: prepare(&first.user).into_owned(),
             authorization: header.authorization.map(|name| prepare(&name).into_owned()),
             bare: bare.to_owned(),
-            channel_binding: [gs2.as_bytes(), data.as_ref().map_or(&[], |data| &data[..])].concat(),
+            channel_binding: [gs2.as_bytes(), data.as_ref().map_or(&[], |data| &data.0[..])].concat(),
             nonce: format!("{}{}", first.nonce, terms.nonce),
         })
     }
@@ -90,6 +90,13 @@ impl Scram {
     fn say(&self, verifier: ScramVerifier, user: User) -> Offer {
         let message = ServerFirst::write(&self.nonce, verifier.salt(), verifier.iterations());
         Offer { message, verifier, user }
+    }
+}
+
+impl fmt::Debug for Scram {
+    // What the channel is bound with is a secret of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scram").field("user", &self.user).finish_non_exhaustive()
     }
 }
 

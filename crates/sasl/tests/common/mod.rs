@@ -9,7 +9,7 @@ use sasl::{DecoyKey, Iterations, Secret, TlsExporter};
 
 pub(crate) const CLIENT_NONCE: &str = "fyko+d2lbbFgONRv9qkxdawL";
 pub(crate) const SERVER_NONCE: &str = "3rfcNHYJY1ZVvWVs7j";
-pub(crate) const EXPORTER: TlsExporter = [7; 32];
+pub(crate) const EXPORTER: TlsExporter = TlsExporter([7; 32]);
 pub(crate) const TOKEN: &str = "mF_9.B5f-4.1JqM";
 
 /// A channel that can be bound.

@@ -8,19 +8,22 @@ use super::handle::{Stop, name, send, view};
 use super::passwords;
 use super::protocol::{Frame, Item};
 use crate::auth::Kept;
+use crate::open::Access;
 use smtp::{Domain, Mailbox};
 use store::{AccountName, Alias, ApplicationPassword, Error, NewAccount, Origin, SharedStore};
 use tokio::sync::mpsc::Sender;
 
 /// Carries out one request.
 pub(super) async fn carry_out(
-    store: &SharedStore,
+    access: &Access,
     request: DirectoryRequest,
     to: &Sender<Frame>,
 ) -> Result<(), Stop> {
+    let Access { store, scram, .. } = access;
+    let scram = *scram;
     match request {
         DirectoryRequest::AddAccount { address, given } => {
-            add_account(store, &name(&address)?, given, to).await
+            add_account(access, &name(&address)?, given, to).await
         }
         DirectoryRequest::ShowAccount { address } => {
             let details = details(store, &name(&address)?).await?;
@@ -29,12 +32,12 @@ pub(super) async fn carry_out(
         DirectoryRequest::SetPassword { address, password } => {
             let account = name(&address)?;
             store.credentials(&account).await?;
-            let Kept { password, scram } = off_thread(move || passwords::hash(&password)).await?;
+            let Kept { password, scram } = off_thread(move || passwords::hash(&password, scram)).await?;
             Ok(store.set_password(&account, password, scram).await?)
         }
         DirectoryRequest::AddApplicationPassword { address, name: what, created } => {
             let (password, Kept { password: hash, scram }) =
-                off_thread(|| Ok(passwords::application())).await?;
+                off_thread(move || Ok(passwords::application(scram))).await?;
             let kept = ApplicationPassword { name: what, password: hash, scram, created, last_used: None };
             store.add_application_password(&name(&address)?, kept).await?;
             send(to, Item::Secret { secret: password }).await
@@ -75,7 +78,7 @@ pub(super) async fn carry_out(
 }
 
 async fn add_account(
-    store: &SharedStore,
+    Access { store, scram, .. }: &Access,
     account: &AccountName,
     given: Given,
     to: &Sender<Frame>,
@@ -89,7 +92,10 @@ async fn add_account(
     let kept = match password {
         None => None,
         Some(GivenPassword::Hash(hash)) => Some(passwords::foreign(&hash).map_err(Stop::Failed)?),
-        Some(GivenPassword::Plain(password)) => Some(off_thread(move || passwords::hash(&password)).await?),
+        Some(GivenPassword::Plain(password)) => {
+            let scram = *scram;
+            Some(off_thread(move || passwords::hash(&password, scram)).await?)
+        }
     };
     let (password, scram) = kept.map_or((None, None), |kept| (Some(kept.password), kept.scram));
     let new =

@@ -54,7 +54,7 @@ async fn carry_out(access: &Access, bans: &Bans, request: Request, to: &Sender<F
             }
             Ok(())
         }
-        Request::Directory(request) => directory::carry_out(store, request, to).await,
+        Request::Directory(request) => directory::carry_out(access, request, to).await,
         Request::RemoveAccount { address } => Ok(store.remove_account(&name(&address)?).await?),
         Request::List { account } => list(store, &name(&account)?, to).await,
         Request::Fetch { account, uid, mark } => fetch(store, &name(&account)?, Uid(uid), mark, to).await,

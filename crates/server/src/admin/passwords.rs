@@ -4,8 +4,8 @@ use crate::auth::{self, Costs, Kept, WithScram};
 use store::Secret;
 
 /// What is kept of a password that a person chose: Argon2id with the parameters that OWASP recommends (19 MiB, two passes, one lane), and
-/// a SCRAM verifier. Takes a fraction of a second of computing.
-pub(super) fn hash(password: &Secret) -> Result<Kept, String> {
+/// a SCRAM verifier if somebody can use it. Takes a fraction of a second of computing.
+pub(super) fn hash(password: &Secret, scram: WithScram) -> Result<Kept, String> {
     let length = password.reveal().chars().count();
     if length < LENGTH_MIN {
         return Err(format!(
@@ -16,7 +16,7 @@ pub(super) fn hash(password: &Secret) -> Result<Kept, String> {
         return Err(format!("a password may have at most {LENGTH_MAX} bytes"));
     }
     let password = sasl::Secret::new(password.reveal());
-    Ok(auth::keep(&password, Costs::default(), WithScram::Yes, &auth::system_random()))
+    Ok(auth::keep(&password, Costs::default(), scram, &auth::system_random()))
 }
 
 /// A hash that was made elsewhere, if it is one that can be checked.
@@ -31,9 +31,8 @@ pub(super) fn foreign(hash: &Secret) -> Result<Kept, String> {
 
 /// A new application password, and what is kept of it. It has 120 random bits, which nobody guesses however cheap a guess is: a keyed
 /// hash is enough, and programs may log in every minute.
-pub(super) fn application() -> (Secret, Kept) {
-    let (password, kept) =
-        auth::new_application_password(Costs::default(), WithScram::Yes, &auth::system_random());
+pub(super) fn application(scram: WithScram) -> (Secret, Kept) {
+    let (password, kept) = auth::new_application_password(Costs::default(), scram, &auth::system_random());
     (Secret::new(password.expose()), kept)
 }
 
@@ -50,9 +49,11 @@ mod tests {
 
     #[test]
     fn a_password_becomes_a_hash_and_a_verifier() {
-        let kept = hash(&Secret::new("correct horse")).expect("a good password");
+        let kept = hash(&Secret::new("correct horse"), WithScram::Yes).expect("a good password");
         assert!(kept.password.reveal().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert!(foreign(&kept.password).is_ok(), "it can be carried to another server");
+        let without = hash(&Secret::new("correct horse"), WithScram::No).expect("a good password");
+        assert!(without.scram.is_none(), "where nobody could use it");
         let scram = kept.scram.expect("a verifier");
         assert!(
             ScramVerifier::parse(scram.reveal()).is_ok()
@@ -62,8 +63,8 @@ mod tests {
 
     #[test]
     fn bad_passwords_and_hashes_are_refused() {
-        assert!(hash(&Secret::new("passwor")).expect_err("too short").contains("at least 8"));
-        assert!(hash(&Secret::new("x".repeat(1025))).is_err());
+        assert!(hash(&Secret::new("passwor"), WithScram::Yes).expect_err("too short").contains("at least 8"));
+        assert!(hash(&Secret::new("x".repeat(1025)), WithScram::Yes).is_err());
         for wrong in ["", "secret", "$2b$12$abcdefghijklmnopqrstuu", "$argon2id$v=19$m=19456,t=2,p=1"] {
             assert!(foreign(&Secret::new(wrong)).is_err(), "{wrong}");
         }
@@ -71,8 +72,8 @@ mod tests {
 
     #[test]
     fn application_passwords_are_long_and_all_different() {
-        let (one, kept) = application();
-        let (other, _) = application();
+        let (one, kept) = application(WithScram::Yes);
+        let (other, _) = application(WithScram::Yes);
         assert_eq!((one.reveal().len(), one.reveal().matches('-').count()), (29, 5));
         assert_ne!(one, other);
         assert!(kept.password.reveal().starts_with("$hmac-sha256$"));

@@ -174,6 +174,12 @@ pub struct StoreTotals {
 /// How much there is in a store. Lengths are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreStats {
+    /// Accounts.
+    pub accounts: u64,
+    /// Aliases.
+    pub aliases: u64,
+    /// Domains.
+    pub domains: u64,
     /// Messages that are queued or in a mailbox.
     pub messages: u64,
     /// Deliveries in the queue.
@@ -301,6 +307,9 @@ impl From<Stats> for StoreStats {
     fn from(stats: Stats) -> StoreStats {
         // By name, so that a new figure cannot be forgotten here.
         let Stats {
+            accounts,
+            aliases,
+            domains,
             segments,
             log_bytes,
             live_bytes,
@@ -312,6 +321,9 @@ impl From<Stats> for StoreStats {
             index_bytes,
         } = stats;
         StoreStats {
+            accounts,
+            aliases,
+            domains,
             messages,
             queued,
             segments,

@@ -334,24 +334,25 @@ impl Authenticator {
         (password, freshness): (Secret, Freshness),
         client: Client,
     ) {
-        let is_scram = |one: &Mechanism| matches!(one, Mechanism::ScramSha256 | Mechanism::ScramSha256Plus);
-        let wants_scram = self.settings.mechanisms.iter().any(is_scram);
+        let wanted = WithScram::wanted(&self.settings);
         let scram = before.scram.as_ref().and_then(|record| ScramVerifier::parse(record.reveal()).ok());
-        let has_scram = scram.is_some_and(|verifier| verifier.iterations() == self.costs.scram);
-        if freshness == Freshness::Current && (has_scram || !wants_scram) {
+        let is_wanted = match (wanted, scram) {
+            (WithScram::Yes, kept) => kept.is_some_and(|kept| kept.iterations() == self.costs.scram),
+            // Nobody can use it, and whoever steals the store can guess at it.
+            (WithScram::No, kept) => kept.is_none(),
+        };
+        if freshness == Freshness::Current && is_wanted {
             return;
         }
+        let Some(before) = before.password else { return };
         let (store, pool, name) = (Arc::clone(&self.store), Arc::clone(&self.pool), name.clone());
-        let made = self.making(password, if wants_scram { WithScram::Yes } else { WithScram::No });
+        let made = self.making(password, wanted);
         tokio::spawn(async move {
             let Ok(kept) = pool.run(client, made).await else { return };
             // A password that was changed meanwhile must not come back.
-            match store.credentials(&name).await {
-                Ok(now) if now.password == before.password => {}
-                _ => return,
-            }
-            match store.set_password(&name, kept.password, kept.scram).await {
+            match store.replace_password(&name, before, kept.password, kept.scram).await {
                 Ok(()) => tracing::info!(account = %name, "what is kept of the password was made anew"),
+                Err(store::Error::Changed(_)) => {}
                 Err(error) => tracing::warn!(account = %name, %error, "the password's hash stays as it was"),
             }
         });
@@ -370,6 +371,14 @@ pub enum WithScram {
     Yes,
     /// It is not: nobody could use it.
     No,
+}
+
+impl WithScram {
+    /// What the mechanisms of these settings need.
+    pub fn wanted(settings: &AuthSettings) -> WithScram {
+        let is_scram = |one: &Mechanism| matches!(one, Mechanism::ScramSha256 | Mechanism::ScramSha256Plus);
+        if settings.mechanisms.iter().any(is_scram) { WithScram::Yes } else { WithScram::No }
+    }
 }
 
 /// What is to be kept of a new main password. Takes a good part of a second of computing.

@@ -8,7 +8,7 @@ use sasl::server::OAuthHints;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use store::AccountName;
 use toml::Spanned;
 
@@ -17,7 +17,7 @@ use toml::Spanned;
 #[serde(deny_unknown_fields, default)]
 pub struct File {
     /// The mechanisms that are offered.
-    mechanisms: Option<Vec<Spanned<Text<Mechanism>>>>,
+    mechanisms: Option<Spanned<Vec<Spanned<Text<Mechanism>>>>>,
     /// Who may log in without TLS.
     in_clear: InClear,
     /// Whose certificates are whose.
@@ -112,18 +112,22 @@ fn names_certificate(key: &str) -> bool {
 
 impl File {
     /// What it means, with the defaults for what is not written.
-    pub(super) fn resolve(&self, wrong: At<'_>) -> Result<AuthSettings, SettingsError> {
-        let default = AuthSettings::default();
-        let mechanisms = match &self.mechanisms {
-            Some(written) => written.iter().map(|mechanism| mechanism.get_ref().0).collect(),
-            None => default.mechanisms,
-        };
+    pub(super) fn resolve(
+        &self,
+        client_ca: Option<&Path>,
+        wrong: At<'_>,
+    ) -> Result<AuthSettings, SettingsError> {
+        let mechanisms = self.mechanisms(client_ca, wrong)?;
         if let Some((key, account)) = self.certificates.iter().find(|(key, _)| !names_certificate(key)) {
             // Passed over, its certificate would count as that of whomever its addresses name.
             let message = format!(
                 "{key:?} is neither an address nor a SHA-256 fingerprint; write that like \"AB:CD:…\", 32 octets"
             );
             return Err(wrong(account.span(), message));
+        }
+        if let (Some((_, account)), None) = (self.certificates.first_key_value(), client_ca) {
+            let message = "no client is asked for a certificate: name the authorities that sign them as `client_ca` in [tls]";
+            return Err(wrong(account.span(), message.to_owned()));
         }
         let certificates = self.certificates.iter().map(|(certificate, account)| {
             (certificate.to_lowercase(), AccountName::of(&account.get_ref().0))
@@ -141,6 +145,31 @@ impl File {
     }
 }
 
+impl File {
+    /// Those that are named, if somebody can use them; all by default, which are offered where they can work.
+    fn mechanisms(&self, client_ca: Option<&Path>, wrong: At<'_>) -> Result<Vec<Mechanism>, SettingsError> {
+        let Some(written) = &self.mechanisms else { return Ok(AuthSettings::default().mechanisms) };
+        if written.get_ref().is_empty() {
+            let message = "nobody could log in: name one mechanism at least, or leave `mechanisms` away";
+            return Err(wrong(written.span(), message.to_owned()));
+        }
+        for mechanism in written.get_ref() {
+            let missing = match mechanism.get_ref().0 {
+                Mechanism::External if client_ca.is_none() => {
+                    "the authorities that sign client certificates, as `client_ca` in [tls]"
+                }
+                Mechanism::OAuthBearer | Mechanism::XOAuth2 if self.oauth.is_none() => {
+                    "where tokens are checked, in [auth.oauth]"
+                }
+                _ => continue,
+            };
+            let message = format!("nobody could use {} without {missing}", mechanism.get_ref().0);
+            return Err(wrong(mechanism.span(), message));
+        }
+        Ok(written.get_ref().iter().map(|mechanism| mechanism.get_ref().0).collect())
+    }
+}
+
 impl OAuthFile {
     fn resolve(&self, span: std::ops::Range<usize>, wrong: At<'_>) -> Result<OAuth, SettingsError> {
         let refuse = |message: &str| Err(wrong(span.clone(), message.to_owned()));
@@ -149,6 +178,11 @@ impl OAuthFile {
                 // A signature says who made a token, not for whom.
                 if self.issuer.is_none() || self.audience.is_none() {
                     return refuse("with `keys` the tokens' `issuer` and `audience` must be named");
+                }
+                if self.client_id.is_some() || self.client_secret.is_some() {
+                    return refuse(
+                        "`client_id` and `client_secret` are for `introspection`: with `keys` nobody is asked",
+                    );
                 }
                 TokenSource::Keys(file.clone())
             }

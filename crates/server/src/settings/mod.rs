@@ -211,7 +211,7 @@ impl Settings {
         let accounts = written.accounts.iter().map(ours).collect::<Result<Vec<_>, _>>()?;
         let postmaster = written.postmaster.as_ref().map(ours).transpose()?;
         let host_name = written.hostname.map_or(host_name, |name| name.into_inner().0);
-        let auth = written.auth.resolve(&wrong)?;
+        let auth = written.auth.resolve(written.tls.client_ca.as_deref(), &wrong)?;
         let proxies = written.proxies.resolve();
         Ok(Settings {
             tls: tls::resolve(written.tls, written.acme, &host_name, &wrong)?,

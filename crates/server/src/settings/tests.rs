@@ -115,6 +115,36 @@ fn errors_name_the_place_and_what_would_be_right() {
             "posthaste.toml:3:11: ",
             "neither an address nor a SHA-256 fingerprint",
         ),
+        (
+            "domains = [\"a.example\"]\n[auth.certificates]\n\"x@a.example\" = \"x@a.example\"",
+            "posthaste.toml:3:17: ",
+            "`client_ca` in [tls]",
+        ),
+        (
+            "domains = [\"a.example\"]\n[auth]\nmechanisms = [\"PLAIN\", \"EXTERNAL\"]",
+            "posthaste.toml:3:24: ",
+            "nobody could use EXTERNAL without",
+        ),
+        (
+            "domains = [\"a.example\"]\n[auth]\nmechanisms = [\"XOAUTH2\"]",
+            "posthaste.toml:3:15: ",
+            "[auth.oauth]",
+        ),
+        (
+            "domains = [\"a.example\"]\n[auth]\nmechanisms = []",
+            "posthaste.toml:3:14: ",
+            "nobody could log in",
+        ),
+        (
+            "domains = [\"a.example\"]\n[auth.oauth]\nkeys = \"k\"\nissuer = \"i\"\naudience = \"a\"\nclient_id = \"c\"",
+            "posthaste.toml:2:1: ",
+            "are for `introspection`",
+        ),
+        (
+            "domains = [\"a.example\"]\n[limits]\nexempt = [\"::ffff:192.0.2.0/120\"]",
+            "posthaste.toml:3:10: ",
+            "write it like \"192.0.2.0\"",
+        ),
         ("domains = [\"a.example\"", "posthaste.toml:1:", "]"),
         (
             "domains = [\"a.example\"]\n[acme]\ndirectory = \"http://ca.example\"",

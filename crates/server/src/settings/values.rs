@@ -227,6 +227,12 @@ impl FromStr for Network {
             None => (text, None),
         };
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        if let IpAddr::V6(mapped) = address
+            && let Some(address) = mapped.to_ipv4_mapped()
+        {
+            // Clients that come as such count as IPv4: this would never meet one.
+            return Err(ValueError(format!("{text:?} is IPv4 written as IPv6; write it like \"{address}\"")));
+        }
         let longest = if address.is_ipv4() { 32 } else { 128 };
         let prefix = prefix.map_or(Ok(longest), |prefix| prefix.parse().map_err(|_| wrong()))?;
         if prefix > longest { Err(wrong()) } else { Ok(Network::around(address, prefix)) }

@@ -105,6 +105,7 @@ pub(super) fn system() -> Result<RootCertStore, TlsError> {
     if usable == 0 { Err(TlsError::NoAuthorities) } else { Ok(roots) }
 }
 
+/// All authorities in a PEM file.
 pub(super) fn authorities(file: &std::path::Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(file, &read(file)?)? {

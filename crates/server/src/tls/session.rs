@@ -1,6 +1,7 @@
 //! What is known of a connection when its handshake is done.
 
 use rustls::{CommonState, ConnectionCommon, ProtocolVersion};
+use sasl::TlsExporter;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use store::Identity;
@@ -16,7 +17,7 @@ pub struct TlsSession {
     pub server_name: Option<String>,
     /// Keying material for SCRAM's channel binding `tls-exporter` (RFC 9266). `None` with TLS 1.2: there the value is unique only
     /// with the extended master secret (RFC 9266 §4.2), and rustls does not tell whether that was used.
-    pub exporter: Option<[u8; 32]>,
+    pub exporter: Option<TlsExporter>,
     /// The client's certificate, when it showed one that an authority of the settings has signed. Nothing is known of any other.
     pub client_certificate: Option<ClientCertificate>,
     /// Whether a next hop could prove who it is. Known to its client alone, and only where that looked.
@@ -48,7 +49,8 @@ where
     let cipher = connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()));
     let exporter = is_new
         .then(|| connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(&[])).ok())
-        .flatten();
+        .flatten()
+        .map(TlsExporter);
     TlsSession {
         version: if is_new { "TLSv1.3" } else { "TLSv1.2" },
         // rustls says TLS13_ where the registry says TLS_.
@@ -107,7 +109,7 @@ mod tests {
             version: "TLSv1.3",
             cipher: "TLS_AES_128_GCM_SHA256".to_owned(),
             server_name: None,
-            exporter: Some([0x5A; 32]),
+            exporter: Some(TlsExporter([0x5A; 32])),
             client_certificate: None,
             server: None,
         };

@@ -8,7 +8,7 @@ use posthaste_server::settings::{InClear, ListenerTls, OAuth, RateText, Settings
 use posthaste_server::tls::{Connector, Stream, Transport, Trust};
 use sasl::client::{ChannelBinding, Credentials, Exchange};
 use sasl::server::OAuthHints;
-use sasl::{Iterations, Mechanism, Secret};
+use sasl::{Iterations, Mechanism, Secret, TlsExporter};
 use std::time::Duration;
 use store::ApplicationPassword;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -176,7 +176,7 @@ async fn under_tls_the_channel_can_be_bound() {
         assert!(!offered.contains("EXTERNAL") && !offered.contains("OAUTHBEARER"), "{offered}");
         let binding = match binds {
             Binds::Channel => ChannelBinding::TlsExporter(session.exporter.expect("TLS 1.3")),
-            Binds::AnotherChannel => ChannelBinding::TlsExporter([0; 32]),
+            Binds::AnotherChannel => ChannelBinding::TlsExporter(TlsExporter([0; 32])),
             Binds::Nothing => ChannelBinding::Unsupported,
             Binds::ButWasNotOffered => ChannelBinding::NotOffered,
         };

@@ -73,7 +73,10 @@ impl State {
                 quota_change(account, quota)
             }
             ForAccount::FullName(full_name) => DirectoryChange::FullName { account, full_name },
-            ForAccount::Password { password, scram } => {
+            ForAccount::Password { before, password, scram } => {
+                if before.is_some() && credentials().password != before {
+                    return Err(Error::Changed(format!("the password of {name}")));
+                }
                 DirectoryChange::Password { account, password: Some(password), scram }
             }
             ForAccount::AddApplicationPassword(new) => {

@@ -77,6 +77,7 @@ async fn passwords_are_kept(subject: &dyn Subject) {
     assert!(matches!(again_phone, Err(Error::Exists(_))));
     store.set_password(&ann, Secret::new("one"), Some(Secret::new("scram"))).await.unwrap();
     store.set_password(&ann, Secret::new("two"), None).await.unwrap();
+    replaced_in_time_only(&store, &ann).await;
 
     let store = again(subject, store).await;
     let credentials = store.credentials(&ann).await.unwrap();
@@ -98,6 +99,7 @@ async fn passwords_are_kept(subject: &dyn Subject) {
     for error in [
         store.credentials(&eve).await.map(drop),
         store.set_password(&eve, Secret::new("x"), None).await,
+        store.replace_password(&eve, Secret::new("x"), Secret::new("y"), None).await,
         store.add_application_password(&eve, application("phone", "x")).await,
         store.remove_application_password(&eve, "phone").await,
         store.note_use(&eve, "phone", Timestamp(1)).await,
@@ -106,6 +108,31 @@ async fn passwords_are_kept(subject: &dyn Subject) {
     ] {
         assert!(matches!(error, Err(Error::NoSuchAccount(_))), "{error:?}");
     }
+}
+
+/// Of changes at the same time that are made for the same hash one is taken. Ends with "two" kept, as it begins.
+async fn replaced_in_time_only(store: &SharedStore, ann: &AccountName) {
+    let replace = |before: &str, new: &str| {
+        store.replace_password(ann, Secret::new(before), Secret::new(new), Some(Secret::new("scram")))
+    };
+    assert!(matches!(replace("one", "lost").await, Err(Error::Changed(_))), "that was before");
+    let (one, other) = tokio::join!(replace("two", "three"), replace("two", "four"));
+    let kept = store.credentials(ann).await.unwrap();
+    match (one, other) {
+        (Ok(()), Err(Error::Changed(_))) => assert_eq!(revealed(&kept), (Some("three"), Some("scram"))),
+        (Err(Error::Changed(_)), Ok(())) => assert_eq!(revealed(&kept), (Some("four"), Some("scram"))),
+        both => panic!("{both:?}"),
+    }
+    let set = store.set_password(ann, Secret::new("two"), None);
+    let (set, replaced) = tokio::join!(set, replace("three", "late"));
+    set.unwrap();
+    assert!(matches!(replaced, Ok(()) | Err(Error::Changed(_))), "{replaced:?}");
+    store.set_password(ann, Secret::new("two"), None).await.unwrap();
+    let bare = account("bare@example.org");
+    store.create_account(&bare, Origin::Added).await.unwrap();
+    let none = store.replace_password(&bare, Secret::new("x"), Secret::new("y"), None).await;
+    assert!(matches!(none, Err(Error::Changed(_))), "it has none");
+    store.remove_account(&bare).await.unwrap();
 }
 
 async fn uses_are_kept_to_the_hour(subject: &dyn Subject) {
@@ -140,6 +167,7 @@ async fn what_is_too_long_is_refused(store: SharedStore) {
     for error in [
         store.set_password(&ann, long(), None).await,
         store.set_password(&ann, Secret::new(""), None).await,
+        store.replace_password(&ann, Secret::new("x"), Secret::new(""), None).await,
         store.set_password(&ann, Secret::new("x"), Some(long())).await,
         store.add_application_password(&ann, application(&label, "x")).await,
         store.add_application_password(&ann, application("a\nb", "x")).await,

@@ -117,7 +117,8 @@ impl Pair {
             last_used: None,
         };
         let at = Timestamp(self.now * LAST_USED_GRAIN / 50);
-        let step = self.random.below(11);
+        let before = Secret::new(format!("hash {}", self.random.below(10)));
+        let step = self.random.below(12);
         let change = async |store: &SharedStore| match step {
             0 => store.set_quota(&name, quota).await,
             1 => store.set_full_name(&name, (number > 3).then(|| format!("Name {number}"))).await,
@@ -128,6 +129,7 @@ impl Pair {
             7 => store.set_alias(&alias, &targets, origin).await,
             8 => store.remove_alias(&alias).await,
             9 => store.create_domain(&domain, origin).await,
+            10 => store.replace_password(&name, before.clone(), secret.clone(), None).await,
             _ => store.remove_domain(&domain).await,
         };
         same("a change of the directory", change(&self.engine).await, change(&self.model).await);

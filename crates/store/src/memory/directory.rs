@@ -104,6 +104,25 @@ impl Directory for Memory {
         })
     }
 
+    async fn replace_password(
+        &self,
+        name: &AccountName,
+        before: Secret,
+        password: Secret,
+        scram: Option<Secret>,
+    ) -> Result<()> {
+        check_secrets(&password, scram.as_ref())?;
+        self.inner.change(|model| {
+            let credentials = &mut model.belongings(name)?.credentials;
+            if credentials.password.as_ref() != Some(&before) {
+                return Err(Error::Changed(format!("the password of {name}")));
+            }
+            credentials.password = Some(password);
+            credentials.scram = scram;
+            Ok(())
+        })
+    }
+
     async fn add_application_password(
         &self,
         name: &AccountName,

@@ -1,13 +1,19 @@
 //! One order at an authority: an account, answers to its checks, a certificate.
 
-use super::super::TlsError;
+use super::super::connect::authorities;
 use super::super::files::{read, write_private};
+use super::super::{TlsError, VERSIONS, provider};
 use super::answers::Answers;
 use crate::settings::{Acme, Challenge};
+use bytes::Bytes;
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use instant_acme::{
-    Account, AccountBuilder, AccountCredentials, AuthorizationHandle, AuthorizationStatus, ChallengeType,
-    Error, Identifier, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
+    Account, AccountBuilder, AccountCredentials, AuthorizationHandle, AuthorizationStatus, BodyWrapper,
+    ChallengeType, Error, Identifier, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
 };
+use rustls::ClientConfig;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Duration;
@@ -101,10 +107,16 @@ async fn create(settings: &Acme, file: &Path) -> Result<Account, OrderError> {
 }
 
 fn builder(settings: &Acme) -> Result<AccountBuilder, OrderError> {
-    Ok(match &settings.directory_ca {
-        Some(authority) => Account::builder_with_root(authority)?,
-        None => Account::builder()?,
-    })
+    let Some(file) = &settings.directory_ca else { return Ok(Account::builder()?) };
+    // `Account::builder_with_root` would read the first certificate of the file and no other.
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(VERSIONS)
+        .map_err(|error| TlsError::Internal(error.to_string()))?
+        .with_root_certificates(authorities(file)?)
+        .with_no_client_auth();
+    let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().build();
+    let client: Client<_, BodyWrapper<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
+    Ok(Account::builder_with_http(Box::new(client)))
 }
 
 /// Gives the answer to a check and says that it may come.
