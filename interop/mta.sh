@@ -12,6 +12,15 @@ FROM=ann@us.example
 chmod 711 "$WORK"
 check_cleanup() { [ ${#PIDS[@]} = 0 ] || kill "${PIDS[@]}" 2>/dev/null || true; }
 
+# peer_certificate: what the peer shows at STARTTLS, as the instances take it from the environment.
+peer_certificate() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 60 -subj "/CN=mx.$PEER" \
+        -keyout "$WORK/peer.key" -out "$WORK/peer.crt" 2>/dev/null
+    # OpenSMTPD insists on the mode.
+    chmod 600 "$WORK/peer.key"
+    export TLS_CERTIFICATE=$WORK/peer.crt TLS_KEY=$WORK/peer.key
+}
+
 # name_server: answers from $WORK/zone.
 name_server() {
     python3 "$INTEROP/clients/dns.py" "$DNS" "$WORK/zone" 2>"$WORK/dns.log" &
@@ -83,6 +92,9 @@ to_peer() {
             "$(maildir content "$PEER_MAIL/user$number" | sha256sum | cut -c1-16)"
         number=$((number + 1))
     done
+    # The peer's own word on how the last one came.
+    expect_match "TLS, as the Received field of $PEER has it" "$RECEIVED_TLS" \
+        "$(cat "$PEER_MAIL"/user4/new/* | sed '/^From: /q' | tr -s '\n\t ' ' ')"
     mapfile -t thousand < <(seq -f "user%g@$PEER" 10 1009)
     succeeds '1,000 recipients, to us' into_us "$FROM" "$WORK/plain.eml" "${thousand[@]}"
     mapfile -t directories < <(mailboxes 10 1009)

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Exim as our next hop, found over MX, and as our client.
+# Exim as our next hop, found over MX and spoken to with TLS, and as our client.
 . "$INTEROP/lib.sh"
+needs openssl
 [ "$(id -u)" = 0 ] || { echo '  needs root, for Exim'; exit 77; }
 [ -x "$INTEROP/.cache/deb/exim4-daemon-light/usr/sbin/exim4" ] || { echo '  needs Exim (.ci/setup unpacks it)'; exit 77; }
 . "$INTEROP/mta.sh"
 PEER=exim.example PEER_HOST=127.0.0.21 PEER_MAIL=$WORK/exim/mail
+RECEIVED_TLS='with esmtps [(]TLS1[.]3[)]'
+peer_certificate
 printf '%s\n' "$PEER MX 10 mx.$PEER" "mx.$PEER A $PEER_HOST" >"$WORK/zone"
 name_server
 "$INTEROP/exim-instance" "$WORK/exim" "$PEER_HOST" "$HOP" "$PEER" "$PORT" >"$WORK/exim.log" 2>&1 &

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Postfix as our next hop, found over MX, with greylisting, and as our client.
+# Postfix as our next hop, found over MX and spoken to with TLS, with greylisting, and as our client.
 . "$INTEROP/lib.sh"
-needs postfix
+needs postfix openssl
 [ "$(id -u)" = 0 ] || { echo '  needs root, for Postfix'; exit 77; }
 . "$INTEROP/mta.sh"
 PEER=postfix.example PEER_HOST=127.0.0.23 PEER_MAIL=$WORK/maildirs
 # So that all peers have their Maildirs at a place for each user.
 mkdir -p "$WORK/postfix/mail" "$PEER_MAIL"
 for user in user{0..1009} jürgen; do ln -s "$WORK/postfix/mail/$user/Maildir" "$PEER_MAIL/$user"; done
+RECEIVED_TLS='using TLSv1[.]3 .*with ESMTPS'
+peer_certificate
 printf '%s\n' "$PEER MX 10 mx.$PEER" "mx.$PEER A $PEER_HOST" >"$WORK/zone"
 name_server
 policy=$(free_port)
