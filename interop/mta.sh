@@ -14,7 +14,7 @@ check_cleanup() { [ ${#PIDS[@]} = 0 ] || kill "${PIDS[@]}" 2>/dev/null || true; 
 
 # peer_certificate: what the peer shows at STARTTLS, as the instances take it from the environment.
 peer_certificate() {
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 60 -subj "/CN=mx.$PEER" \
+    openssl req -x509 -newkey rsa:2048 -nodes -days 60 -subj "/CN=mx.$PEER" \
         -keyout "$WORK/peer.key" -out "$WORK/peer.crt" 2>/dev/null
     # OpenSMTPD insists on the mode.
     chmod 600 "$WORK/peer.key"

@@ -28,13 +28,17 @@ def wrong(report):
 
 def groups(part):
     """The groups of fields: the first for the message, the others for a recipient each."""
-    if part.is_multipart():
+    if part.get_content_type() == "message/delivery-status":
         return part.get_payload()
-    text = part.get_payload(decode=True).decode()
-    return [email.message_from_string(group) for group in text.replace("\r\n", "\n").strip().split("\n\n")]
+    # Python takes the international form for a message: its fields are the first group, and its text the others.
+    first = part.get_payload()[0]
+    rest = first.get_payload().replace("\r\n", "\n").strip().split("\n\n")
+    return [first, *(email.message_from_string(group) for group in rest)]
 
 
 def main():
+    # Octets beyond ASCII go through as they are.
+    sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     report = email.message_from_bytes(sys.stdin.buffer.read(), policy=email.policy.compat32)
     if faults := list(wrong(report)):
         print("; ".join(faults))
