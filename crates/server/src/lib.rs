@@ -18,6 +18,7 @@ mod dsn;
 pub mod host;
 pub mod inbound;
 pub mod listen;
+pub mod mta_sts;
 pub mod open;
 pub mod policy;
 mod proxied;

@@ -2,14 +2,16 @@
 
 use crate::admin::{self, Admin, Bans, Status, socket_path};
 use crate::auth::{self, AuthError, Authenticator, WithScram};
+use crate::confine::Switch;
 use crate::declare;
-use crate::deliver::dial::Tcp;
+use crate::deliver::dial::{Dialer, Tcp};
 use crate::inbound::{Clock, Context};
 use crate::listen;
+use crate::mta_sts;
 use crate::open::Access;
 use crate::policy::recipient::main_domain;
 use crate::queue::{self, Outbound};
-use crate::resolve::{Private, Resolver, Terms};
+use crate::resolve::{Dns, Private, Resolver, Terms};
 use crate::settings::{Listener, Relay, Service, Settings};
 use crate::sockets::Sockets;
 use crate::tls::acme::Acme;
@@ -163,6 +165,9 @@ impl Server {
         }
         if let Some(relay) = &settings.relay {
             let outbound = outbound(settings, relay, &context, &listening);
+            if let Some(policies) = &outbound.policies {
+                tasks.spawn(Arc::clone(policies).run(context.stop.subscribe()));
+            }
             tasks.spawn(queue::run(outbound, context.stop.subscribe()));
         }
         let status = status_source(&context, &listening);
@@ -202,21 +207,32 @@ impl Server {
 
 /// What the queue works with: the real network.
 fn outbound(settings: &Settings, relay: &Relay, context: &Arc<Context>, listening: &[Listener]) -> Outbound {
+    let dns: Arc<dyn Dns> = Arc::new(Resolver::new(&relay.resolvers, relay.dnssec));
+    let dialer: Arc<dyn Dialer> = Arc::new(Tcp);
+    let authorities = Authorities::system();
+    let private = Private { allowed: relay.private_networks.clone() };
+    let policies = (relay.mta_sts == Switch::On).then(|| {
+        let outside = mta_sts::Outside {
+            dns: Arc::clone(&dns),
+            dialer: Arc::clone(&dialer),
+            authorities: authorities.clone(),
+            private: private.clone(),
+            clock: Arc::clone(&context.clock),
+        };
+        Arc::new(mta_sts::Policies::open(Some(&settings.data), outside))
+    });
     Outbound {
         store: Arc::clone(&context.store),
         rules: context.rules.clone(),
         host_name: settings.host_name.clone(),
         schedule: relay.schedule,
         bounds: relay.bounds,
-        terms: Terms {
-            own_name: settings.host_name.clone(),
-            port: relay.mx_port,
-            private: Private { allowed: relay.private_networks.clone() },
-        },
+        terms: Terms { own_name: settings.host_name.clone(), port: relay.mx_port, private },
         listeners: listening.iter().map(|listener| listener.address).collect(),
-        dns: Arc::new(Resolver::new(&relay.resolvers, relay.dnssec)),
-        dialer: Arc::new(Tcp),
-        authorities: Authorities::system(),
+        dns,
+        dialer,
+        authorities,
+        policies,
         clock: Arc::clone(&context.clock),
         random: queue::random(),
         wake: Arc::clone(&context.queued),

@@ -13,6 +13,7 @@ use crate::deliver::dial::Dialer;
 use crate::deliver::health::Health;
 use crate::deliver::secure;
 use crate::inbound::Clock;
+use crate::mta_sts::Policies;
 use crate::policy::recipient::Rules;
 use crate::resolve::{Dns, Terms};
 use crate::schedule::Schedule;
@@ -52,6 +53,8 @@ pub struct Outbound {
     pub dialer: Arc<dyn Dialer>,
     /// Who may vouch for other hosts.
     pub authorities: Authorities,
+    /// What other domains ask of connections for their mail; `None` when that is not looked for.
+    pub policies: Option<Arc<Policies>>,
     /// The time.
     pub clock: Clock,
     /// Chance.

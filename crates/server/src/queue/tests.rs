@@ -2,6 +2,7 @@
 
 mod certificates;
 mod lab;
+mod mta_sts;
 mod tls;
 
 use lab::{Lab, SENDER, Say, exchange, report_text};

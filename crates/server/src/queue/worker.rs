@@ -9,7 +9,7 @@ use crate::deliver::secure::{Begin, Level, Security};
 use crate::resolve::{self, Target};
 use crate::tls::TlsSession;
 use smtp::client::{Config, Hello};
-use smtp::{Reply, Severity, Status};
+use smtp::{Host, Reply, Severity, Status};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -20,8 +20,7 @@ use tokio::task::JoinSet;
 pub(super) async fn work(shared: Arc<Shared>, queue: QueueName, mut slot: Slot) {
     let outbound = &shared.outbound;
     let mut mail = Mail::new(Arc::clone(&shared), queue.clone());
-    let found = resolve::targets(&*outbound.dns, &queue.host(), &outbound.terms).await;
-    match found {
+    match targets(outbound, &queue.host()).await {
         Err(reply) => mail.give_back_all(&reply, &slot).await,
         Ok(targets) => {
             if slot.enter(site(&targets)) {
@@ -36,6 +35,15 @@ pub(super) async fn work(shared: Arc<Shared>, queue: QueueName, mut slot: Slot) 
     mail.settled().await;
     drop(slot);
     outbound.wake.notify_one();
+}
+
+/// The hosts that DNS names, as the destination's policy wants them.
+async fn targets(outbound: &super::Outbound, host: &Host) -> Result<Vec<Target>, Reply> {
+    let targets = resolve::targets(&*outbound.dns, host, &outbound.terms).await?;
+    match (host, &outbound.policies) {
+        (Host::Domain(domain), Some(policies)) => policies.apply(domain, targets).await,
+        (Host::Literal(_), _) | (_, None) => Ok(targets),
+    }
 }
 
 /// The site that these hosts are: their names, in order.

@@ -13,7 +13,7 @@ pub struct Private {
 
 impl Private {
     /// Whether this address may be used.
-    pub(super) fn allows(&self, address: IpAddr) -> bool {
+    pub(crate) fn allows(&self, address: IpAddr) -> bool {
         !is_private(address) || self.allowed.iter().any(|network| network.contains(address))
     }
 }

@@ -57,6 +57,9 @@ impl Settings {
         }
         if let Some(relay) = &self.relay {
             needs.connect.push(relay.mx_port);
+            if relay.mta_sts == Switch::On {
+                needs.connect.push(HTTPS);
+            }
             needs.connect.extend(relay.resolvers.iter().map(SocketAddr::port));
         }
         needs

@@ -3,6 +3,7 @@
 use super::file::Text;
 use super::values::{Network, Span};
 use super::{At, SettingsError};
+use crate::confine::Switch;
 use crate::queue::Bounds;
 use crate::resolve::{Dnssec, is_private};
 use crate::schedule::Schedule;
@@ -21,6 +22,8 @@ pub struct Relay {
     pub resolvers: Vec<SocketAddr>,
     /// Who validates what DNS says.
     pub dnssec: Dnssec,
+    /// Whether the MTA-STS policies of other domains are looked for.
+    pub mta_sts: Switch,
     /// The port of MX hosts: 25, but in a laboratory.
     pub mx_port: u16,
     /// Private networks in which hosts that DNS names may be.
@@ -37,6 +40,7 @@ impl Default for Relay {
             networks: Vec::new(),
             resolvers: Vec::new(),
             dnssec: Dnssec::default(),
+            mta_sts: Switch::On,
             mx_port: 25,
             private_networks: Vec::new(),
             schedule: Schedule::default(),
@@ -55,6 +59,8 @@ pub struct RelayFile {
     pub resolvers: Vec<Text<SocketAddr>>,
     /// Who validates what DNS says.
     pub dnssec: Dnssec,
+    /// Whether the MTA-STS policies of other domains are looked for.
+    pub mta_sts: Switch,
     /// The port of MX hosts.
     pub mx_port: Option<Spanned<u16>>,
     /// Private networks in which hosts that DNS names may be.
@@ -100,6 +106,7 @@ impl Relay {
             networks: networks(&relay.networks, wrong)?,
             resolvers: relay.resolvers.iter().map(|address| address.0).collect(),
             dnssec: relay.dnssec,
+            mta_sts: relay.mta_sts,
             mx_port,
             private_networks: relay.private_networks.iter().map(|network| network.0).collect(),
             schedule: schedule(queue, wrong)?,
@@ -209,6 +216,9 @@ pub(super) fn show(relay: &Relay, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Dnssec::Off => "by nobody",
     };
     writeln!(f, "DNSSEC validated         {dnssec}")?;
+    if relay.mta_sts == Switch::Off {
+        writeln!(f, "MTA-STS                  not looked for")?;
+    }
     if relay.mx_port != 25 {
         writeln!(f, "port of MX hosts         {}", relay.mx_port)?;
     }

@@ -36,6 +36,7 @@ impl HopTls {
         match self {
             HopTls::Works(acceptor, _) => Ok(Box::new(acceptor.accept(stream).await?)),
             HopTls::Broken => {
+                tokio::io::AsyncReadExt::read_u8(&mut stream).await?;
                 tokio::io::AsyncWriteExt::write_all(&mut stream, b"454 4.7.0 no key\r\n").await?;
                 Err(io::ErrorKind::InvalidData.into())
             }

@@ -2,6 +2,7 @@
 
 use super::certificates::{Authority, Certificate, HopTls};
 use crate::deliver::dial::{Connection, Dialer, Stream};
+use crate::mta_sts::{Outside, Policies};
 use crate::policy::recipient::Rules;
 use crate::queue::{Bounds, Outbound, run};
 use crate::resolve::{Answer, Authenticity, Dns, Exchange, Lookup, Private, Terms};
@@ -74,8 +75,17 @@ struct World {
     tls: HashMap<u8, HopTls>,
     associations: HashMap<String, Vec<Tlsa>>,
     texts: HashMap<String, String>,
+    webs: HashMap<u8, Web>,
     authenticity: Option<Authenticity>,
     connections: HashMap<u8, usize>,
+}
+
+/// A host that answers HTTPS.
+#[derive(Clone)]
+struct Web {
+    tls: HopTls,
+    answer: String,
+    asked: usize,
 }
 
 type Shared = Arc<Mutex<World>>;
@@ -88,6 +98,7 @@ pub(super) struct Lab {
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     content: Mutex<String>,
     authority: Authority,
+    data: tempfile::TempDir,
     _stop: watch::Sender<bool>,
 }
 
@@ -113,6 +124,16 @@ impl Lab {
         let domains = vec![Domain::parse("example.org").expect("a domain")];
         let chance = AtomicU64::new(1);
         let authority = Authority::new();
+        let data = tempfile::tempdir().expect("a directory");
+        let outside = Outside {
+            dns: Arc::new(Names(Arc::clone(&world))),
+            dialer: Arc::new(Wires(Arc::clone(&world))),
+            authorities: authority.trusted(),
+            private: Private::default(),
+            clock: Arc::clone(&clock),
+        };
+        let policies = Arc::new(Policies::open(Some(data.path()), outside));
+        tokio::spawn(Arc::clone(&policies).run(stopped.clone()));
         let outbound = Outbound {
             store: Arc::clone(&store),
             rules: Rules {
@@ -128,6 +149,7 @@ impl Lab {
             dns: Arc::new(Names(Arc::clone(&world))),
             dialer: Arc::new(Wires(Arc::clone(&world))),
             authorities: authority.trusted(),
+            policies: Some(policies),
             clock: Arc::clone(&clock),
             random: Arc::new(move || chance.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed)),
             wake: Arc::default(),
@@ -135,7 +157,7 @@ impl Lab {
         let wake = Arc::clone(&outbound.wake);
         tokio::spawn(run(outbound, stopped));
         let content = Mutex::new("Subject: hello\r\n\r\n.dots\r\n".to_owned());
-        Lab { world, store, wake, clock, content, authority, _stop: stop }
+        Lab { world, store, wake, clock, content, authority, data, _stop: stop }
     }
 
     /// A domain with these MX hosts: preference, first label, hop. The hop's number ends its address.
@@ -182,6 +204,34 @@ impl Lab {
         let mut world = self.world();
         world.authenticity = Some(Authenticity::Proven);
         world.associations.insert(format!("_{PORT}._tcp.{host}"), records);
+    }
+
+    /// A domain has an MTA-STS policy with this identifier, which a host at this hop's address answers with in full.
+    pub(super) fn policy(&self, domain: &str, id: &str, (hop, certificate): (u8, Certificate), answer: &str) {
+        let host = format!("mta-sts.{domain}");
+        let tls = self.authority.hop(certificate);
+        let mut world = self.world();
+        world.texts.insert(format!("_mta-sts.{domain}"), format!("v=STSv1; id={id};"));
+        let address = format!("192.0.32.{hop}").parse().expect("an address");
+        world.addresses.insert(host, vec![address]);
+        let asked = world.webs.get(&hop).map_or(0, |web| web.asked);
+        world.webs.insert(hop, Web { tls, answer: answer.to_owned(), asked });
+    }
+
+    /// Nothing says any more that a domain has a policy, neither DNS nor the web.
+    pub(super) fn no_policy(&self, domain: &str) {
+        let mut world = self.world();
+        world.texts.remove(&format!("_mta-sts.{domain}"));
+        world.addresses.remove(&format!("mta-sts.{domain}"));
+    }
+
+    /// How often a host was asked over HTTPS.
+    pub(super) fn asked(&self, hop: u8) -> usize {
+        self.world().webs.get(&hop).map_or(0, |web| web.asked)
+    }
+
+    pub(super) fn data(&self) -> &std::path::Path {
+        self.data.path()
     }
 
     /// The hop no longer offers STARTTLS.
@@ -354,7 +404,9 @@ impl Dialer for Wires {
     async fn dial(&self, address: SocketAddr) -> io::Result<Connection> {
         let IpAddr::V4(v4) = address.ip() else { return Err(io::ErrorKind::Unsupported.into()) };
         let hop = v4.octets()[3];
-        *self.0.lock().expect("not poisoned").connections.entry(hop).or_default() += 1;
+        if address.port() == PORT {
+            *self.0.lock().expect("not poisoned").connections.entry(hop).or_default() += 1;
+        }
         let local = match hop {
             66 => return Err(io::ErrorKind::ConnectionRefused.into()),
             77 => return std::future::pending().await,
@@ -363,12 +415,32 @@ impl Dialer for Wires {
         };
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let world = Arc::clone(&self.0);
+        if address.port() == 443 {
+            tokio::spawn(async move { serve_web(Box::new(theirs), hop, world).await.unwrap_or(()) });
+            return Ok(Connection { stream: Box::new(ours), local });
+        }
         tokio::spawn(async move {
             // A connection that the other side closed ends the hop; which side was first does not matter here.
             serve(Box::new(theirs), hop, world).await.unwrap_or(());
         });
         Ok(Connection { stream: Box::new(ours), local })
     }
+}
+
+/// One question over HTTPS, answered with what was told whatever it is.
+async fn serve_web(stream: Box<dyn Stream>, hop: u8, world: Shared) -> io::Result<()> {
+    let web = world.lock().expect("not poisoned").webs.get(&hop).cloned();
+    let Some(web) = web else { return Ok(()) };
+    let (read, mut write) = tokio::io::split(web.tls.accept(stream).await?);
+    let mut lines = BufReader::new(read).lines();
+    let question = lines.next_line().await?.unwrap_or_default();
+    assert_eq!(question, "GET /.well-known/mta-sts.txt HTTP/1.1");
+    while lines.next_line().await?.is_some_and(|line| !line.is_empty()) {}
+    if let Some(web) = world.lock().expect("not poisoned").webs.get_mut(&hop) {
+        web.asked += 1;
+    }
+    write.write_all(web.answer.as_bytes()).await?;
+    write.shutdown().await
 }
 
 /// One connection to a hop.

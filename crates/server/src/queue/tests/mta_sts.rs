@@ -1,0 +1,163 @@
+//! MTA-STS: what a domain says over HTTPS is kept, and kept to.
+
+use super::certificates::Certificate;
+use super::lab::{Lab, SENDER, Via};
+use crate::tls::Tlsa;
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// The host with the policy.
+const WEB: u8 = 9;
+const FOR_WEB: Certificate = Certificate::Signed("mta-sts.example.com");
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1), (20, "backup", 2)]);
+    lab
+}
+
+/// An answer to the question for the policy.
+fn answer(policy: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\r\n{policy}",
+        policy.len()
+    )
+}
+
+fn enforced(hosts: &str) -> String {
+    answer(&format!("version: STSv1\nmode: enforce\n{hosts}max_age: 86400\n"))
+}
+
+async fn reply(lab: &Lab) -> String {
+    lab.queued().await[0].last_reply().expect("it was tried").to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn hosts_of_the_policy_get_mail_if_they_are_verified() {
+    let lab = lab();
+    lab.policy("example.com", "1", (WEB, FOR_WEB), &enforced("mx: *.example.com\n"));
+    lab.tls(1, Certificate::Signed("mx.example.com"));
+    lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert_eq!((lab.taken()[0].hop, lab.taken()[0].via), (1, Via::Tls));
+    lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert_eq!(lab.asked(WEB), 1, "it is kept");
+    // The best host no longer is who it should be, the other is.
+    lab.tls(1, Certificate::SelfSigned("mx.example.com"));
+    lab.tls(2, Certificate::Signed("backup.example.com"));
+    lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert_eq!(lab.taken()[2].hop, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_gets_no_mail_and_the_mail_waits() {
+    for (hosts, certificate, expected) in [
+        (
+            "mx: mx.example.com\n",
+            Certificate::Signed("other.example.com"),
+            "451 4.7.5 There is no TLS with this host: the certificate",
+        ),
+        (
+            "mx: mx.example.com\n",
+            Certificate::Expired("mx.example.com"),
+            "451 4.7.5 There is no TLS with this host: the certificate",
+        ),
+        (
+            "mx: mx.example.com\n",
+            Certificate::SelfSigned("mx.example.com"),
+            "451 4.7.5 There is no TLS with this host: the certificate",
+        ),
+        (
+            "mx: mx.example.com\n",
+            Certificate::Broken,
+            "451 4.7.5 There is no TLS with this host: the peer does not speak TLS",
+        ),
+        (
+            "mx: elsewhere.example.com\n",
+            Certificate::Signed("mx.example.com"),
+            "451 4.7.0 None of the mail hosts that DNS names for example.com is one of its MTA-STS policy",
+        ),
+    ] {
+        let lab = Lab::new();
+        lab.domain("example.com", &[(10, "mx", 1)]);
+        lab.policy("example.com", "1", (WEB, FOR_WEB), &enforced(hosts));
+        lab.tls(1, certificate);
+        lab.send(SENDER, &["a@example.com"]).await;
+        lab.wait(HOUR).await;
+        assert!(lab.taken().is_empty(), "{hosts} {certificate:?}");
+        assert!(reply(&lab).await.starts_with(expected), "{}", reply(&lab).await);
+    }
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    lab.policy("example.com", "1", (WEB, FOR_WEB), &enforced("mx: mx.example.com\n"));
+    lab.send(SENDER, &["a@example.com"]).await;
+    lab.wait(HOUR).await;
+    assert_eq!(reply(&lab).await, "451 4.7.4 The server does not offer STARTTLS");
+    assert!(lab.taken().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_was_seen_counts_whatever_is_taken_away() {
+    let lab = lab();
+    lab.policy("example.com", "1", (WEB, FOR_WEB), &enforced("mx: mx.example.com\n"));
+    lab.tls(1, Certificate::Signed("mx.example.com"));
+    lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    lab.no_policy("example.com");
+    lab.no_tls(1);
+    lab.send(SENDER, &["a@example.com"]).await;
+    lab.wait(HOUR).await;
+    assert_eq!(lab.taken().len(), 1, "neither DNS nor STARTTLS can be stripped");
+    let kept = std::fs::read_to_string(lab.data().join("mta-sts.json")).expect("it is written down");
+    assert!(kept.contains("\"example.com\"") && kept.contains("enforce"), "{kept}");
+    lab.until_empty(std::future::ready(())).await;
+    assert_eq!(lab.taken()[1].via, Via::Clear, "after a day it has ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_identifier_means_another_policy() {
+    let lab = lab();
+    lab.policy("example.com", "1", (WEB, FOR_WEB), &enforced("mx: elsewhere.example.com\n"));
+    lab.send(SENDER, &["a@example.com"]).await;
+    lab.wait(Duration::from_secs(10)).await;
+    assert!(lab.taken().is_empty());
+    let none = answer("version: STSv1\nmode: none\nmax_age: 86400\n");
+    lab.policy("example.com", "2", (WEB, FOR_WEB), &none);
+    lab.until_empty(std::future::ready(())).await;
+    assert_eq!((lab.taken()[0].via, lab.asked(WEB)), (Via::Clear, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_policy_changes_nothing() {
+    let huge = "#".repeat(70_000);
+    for (certificate, answer) in [
+        (Certificate::SelfSigned("mta-sts.example.com"), enforced("mx: none.example.com\n")),
+        (Certificate::Signed("example.com"), enforced("mx: none.example.com\n")),
+        (Certificate::Expired("mta-sts.example.com"), enforced("mx: none.example.com\n")),
+        (FOR_WEB, enforced("mx: none.example.com\n").replace("text/plain", "text/html")),
+        (FOR_WEB, enforced("mx: none.example.com\n").replace("200 OK", "404 Not Found")),
+        (
+            FOR_WEB,
+            "HTTP/1.1 301 Moved\r\nLocation: https://mta-sts.example.net/\r\nContent-Length: 0\r\n\r\n"
+                .to_owned(),
+        ),
+        (FOR_WEB, answer("version: STSv1\nmode: enforce\nmax_age: 86400\n")),
+        (FOR_WEB, enforced(&format!("mx: none.example.com\n{huge}\n"))),
+        (FOR_WEB, answer("version: STSv1\nmode: testing\nmx: none.example.com\nmax_age: 86400\n")),
+        (FOR_WEB, String::new()),
+    ] {
+        let lab = lab();
+        lab.policy("example.com", "1", (WEB, certificate), &answer);
+        let took = lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        assert_eq!((lab.taken()[0].hop, lab.taken()[0].via), (1, Via::Clear), "{certificate:?} {answer:.60}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dane_comes_first() {
+    let lab = lab();
+    lab.policy("example.com", "1", (WEB, FOR_WEB), &enforced("mx: elsewhere.example.com\n"));
+    let fingerprint = lab.tls(1, Certificate::SelfSigned("mx.example.com"));
+    lab.associate("mx.example.com", vec![Tlsa { usage: 3, selector: 0, matching: 1, data: fingerprint }]);
+    lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert_eq!((lab.taken()[0].hop, lab.taken()[0].via), (1, Via::Tls));
+}
