@@ -109,6 +109,12 @@ pub(crate) enum Destination {
     Queue {
         due: Timestamp,
     },
+    Forward {
+        due: Timestamp,
+        /// `<mailbox>` or `<>`.
+        reverse_path: String,
+        trace: Bytes,
+    },
 }
 
 /// Where the mailbox deliveries of a message went: one for each, in their order.
@@ -212,6 +218,11 @@ impl Accepted {
             destination: match &delivery.destination {
                 store::Destination::Mailbox { trace, .. } => Destination::Mailbox { trace: trace.clone() },
                 store::Destination::Queue { due } => Destination::Queue { due: *due },
+                store::Destination::Forward { due, forward } => Destination::Forward {
+                    due: *due,
+                    reverse_path: forward.reverse_path.to_string(),
+                    trace: forward.trace.clone(),
+                },
             },
         };
         Accepted {
@@ -228,8 +239,21 @@ impl Accepted {
     pub(crate) fn own_traces(&self) -> impl Iterator<Item = &Bytes> {
         self.deliveries.iter().filter_map(|delivery| match &delivery.destination {
             Destination::Mailbox { trace } => Some(trace),
-            Destination::Queue { .. } => None,
+            Destination::Queue { .. } | Destination::Forward { .. } => None,
         })
+    }
+
+    /// How the queue entry of a recipient is sent on, when that differs from what the envelope says.
+    pub(crate) fn forward(&self, recipient: u32) -> Result<Option<store::Forward>> {
+        let forward = self.deliveries.iter().find_map(|delivery| match &delivery.destination {
+            Destination::Forward { reverse_path, trace, .. } if delivery.recipient == recipient => {
+                Some((reverse_path, trace))
+            }
+            _ => None,
+        });
+        let Some((path, trace)) = forward else { return Ok(None) };
+        let reverse_path = path.parse().map_err(|_| unreadable("reverse-path", path))?;
+        Ok(Some(store::Forward { reverse_path, trace: trace.clone() }))
     }
 }
 

@@ -130,7 +130,7 @@ impl NewQueued {
     /// The queue entries of a message accepted like this.
     pub(crate) fn of(accepted: &Accepted) -> Result<Vec<NewQueued>> {
         let queued = accepted.deliveries.iter().filter_map(|delivery| match delivery.destination {
-            Destination::Queue { due } => Some((delivery.recipient, due)),
+            Destination::Queue { due } | Destination::Forward { due, .. } => Some((delivery.recipient, due)),
             Destination::Mailbox { .. } => None,
         });
         let named = |(recipient, due)| {

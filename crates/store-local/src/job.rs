@@ -194,7 +194,7 @@ impl Message {
             ContentBytes::Large { .. } => 0,
         };
         let place = |delivery: &NewDelivery| match &delivery.destination {
-            store::Destination::Queue { .. } => 0,
+            store::Destination::Queue { .. } | store::Destination::Forward { .. } => 0,
             // Its place in the acceptance, and at worst an account and two mailboxes that are created for it.
             store::Destination::Mailbox { account, mailbox, .. } => {
                 let names = account.as_str().len() + mailbox.as_str().len();

@@ -130,6 +130,7 @@ impl Engine {
                 received: accepted.received,
                 reverse_path: accepted.envelope.reverse_path()?,
                 recipient: recipient.value()?,
+                forward: accepted.forward(id.recipient)?,
                 due: row.due,
                 attempts: row.attempts,
                 history: row.history,

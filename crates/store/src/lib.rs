@@ -27,8 +27,8 @@ pub use ids::{AccountId, MailboxId, ModSeq, SpoolId, SpoolIdError, SpoolIds, Tim
 pub use mailboxes::{Change, ChangeKind, Entry, Flags, INBOX, MailboxName, MailboxStatus, Mailboxes};
 pub use queue_name::QueueName;
 pub use spool::{
-    Accepted, Attempt, Claim, Content, Delivery, DeliveryId, Destination, HISTORY_MAX, Identity, IfMissing,
-    NewDelivery, Outcome, Reader, Spool, Stage, Tls, Waiting, remember,
+    Accepted, Attempt, Claim, Content, Delivery, DeliveryId, Destination, Forward, HISTORY_MAX, Identity,
+    IfMissing, NewDelivery, Outcome, Reader, Spool, Stage, Tls, Waiting, remember,
 };
 
 use std::sync::Arc;

@@ -301,7 +301,7 @@ impl Model {
         delivery: &NewDelivery,
     ) {
         match &delivery.destination {
-            Destination::Queue { due } => {
+            Destination::Queue { due } | Destination::Forward { due, .. } => {
                 let queued = Queued { due: *due, attempts: 0, history: Vec::new(), lease: None };
                 self.queue.insert(DeliveryId { spool, recipient: delivery.recipient }, queued);
             }
@@ -343,6 +343,7 @@ impl Model {
             received: accepted.received,
             reverse_path: accepted.envelope.reverse_path.clone(),
             recipient: accepted.envelope.recipients[id.recipient as usize].clone(),
+            forward: accepted.forward(id.recipient).cloned(),
             due: queued.due,
             attempts: queued.attempts,
             history: queued.history.clone(),

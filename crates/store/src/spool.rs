@@ -49,6 +49,22 @@ pub enum Destination {
         /// When it is first due.
         due: Timestamp,
     },
+    /// Into the queue as well, because an address here leads elsewhere.
+    Forward {
+        /// When it is first due.
+        due: Timestamp,
+        /// How it is sent on.
+        forward: Forward,
+    },
+}
+
+/// How mail is sent on that came for an address here and goes elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forward {
+    /// What is said in MAIL, in place of the envelope's reverse-path: reports that other hosts make come back here.
+    pub reverse_path: smtp::ReversePath,
+    /// Header fields for this recipient alone (Delivered-To), each ended by CRLF; they come before [`Accepted::trace`].
+    pub trace: Bytes,
 }
 
 /// What to do when mail comes for an account that does not exist.
@@ -103,6 +119,8 @@ pub struct Delivery {
     pub reverse_path: smtp::ReversePath,
     /// To.
     pub recipient: smtp::Recipient,
+    /// How it is sent on, when that differs from what the envelope says.
+    pub forward: Option<Forward>,
     /// When it is due.
     pub due: Timestamp,
     /// How often it was tried.
@@ -258,6 +276,14 @@ pub trait Spool: Send + Sync {
 }
 
 impl Accepted {
+    /// How the queue entry of a recipient is sent on, when that differs from what the envelope says.
+    pub fn forward(&self, recipient: u32) -> Option<&Forward> {
+        self.deliveries.iter().find_map(|delivery| match &delivery.destination {
+            Destination::Forward { forward, .. } if delivery.recipient == recipient => Some(forward),
+            _ => None,
+        })
+    }
+
     /// Refuses what cannot be kept: no deliveries, a recipient that the envelope does not have, two queue entries for one, and one for
     /// a postmaster of no domain.
     pub fn check(&self) -> Result<()> {
@@ -266,7 +292,8 @@ impl Accepted {
             let Some(recipient) = self.envelope.recipients.get(delivery.recipient as usize) else {
                 return Err(Error::Invalid(format!("the envelope has no recipient {}", delivery.recipient)));
             };
-            let into_queue = matches!(delivery.destination, Destination::Queue { .. });
+            let into_queue =
+                matches!(delivery.destination, Destination::Queue { .. } | Destination::Forward { .. });
             if into_queue && QueueName::of(&recipient.forward_path).is_none() {
                 return Err(Error::Invalid("a postmaster without a domain has no queue".to_owned()));
             }

@@ -54,6 +54,10 @@ fn accepted() -> impl Strategy<Value = store::Accepted> {
     let trace = || prop::collection::vec(any::<u8>(), 0..50).prop_map(Bytes::from);
     let destination = prop_oneof![
         any::<i64>().prop_map(|due| store::Destination::Queue { due: Timestamp(due) }),
+        (any::<i64>(), trace()).prop_map(|(due, trace)| store::Destination::Forward {
+            due: Timestamp(due),
+            forward: store::Forward { reverse_path: "<a@example.net>".parse().expect("a path"), trace },
+        }),
         trace().prop_map(|trace| store::Destination::Mailbox {
             account: AccountName::parse("alice@example.org").expect("a valid name"),
             mailbox: MailboxName::inbox(),

@@ -2,13 +2,16 @@
 
 use super::{Subject, accepted, commit, into_queue};
 use crate::{
-    Claim, Delivery, DeliveryId, Error, HISTORY_MAX, Outcome, QueueName, SharedStore, Timestamp, Waiting,
+    Claim, Delivery, DeliveryId, Destination, Error, Forward, HISTORY_MAX, NewDelivery, Outcome, QueueName,
+    SharedStore, Timestamp, Waiting,
 };
+use bytes::Bytes;
 
 pub(super) async fn run(subject: &dyn Subject) {
     claims_follow_due_times(subject.open().await).await;
     leases_hold_and_end(subject.open().await).await;
     outcomes_are_kept(subject).await;
+    a_forwarded_recipient_keeps_its_own_terms(subject).await;
     envelopes_live_while_queued(subject.open().await).await;
     destinations_do_not_hide_each_other(subject).await;
     history_is_bounded(subject).await;
@@ -38,6 +41,34 @@ async fn claims_follow_due_times(store: SharedStore) {
     assert_eq!(dues(&claim(&store, 20, 9, 100).await), [20]);
     assert_eq!(dues(&claim(&store, 99, 9, 100).await), [25, 30, 35]);
     assert_eq!(store.deliveries(None, 9).await.unwrap().len(), 6, "what is held is still queued");
+}
+
+async fn a_forwarded_recipient_keeps_its_own_terms(subject: &dyn Subject) {
+    let store = subject.open().await;
+    let forward = Forward {
+        reverse_path: "<SRS0=x=y=example.net=sender@example.org>".parse().unwrap(),
+        trace: Bytes::from_static(b"Delivered-To: b@example.org\r\n"),
+    };
+    let destination = Destination::Forward { due: Timestamp(11), forward: forward.clone() };
+    let to = accepted(
+        &["a@example.com", "b@example.com"],
+        vec![into_queue(0, 10), NewDelivery { recipient: 1, destination }],
+    );
+    let spool = commit(&store, b"x", to).await.unwrap();
+    let check = async |store: &SharedStore| {
+        let all = store.deliveries(None, 9).await.unwrap();
+        assert_eq!(all.iter().map(|one| one.forward.as_ref()).collect::<Vec<_>>(), [None, Some(&forward)]);
+        assert_eq!(all[1].reverse_path.to_string(), "<sender@example.net>", "who sent it");
+        assert_eq!(all[1].due, Timestamp(11));
+    };
+    check(&store).await;
+    let store = subject.reopen(&store).await.unwrap_or(store);
+    check(&store).await;
+    let held = claim(&store, 20, 9, 50).await;
+    assert_eq!(held[1].delivery.forward.as_ref(), Some(&forward));
+    store.settle(DeliveryId { spool, recipient: 0 }, Outcome::Done).await.unwrap();
+    store.settle(DeliveryId { spool, recipient: 1 }, Outcome::Done).await.unwrap();
+    assert!(store.deliveries(None, 9).await.unwrap().is_empty());
 }
 
 async fn leases_hold_and_end(store: SharedStore) {
