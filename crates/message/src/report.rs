@@ -64,6 +64,8 @@ pub enum Action {
     Delayed,
     /// It was handed to a host that does not promise to report.
     Relayed,
+    /// It is in the recipient's mailbox.
+    Delivered,
 }
 
 /// What of a message is given back to its sender.
@@ -90,6 +92,7 @@ impl Action {
             Action::Failed => "failed",
             Action::Delayed => "delayed",
             Action::Relayed => "relayed",
+            Action::Delivered => "delivered",
         }
     }
 }

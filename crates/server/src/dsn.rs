@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     Delayed,
     /// It was handed to a host that will not report.
     Relayed,
+    /// It is in a mailbox.
+    Delivered,
 }
 
 /// Sends the report, if anybody wants it.
@@ -91,9 +93,9 @@ fn is_wanted(kind: Kind, notify: Option<Notify>) -> bool {
         (_, Some(Notify::Never)) => false,
         (Kind::Failed, Some(Notify::On { failure, .. })) => failure,
         (Kind::Delayed, Some(Notify::On { delay, .. })) => delay,
-        (Kind::Relayed, Some(Notify::On { success, .. })) => success,
+        (Kind::Relayed | Kind::Delivered, Some(Notify::On { success, .. })) => success,
         (Kind::Failed | Kind::Delayed, None) => true,
-        (Kind::Relayed, None) => false,
+        (Kind::Relayed | Kind::Delivered, None) => false,
     }
 }
 
@@ -221,7 +223,7 @@ impl Texts {
 /// The enhanced status: that of the reply, with the class that fits what was done (RFC 3464 §2.3.4).
 fn status(kind: Kind, reply: &Reply) -> String {
     let class = match (kind, reply.severity()) {
-        (Kind::Relayed, _) => 2,
+        (Kind::Relayed | Kind::Delivered, _) => 2,
         (Kind::Delayed, _) => 4,
         (Kind::Failed, Severity::Permanent) => 5,
         // Given up after many attempts, each of which said "later": RFC 3463 has 4.4.7 and 5.4.7, delivery time expired.
@@ -239,6 +241,7 @@ impl Kind {
             Kind::Failed => "Your message could not be delivered",
             Kind::Delayed => "Your message is delayed",
             Kind::Relayed => "Your message was passed on",
+            Kind::Delivered => "Your message was delivered",
         }
     }
 
@@ -247,6 +250,7 @@ impl Kind {
             Kind::Failed => Action::Failed,
             Kind::Delayed => Action::Delayed,
             Kind::Relayed => Action::Relayed,
+            Kind::Delivered => Action::Delivered,
         }
     }
 }
@@ -261,10 +265,11 @@ fn explain(outbound: &Outbound, notice: &Notice<'_>, texts: &[Texts]) -> String 
         Kind::Relayed => {
             "Your message was passed on, to a server that does not say when it has delivered it, for:\n"
         }
+        Kind::Delivered => "Your message is in the mailbox of:\n",
     });
     for one in texts {
         let said = match (notice.kind, notice.host) {
-            (Kind::Relayed, _) => Cow::from(""),
+            (Kind::Relayed | Kind::Delivered, _) => Cow::from(""),
             (_, Some(host)) => format!("\n      {host} said: {}", one.diagnostic).into(),
             (_, None) => format!("\n      {}", one.diagnostic).into(),
         };
@@ -276,7 +281,7 @@ fn explain(outbound: &Outbound, notice: &Notice<'_>, texts: &[Texts]) -> String 
              words do not help you, show this report to your administrator. What you sent is attached, or how it began.\n"
         }
         Kind::Delayed => "\nYou need do nothing: it is tried again, and if it cannot be delivered in the end, you will be told.\n",
-        Kind::Relayed => "\nYou need do nothing.\n",
+        Kind::Relayed | Kind::Delivered => "\nYou need do nothing.\n",
     });
     text
 }

@@ -15,7 +15,7 @@ use crate::abuse::tarpit::Tarpit;
 use crate::abuse::{Abuse, Policy};
 use crate::auth::Authenticator;
 use crate::drive::Application;
-use crate::policy::recipient::{self, Asked, Known, Onward, Relaying, Routes, Rules, Step, Who};
+use crate::policy::recipient::{self, Asked, Known, Onward, Onwards, Relaying, Routes, Rules, Step, Who};
 use crate::policy::{Verdict, sender};
 use crate::session::{SessionId, SessionIds};
 use crate::settings::{ListenerTls, Proxies, Service, Settings};
@@ -45,6 +45,8 @@ pub struct Context {
     /// Which sender addresses accounts may use.
     pub senders: sender::Rules,
     configs: Configs,
+    /// The most hosts that a message may have been through.
+    hops: usize,
     /// The time.
     pub clock: Clock,
     /// Who did too much.
@@ -113,12 +115,16 @@ impl Context {
             rules: Rules {
                 acceptance: settings.acceptance.clone(),
                 host_name: settings.host_name.clone(),
-                relay_networks: settings.relay.as_ref().map(|relay| relay.networks.clone()),
+                onwards: settings.relay.as_ref().map(|relay| Onwards {
+                    networks: relay.networks.clone(),
+                    domains: relay.accepted.clone(),
+                }),
             },
             tls: None,
             authenticator: None,
             senders: settings.submission,
             configs: Configs::new(settings),
+            hops: limits.hops,
             clock,
             abuse: Arc::new(Abuse::new(
                 Policy { exempt: limits.exempt.clone(), ..settings.abuse.clone() },
@@ -282,7 +288,7 @@ impl Inbound {
         }
     }
 
-    /// Whether this peer's mail is sent on: that of an account is, LMTP is for mailboxes here alone (RFC 2033 §3).
+    /// Whether this peer's mail is sent on. LMTP is for mailboxes here alone (RFC 2033 §3).
     fn relaying(&self) -> Relaying {
         let who = match &self.account {
             Some(_) => Who::Account,
@@ -307,7 +313,7 @@ impl Inbound {
             return vec![replies::NEED_MAIL];
         };
         let recipients = received.recipients();
-        if received.is_looping() {
+        if received.is_looping(self.context.hops) {
             warn!(session = %self.id, "message refused: it has been through too many hosts");
             let count = if self.peer.service.protocol() == Protocol::Lmtp { recipients } else { 1 };
             return vec![replies::TOO_MANY_HOPS; count];

@@ -2,7 +2,7 @@
 //!
 //! A message's path through this crate: [`listen`] accepts a connection, [`drive`] runs a protocol endpoint on it,
 //! [`inbound`] answers the endpoint's events with the verdicts of [`policy`] and hands content to the store. [`admin`] lets
-//! the command line look into a running server (or straight into a store when none runs). [`settings`] is what an operator
+//! the command line look into a running server (or straight into a store when none runs). [`route`] says which way mail for other domains goes, [`queue`] sends it. [`settings`] is what an operator
 //! wrote, and what it means. The concrete store is named in [`open`] only.
 
 #![forbid(unsafe_code)]
@@ -24,6 +24,7 @@ pub mod policy;
 mod proxied;
 pub mod queue;
 pub mod resolve;
+pub mod route;
 mod run;
 pub mod schedule;
 mod session;

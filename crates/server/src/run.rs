@@ -12,11 +12,14 @@ use crate::open::Access;
 use crate::policy::recipient::main_domain;
 use crate::queue::{self, Outbound};
 use crate::resolve::{Dns, Private, Resolver, Terms};
+use crate::route::Routes;
 use crate::settings::{Listener, Relay, Service, Settings};
 use crate::sockets::Sockets;
 use crate::tls::acme::Acme;
 use crate::tls::{Authorities, CertificateView, Tls, TlsError, watch};
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use store::SharedStore;
@@ -164,7 +167,7 @@ impl Server {
             tasks.spawn(watch::watch(tls, clock, context.stopped()));
         }
         if let Some(relay) = &settings.relay {
-            let outbound = outbound(settings, relay, &context, &listening);
+            let outbound = outbound(settings, relay, &context, &listening)?;
             if let Some(policies) = &outbound.policies {
                 tasks.spawn(Arc::clone(policies).run(context.stop.subscribe()));
             }
@@ -206,7 +209,12 @@ impl Server {
 }
 
 /// What the queue works with: the real network.
-fn outbound(settings: &Settings, relay: &Relay, context: &Arc<Context>, listening: &[Listener]) -> Outbound {
+fn outbound(
+    settings: &Settings,
+    relay: &Relay,
+    context: &Arc<Context>,
+    listening: &[Listener],
+) -> Result<Outbound, TlsError> {
     let dns: Arc<dyn Dns> = Arc::new(Resolver::new(&relay.resolvers, relay.dnssec));
     let dialer: Arc<dyn Dialer> = Arc::new(Tcp);
     let authorities = Authorities::system();
@@ -221,22 +229,31 @@ fn outbound(settings: &Settings, relay: &Relay, context: &Arc<Context>, listenin
         };
         Arc::new(mta_sts::Policies::open(Some(&settings.data), outside))
     });
-    Outbound {
+    Ok(Outbound {
         store: Arc::clone(&context.store),
         rules: context.rules.clone(),
         host_name: settings.host_name.clone(),
         schedule: relay.schedule,
         bounds: relay.bounds,
+        routes: relay.routes.clone(),
         terms: Terms { own_name: settings.host_name.clone(), port: relay.mx_port, private },
         listeners: listening.iter().map(|listener| listener.address).collect(),
         dns,
         dialer,
         authorities,
         policies,
+        own_authorities: own_authorities(&relay.routes)?,
         clock: Arc::clone(&context.clock),
         random: queue::random(),
+        secrets: auth::system_random(),
         wake: Arc::clone(&context.queued),
-    }
+    })
+}
+
+/// The authorities of hops that have some of their own.
+fn own_authorities(routes: &Routes) -> Result<HashMap<PathBuf, Authorities>, TlsError> {
+    let files = routes.hops().filter_map(|hop| hop.authorities.clone());
+    files.map(|file| Ok((file.clone(), Authorities::file(&file)?))).collect()
 }
 
 fn status_source(context: &Arc<Context>, listeners: &[Listener]) -> admin::StatusSource {

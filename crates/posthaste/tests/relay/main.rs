@@ -115,3 +115,52 @@ fn what_cannot_be_delivered_comes_back_with_the_reason() {
     }
     assert!(both.contains("From: Mail Delivery System <postmaster@mail.home.example>"));
 }
+
+/// A provider with a mailbox server behind its own, and a home whose mail goes through it.
+#[test]
+fn a_smart_host_asks_who_we_are_and_a_gateway_hands_over_by_lmtp() {
+    let (home, provider) = (Data::new(), Data::new());
+    let settings = format!(
+        "hostname = \"smtp.provider.example\"\ndata = {:?}\ndomains = [\"provider.example\", \"inside.example\"]\n\
+         accounts = [\"zoe@inside.example\", \"yan@provider.example\"]\n\
+         [[listen]]\naddress = \"127.0.0.1:0\"\nprotocol = \"submission\"\ntls = \"starttls\"\n\
+         [[listen]]\naddress = \"127.0.0.1:0\"\nprotocol = \"lmtp\"\ntls = \"none\"\n\
+         [abuse]\ngreeting_delay = \"0s\"\n[submission]\nsenders = \"any\"\nfrom = \"unchecked\"\n",
+        provider.text()
+    );
+    let file = provider.file("posthaste.toml", settings.as_bytes());
+    let data = provider.text();
+    let args = ["user", "add", "me@provider.example", "--password-stdin", "--data", &data];
+    let made = common::run_with_input(&args, b"correct horse battery");
+    assert_eq!(made.status, 0, "{}{}", made.stdout, made.stderr);
+    let running = Server::start(&["serve", "--config", &file, "--json"]);
+    let password = home.file("provider.password", b"correct horse battery\n");
+    let settings = format!(
+        "hostname = \"mail.home.example\"\ndata = {:?}\ndomains = [\"home.example\"]\n\
+         [[listen]]\naddress = \"127.0.0.1:0\"\n[abuse]\ngreeting_delay = \"0s\"\n\
+         [relay]\nnetworks = []\n\
+         [[route]]\ndomain = \"provider.example\"\nvia = \"smtp://{}\"\nuser = \"me@provider.example\"\n\
+         password_file = {password:?}\ntls = \"required\"\naccept = true\n\
+         [[route]]\ndomain = \"inside.example\"\nvia = \"lmtp://{}\"\ntls = \"none\"\naccept = true\n",
+        home.text(),
+        running.address(0),
+        running.address(1)
+    );
+    let file = home.file("posthaste.toml", settings.as_bytes());
+    let checked = common::run(&["serve", "--config", &file, "--check"]);
+    assert!(checked.stdout.contains("goes to lmtp://127.0.0.1:"), "{}{}", checked.stdout, checked.stderr);
+    assert!(!checked.stdout.contains("correct horse"));
+    let gateway = Server::start(&["serve", "--config", &file, "--json"]);
+    for to in ["yan@provider.example", "zoe@inside.example"] {
+        let sent =
+            gateway.send(&["--from", "stranger@world.example", "--to", to, "--subject", "hi", "--text", "x"]);
+        assert_eq!(sent.status, 0, "{}{}", sent.stdout, sent.stderr);
+    }
+    let text = message(&provider, "1", "yan@provider.example");
+    assert!(text.contains("with ESMTPSA id "), "encrypted, and as somebody: {text}");
+    let text = message(&provider, "1", "zoe@inside.example");
+    assert!(text.contains("with LMTP id ") && text.contains("Received: from mail.home.example"), "{text}");
+    let refused = gateway.send(&["--from", "s@world.example", "--to", "t@world.example", "--text", "x"]);
+    assert_ne!(refused.status, 0, "a stranger reaches those domains and no others");
+    assert_eq!(gateway.stop(), 0);
+}

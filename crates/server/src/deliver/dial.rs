@@ -1,14 +1,15 @@
 //! Connecting to the first of several equal hosts that answers.
 
-use crate::resolve::Target;
+use crate::resolve::{Address, Target};
 use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -20,7 +21,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 pub struct Connection {
     /// Its bytes.
     pub stream: Box<dyn Stream>,
-    /// Our end.
+    /// Our end; unspecified when it is a socket in the file system.
     pub local: SocketAddr,
 }
 
@@ -29,6 +30,11 @@ pub struct Connection {
 pub trait Dialer: Send + Sync {
     /// Connects, or says why not. How long that may take is the caller's affair.
     async fn dial(&self, address: SocketAddr) -> io::Result<Connection>;
+
+    /// The same to a socket in the file system. By default there are none.
+    async fn dial_socket(&self, _path: &Path) -> io::Result<Connection> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// Makes connections over TCP.
@@ -41,6 +47,11 @@ impl Dialer for Tcp {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Connection { local: stream.local_addr()?, stream: Box::new(stream) })
+    }
+
+    async fn dial_socket(&self, path: &Path) -> io::Result<Connection> {
+        let stream = UnixStream::connect(path).await?;
+        Ok(Connection { local: SocketAddr::from(([0; 4], 0)), stream: Box::new(stream) })
     }
 }
 
@@ -96,7 +107,13 @@ pub async fn reach(dialer: &Arc<dyn Dialer>, targets: Vec<Target>) -> (Option<Re
 
 async fn attempt(dialer: &dyn Dialer, target: Target) -> Result<Reached, Unreached> {
     let started = Instant::now();
-    let dialed = match tokio::time::timeout(CONNECT_TIMEOUT, dialer.dial(target.address)).await {
+    let dialing = async {
+        match &target.address {
+            Address::Ip(address) => dialer.dial(*address).await,
+            Address::Socket(path) => dialer.dial_socket(path).await,
+        }
+    };
+    let dialed = match tokio::time::timeout(CONNECT_TIMEOUT, dialing).await {
         Ok(dialed) => dialed,
         Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")),
     };
@@ -137,15 +154,16 @@ mod tests {
         let target = |answer: &u8| Target {
             host: "mx.example".into(),
             preference: 0,
-            address: SocketAddr::from(([192, 0, 2, *answer], 25)),
+            address: SocketAddr::from(([192, 0, 2, *answer], 25)).into(),
             security: Security::default(),
+            hop: None,
         };
         let dialer: Arc<dyn Dialer> = Arc::new(Lab);
         let started = Instant::now();
         let (reached, unreached) = reach(&dialer, answers.iter().map(target).collect()).await;
-        let octet = |reached: Reached| match reached.target.address.ip() {
-            IpAddr::V4(v4) => v4.octets()[3],
-            IpAddr::V6(_) => unreachable!("all are IPv4"),
+        let octet = |reached: Reached| match reached.target.address.ip().map(|address| address.ip()) {
+            Some(IpAddr::V4(v4)) => v4.octets()[3],
+            _ => unreachable!("all are IPv4"),
         };
         (reached.map(octet), unreached.len(), started.elapsed())
     }

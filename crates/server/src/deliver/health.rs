@@ -4,9 +4,8 @@
 //! ago, and the quick ones before the slow; who is about as quick shares the load by chance. What is not known yet is tried early,
 //! so that it becomes known. All of it is in memory, and bounded.
 
-use crate::resolve::Target;
+use crate::resolve::{Address, Target};
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 use store::Timestamp;
@@ -14,7 +13,7 @@ use store::Timestamp;
 /// What is known of addresses.
 #[derive(Debug, Default)]
 pub struct Health {
-    known: Mutex<HashMap<SocketAddr, Known>>,
+    known: Mutex<HashMap<Address, Known>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -29,21 +28,21 @@ struct Known {
 
 impl Health {
     /// Takes note of a connection that took this long.
-    pub fn answered(&self, address: SocketAddr, took: Duration, now: Timestamp) {
+    pub fn answered(&self, address: &Address, took: Duration, now: Timestamp) {
         let mut known = self.known();
         make_room(&mut known);
-        let before = known.get(&address).and_then(|known| known.connect);
+        let before = known.get(address).and_then(|known| known.connect);
         let connect = before.map_or(took, |before| (before * 3 + took) / 4);
-        known.insert(address, Known { connect: Some(connect), ill_until: Timestamp(0), at: now });
+        known.insert(address.clone(), Known { connect: Some(connect), ill_until: Timestamp(0), at: now });
     }
 
     /// Takes note of a host that could not be reached, or would not serve.
-    pub fn failed(&self, address: SocketAddr, now: Timestamp) {
+    pub fn failed(&self, address: &Address, now: Timestamp) {
         let mut known = self.known();
         make_room(&mut known);
-        let connect = known.get(&address).and_then(|known| known.connect);
+        let connect = known.get(address).and_then(|known| known.connect);
         let ill_until = Timestamp(now.0.saturating_add(ILL_FOR));
-        known.insert(address, Known { connect, ill_until, at: now });
+        known.insert(address.clone(), Known { connect, ill_until, at: now });
     }
 
     /// Puts targets in the order in which they are to be tried. `random` gives any number, each as likely.
@@ -59,7 +58,7 @@ impl Health {
         });
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<SocketAddr, Known>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<Address, Known>> {
         self.known.lock().expect("no holder of this lock panics")
     }
 }
@@ -77,7 +76,7 @@ fn shuffle<T>(list: &mut [T], random: &dyn Fn() -> u64) {
 }
 
 /// Forgets the half that was not heard of for longest when there is too much.
-fn make_room(known: &mut HashMap<SocketAddr, Known>) {
+fn make_room(known: &mut HashMap<Address, Known>) {
     if known.len() < KNOWN_MAX {
         return;
     }
@@ -97,14 +96,16 @@ mod tests {
     use super::*;
     use crate::deliver::secure::Security;
     use std::cell::Cell;
+    use std::net::SocketAddr;
 
     fn target(preference: u16, octet: u8) -> Target {
-        let address = SocketAddr::from(([192, 0, 2, octet], 25));
+        let address = SocketAddr::from(([192, 0, 2, octet], 25)).into();
         Target {
             host: format!("mx{octet}.example").into(),
             preference,
             address,
             security: Security::default(),
+            hop: None,
         }
     }
 
@@ -125,11 +126,11 @@ mod tests {
     fn preference_comes_before_speed_and_health() {
         let health = Health::default();
         let targets = [target(20, 1), target(10, 2), target(10, 3)];
-        health.answered(targets[0].address, Duration::from_millis(1), Timestamp(0));
-        health.answered(targets[1].address, Duration::from_millis(900), Timestamp(0));
-        health.answered(targets[2].address, Duration::from_millis(90), Timestamp(0));
+        health.answered(&targets[0].address, Duration::from_millis(1), Timestamp(0));
+        health.answered(&targets[1].address, Duration::from_millis(900), Timestamp(0));
+        health.answered(&targets[2].address, Duration::from_millis(90), Timestamp(0));
         assert_eq!(order(&health, &targets, 1, 1), [3, 2, 1]);
-        health.failed(targets[2].address, Timestamp(0));
+        health.failed(&targets[2].address, Timestamp(0));
         assert_eq!(order(&health, &targets, 1, 1), [2, 3, 1]);
         assert_eq!(order(&health, &targets, ILL_FOR, 1), [3, 2, 1], "it may have got well");
     }
@@ -138,8 +139,8 @@ mod tests {
     fn equals_share_and_the_unknown_are_tried() {
         let health = Health::default();
         let targets = [target(10, 1), target(10, 2), target(10, 3)];
-        health.answered(targets[0].address, Duration::from_millis(40), Timestamp(0));
-        health.answered(targets[1].address, Duration::from_millis(50), Timestamp(0));
+        health.answered(&targets[0].address, Duration::from_millis(40), Timestamp(0));
+        health.answered(&targets[1].address, Duration::from_millis(50), Timestamp(0));
         let mut firsts = std::collections::BTreeSet::new();
         for seed in 0..50 {
             let order = order(&health, &targets, 1, seed);
@@ -153,11 +154,11 @@ mod tests {
     fn speed_follows_the_latest_times() {
         let health = Health::default();
         let targets = [target(10, 1), target(10, 2)];
-        health.answered(targets[0].address, Duration::from_millis(10), Timestamp(0));
-        health.answered(targets[1].address, Duration::from_millis(60), Timestamp(0));
+        health.answered(&targets[0].address, Duration::from_millis(10), Timestamp(0));
+        health.answered(&targets[1].address, Duration::from_millis(60), Timestamp(0));
         assert_eq!(order(&health, &targets, 1, 7), [1, 2]);
         for _ in 0..5 {
-            health.answered(targets[0].address, Duration::from_millis(800), Timestamp(0));
+            health.answered(&targets[0].address, Duration::from_millis(800), Timestamp(0));
         }
         assert_eq!(order(&health, &targets, 1, 7), [2, 1]);
     }
@@ -166,12 +167,12 @@ mod tests {
     fn memory_is_bounded() {
         let health = Health::default();
         for number in 0..3 * KNOWN_MAX as u32 {
-            let address = SocketAddr::from((number.to_be_bytes(), 25));
-            health.failed(address, Timestamp(i64::from(number)));
+            let address = SocketAddr::from((number.to_be_bytes(), 25)).into();
+            health.failed(&address, Timestamp(i64::from(number)));
         }
         let known = health.known();
         assert!(known.len() <= KNOWN_MAX);
-        let newest = SocketAddr::from(((3 * KNOWN_MAX as u32 - 1).to_be_bytes(), 25));
+        let newest: Address = SocketAddr::from(((3 * KNOWN_MAX as u32 - 1).to_be_bytes(), 25)).into();
         assert!(known.contains_key(&newest));
     }
 }

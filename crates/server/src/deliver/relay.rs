@@ -5,11 +5,12 @@
 //! unsettled when the connection fails, to be tried elsewhere at once; one whose content was begun does not, because it may have been
 //! taken (RFC 1047).
 
+use super::login::{self, Login};
 use super::secure::{Begin, Security};
 use crate::drive::{Application, WhenUnheard, drive, drive_secured};
 use crate::tls::{Connector, HandshakeError, Stream, TlsSession};
-use smtp::client::{Client, Config, Event, Failure, Stage};
-use smtp::{Body, Envelope, Extensions, Reply, Status};
+use smtp::client::{Authentication, Client, Config, Event, Failure, Stage};
+use smtp::{Body, Envelope, Extensions, Protocol, Reply, Status};
 use std::time::Duration;
 use store::{Delivery, Reader, SharedStore, SpoolId, Timestamp};
 use tokio::time::Instant;
@@ -52,6 +53,8 @@ pub struct Terms {
     pub security: Security,
     /// Who does the handshake; `None` when none is wanted.
     pub connector: Option<Connector>,
+    /// What we prove ourselves with; `None` where nobody asks.
+    pub login: Option<Login>,
 }
 
 /// Whether a host that takes mail will tell the sender what became of it.
@@ -61,6 +64,10 @@ pub enum NextHop {
     WithReports,
     /// It does not.
     WithoutReports,
+    /// It has put the mail into mailboxes: it speaks LMTP, whose word is final (RFC 2033).
+    Mailboxes,
+    /// There is none: a route throws the mail away.
+    Nowhere,
 }
 
 /// How a connection went.
@@ -101,8 +108,16 @@ pub async fn session<S: Supply>(
     store: SharedStore,
     supply: &mut S,
 ) -> Ended {
-    let Terms { mut config, security, connector } = terms;
+    let Terms { mut config, security, connector, login } = terms;
     config.security = security.starttls();
+    if login.is_some() {
+        config.authentication = Authentication::Yes;
+    }
+    // An LMTP server says of each recipient that it has the mail, and that is the end of it.
+    let next_hop = match config.protocol {
+        Protocol::Smtp => NextHop::WithoutReports,
+        Protocol::Lmtp => NextHop::Mailboxes,
+    };
     let send_timeout = config.timeouts.block;
     let mut courier = Courier {
         store,
@@ -112,7 +127,8 @@ pub async fn session<S: Supply>(
         obstacle: None,
         protection: Protection::None,
         greeted: false,
-        next_hop: NextHop::WithoutReports,
+        next_hop,
+        login: login.map(login::Attempt::new),
         transactions: 0,
         opened: Instant::now(),
         send_timeout,
@@ -153,6 +169,7 @@ struct Courier<'a, S> {
     protection: Protection,
     greeted: bool,
     next_hop: NextHop,
+    login: Option<login::Attempt>,
     transactions: u32,
     opened: Instant,
     send_timeout: Duration,
@@ -259,6 +276,21 @@ impl<S: Supply> Courier<'_, S> {
         Ended { reached, transactions: self.transactions, trouble, obstacle }
     }
 
+    fn failed(&mut self, failure: &Failure) {
+        let ours = self.login.as_mut().and_then(login::Attempt::trouble);
+        match (ours, failure) {
+            // Mail waits until the operator has mended it.
+            (Some(why), _) => {
+                self.failure = Some(NO_LOGIN.with_text(format!("There is no login at this host: {why}")))
+            }
+            (None, Failure::Abandoned) => {}
+            (None, failure) => {
+                self.obstacle = self.obstacle(failure);
+                self.failure = Some(trouble(failure));
+            }
+        }
+    }
+
     /// What of a failure before any mail could be sent may be done without on another connection.
     fn obstacle(&self, failure: &Failure) -> Option<Obstacle> {
         match failure {
@@ -292,6 +324,11 @@ impl<S: Supply> Application<Client> for Courier<'_, S> {
     async fn event(&mut self, client: &mut Client, event: Event) {
         match event {
             Event::Ready => {
+                if let Some(Err(why)) = self.login.as_mut().map(|login| login.succeeded()) {
+                    self.failure =
+                        Some(NOT_BELIEVED.with_text(format!("This host has not proved who it is: {why}")));
+                    return client.abandon();
+                }
                 self.greeted = true;
                 if client.extensions().dsn() {
                     self.next_hop = NextHop::WithReports;
@@ -303,18 +340,23 @@ impl<S: Supply> Application<Client> for Courier<'_, S> {
                 self.done(outcome.recipients, client.is_closed());
                 self.go_on(client).await;
             }
-            // No credentials are configured of which these would come.
-            Event::Authenticate(_) | Event::Challenge(_) => client.abandon(),
-            Event::Failed(Failure::Abandoned) => {}
-            Event::Failed(failure) => {
-                self.obstacle = self.obstacle(&failure);
-                self.failure = Some(trouble(&failure));
-            }
+            Event::Authenticate(mechanisms) => match &mut self.login {
+                Some(login) => login.begin(client, &mechanisms).await,
+                None => client.abandon(),
+            },
+            Event::Challenge(challenge) => match &mut self.login {
+                Some(login) => login.challenged(client, &challenge),
+                None => client.abandon(),
+            },
+            Event::Failed(failure) => self.failed(&failure),
         }
     }
 
     fn secured(&mut self, _client: &mut Client, session: TlsSession) {
         self.protection = Protection::Tls;
+        if let Some(login) = &mut self.login {
+            login.secured(&session);
+        }
         self.supply.secured(session);
     }
 }
@@ -328,6 +370,7 @@ fn trouble(failure: &Failure) -> Reply {
         Failure::Content(_) => {
             FLAWED.with_text("The message has a bare CR or LF, or a NUL, and cannot be sent by SMTP")
         }
+        Failure::NoMechanism { .. } | Failure::Authentication(_) => NO_LOGIN.with_text(sentence(failure)),
         Failure::NoTls | Failure::TlsRefused(_) => NO_STARTTLS.with_text(sentence(failure)),
         Failure::Greeting(_) | Failure::Hello(_) => NOT_SERVING.with_text(sentence(failure)),
         _ => CONNECTION_BROKE.with_text(sentence(failure)),
@@ -391,6 +434,10 @@ const fn status(subject: u16, detail: u16) -> Option<Status> {
 
 /// X.4.2 bad connection.
 const CONNECTION_BROKE: Reply = Reply::new(451, status(4, 2), "");
+/// X.7.0 other or undefined security status: in class 4 whatever the host says, for the mail is not to blame.
+const NO_LOGIN: Reply = Reply::new(451, status(7, 0), "");
+/// The same, where the host is to be doubted.
+const NOT_BELIEVED: Reply = Reply::new(451, status(7, 0), "");
 /// X.7.4 security features not supported.
 const NO_STARTTLS: Reply = Reply::new(451, status(7, 4), "");
 /// X.7.5 cryptographic failure.

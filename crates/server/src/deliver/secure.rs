@@ -4,11 +4,10 @@
 //! TLS is used as it comes ([`Level::Opportunistic`]), and [`Memory`] keeps that from being either stubborn or gullible: a host whose TLS is broken
 //! gets its mail in clear for a while, one whose TLS worked a moment ago does not.
 
-use crate::resolve::Target;
+use crate::resolve::{Address, Target};
 use crate::tls::{Authorities, Connector, Dane, Demand};
 use smtp::client;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use store::Timestamp;
 
@@ -83,14 +82,16 @@ impl Security {
                 Demand::Dane(Arc::clone(dane))
             }
         };
-        Some(Connector::to_next_hop(name, target.address.ip(), &demand, authorities))
+        // A socket in the file system is in clear always.
+        let address = target.address.ip()?.ip();
+        Some(Connector::to_next_hop(name, address, &demand, authorities))
     }
 }
 
 /// What is remembered of the TLS of addresses. In memory, and bounded.
 #[derive(Debug, Default)]
 pub struct Memory {
-    known: Mutex<HashMap<SocketAddr, Known>>,
+    known: Mutex<HashMap<Address, Known>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -123,28 +124,28 @@ impl Memory {
     }
 
     /// A host's TLS works.
-    pub fn works(&self, address: SocketAddr, now: Timestamp) {
+    pub fn works(&self, address: &Address, now: Timestamp) {
         self.note(address, Tls::Works, now, WORKS_FOR);
     }
 
     /// A host offers TLS, and then fails at it.
-    pub fn broken(&self, address: SocketAddr, now: Timestamp) {
+    pub fn broken(&self, address: &Address, now: Timestamp) {
         self.note(address, Tls::Broken, now, BROKEN_FOR);
     }
 
-    fn note(&self, address: SocketAddr, tls: Tls, now: Timestamp, time: i64) {
+    fn note(&self, address: &Address, tls: Tls, now: Timestamp, time: i64) {
         let mut known = self.known();
-        if known.len() >= KNOWN_MAX && !known.contains_key(&address) {
+        if known.len() >= KNOWN_MAX && !known.contains_key(address) {
             known.retain(|_, known| known.until > now);
             // None of it is needed for mail to flow: forgetting all of it is better than keeping who came first.
             if known.len() >= KNOWN_MAX {
                 known.clear();
             }
         }
-        known.insert(address, Known { tls, until: Timestamp(now.0.saturating_add(time)) });
+        known.insert(address.clone(), Known { tls, until: Timestamp(now.0.saturating_add(time)) });
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<SocketAddr, Known>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<Address, Known>> {
         self.known.lock().expect("no holder of this lock panics")
     }
 }
@@ -160,13 +161,15 @@ const BROKEN_FOR: i64 = 3600 * 1000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
     fn target(level: Level, begin: Begin) -> Target {
         Target {
             host: "mx.example".into(),
             preference: 10,
-            address: SocketAddr::from(([192, 0, 2, 1], 25)),
+            address: SocketAddr::from(([192, 0, 2, 1], 25)).into(),
             security: Security { level, begin },
+            hop: None,
         }
     }
 
@@ -174,8 +177,8 @@ mod tests {
     fn only_what_nobody_asked_for_is_changed_by_what_is_remembered() {
         let (works, broken) = (Memory::default(), Memory::default());
         let address = target(Level::Clear, Begin::StartTls).address;
-        works.works(address, Timestamp(0));
-        broken.broken(address, Timestamp(0));
+        works.works(&address, Timestamp(0));
+        broken.broken(&address, Timestamp(0));
         for (level, begin, after_works, after_broken) in [
             (Level::Clear, Begin::StartTls, Level::Clear, Level::Clear),
             (Level::Opportunistic, Begin::StartTls, Level::Encrypted, Level::Clear),
@@ -195,9 +198,9 @@ mod tests {
         let memory = Memory::default();
         let target = target(Level::Opportunistic, Begin::StartTls);
         let level = |now| memory.security(&target, Timestamp(now)).level;
-        memory.broken(target.address, Timestamp(0));
+        memory.broken(&target.address, Timestamp(0));
         assert_eq!((level(BROKEN_FOR - 1), level(BROKEN_FOR)), (Level::Clear, Level::Opportunistic));
-        memory.works(target.address, Timestamp(0));
+        memory.works(&target.address, Timestamp(0));
         assert_eq!((level(WORKS_FOR - 1), level(WORKS_FOR)), (Level::Encrypted, Level::Opportunistic));
     }
 
@@ -205,7 +208,7 @@ mod tests {
     fn memory_is_bounded() {
         let memory = Memory::default();
         for number in 0..3 * KNOWN_MAX as u32 {
-            memory.works(SocketAddr::from((number.to_be_bytes(), 25)), Timestamp(i64::from(number)));
+            memory.works(&SocketAddr::from((number.to_be_bytes(), 25)).into(), Timestamp(i64::from(number)));
         }
         assert!(memory.known().len() <= KNOWN_MAX);
     }

@@ -105,8 +105,8 @@ impl Received {
     }
 
     /// Whether the message has been through so many hosts that it must be going round in circles (RFC 5321 §6.3).
-    pub(super) fn is_looping(&self) -> bool {
-        self.hops.hops() >= HOPS_MAX
+    pub(super) fn is_looping(&self, most: usize) -> bool {
+        self.hops.hops() >= most
     }
 
     /// How large the client said that the content will be.
@@ -325,6 +325,3 @@ fn received_field(facts: &Facts<'_>, id: SpoolId, envelope: &Envelope) -> Vec<u8
     };
     field.to_field()
 }
-
-/// RFC 5321 §6.3 asks for at least 100.
-const HOPS_MAX: usize = 100;

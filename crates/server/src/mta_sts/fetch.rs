@@ -45,8 +45,9 @@ async fn fetch(web: &Web<'_>, domain: &str) -> Result<String, String> {
         .map(|address| Target {
             host: host.as_str().into(),
             preference: 0,
-            address: SocketAddr::new(address, PORT),
+            address: SocketAddr::new(address, PORT).into(),
             security: Security { level: Level::Verified, ..Security::default() },
+            hop: None,
         })
         .collect();
     if targets.is_empty() {
@@ -57,8 +58,8 @@ async fn fetch(web: &Web<'_>, domain: &str) -> Result<String, String> {
         let why = unreached.first().map_or("no answer".to_owned(), |failed| failed.cause.to_string());
         return Err(format!("no connection to {host}: {why}"));
     };
-    let address = reached.target.address.ip();
-    let connector = Connector::to_next_hop(&host, address, &Demand::Authority, web.authorities);
+    let address = reached.target.address.ip().ok_or_else(|| format!("{host} has no IP address"))?;
+    let connector = Connector::to_next_hop(&host, address.ip(), &Demand::Authority, web.authorities);
     let mut stream = Stream::connected(reached.connection.stream, Some(connector));
     stream.secure().await.map_err(|error| format!("no TLS with {host}: {error}"))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))

@@ -18,8 +18,17 @@ pub struct Rules {
     pub acceptance: Acceptance,
     /// The server's own name: the domain of a postmaster that is named without one.
     pub host_name: Domain,
-    /// Whose mail is sent on to other hosts: these networks', and that of accounts; `None` when nobody's is.
-    pub relay_networks: Option<Vec<Network>>,
+    /// What is sent on to other hosts; `None` when nothing is.
+    pub onwards: Option<Onwards>,
+}
+
+/// What is sent on to other hosts, beside the mail of accounts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Onwards {
+    /// All mail of these networks.
+    pub networks: Vec<Network>,
+    /// Everybody's mail to these domains.
+    pub domains: Vec<Domain>,
 }
 
 /// Whether a peer's mail is sent on to other hosts.
@@ -27,6 +36,8 @@ pub struct Rules {
 pub enum Relaying {
     /// It is.
     Allowed,
+    /// Only to the domains whose mail is taken from everybody.
+    Listed,
     /// It is not.
     Denied,
 }
@@ -86,13 +97,13 @@ pub enum Who {
 
 /// Whether their mail is sent on.
 pub fn relaying(rules: &Rules, who: Who) -> Relaying {
-    let allowed = |networks: &Vec<Network>| match who {
-        Who::Account => true,
-        Who::Host(address) => networks.iter().any(|network| network.contains(address)),
-    };
-    match rules.relay_networks.as_ref().is_some_and(allowed) {
-        true => Relaying::Allowed,
-        false => Relaying::Denied,
+    let Some(onwards) = &rules.onwards else { return Relaying::Denied };
+    match who {
+        Who::Account => Relaying::Allowed,
+        Who::Host(address) if onwards.networks.iter().any(|network| network.contains(address)) => {
+            Relaying::Allowed
+        }
+        Who::Host(_) => Relaying::Listed,
     }
 }
 
@@ -145,10 +156,9 @@ pub fn recipient(rules: &Rules, asked: &Asked, known: &Known) -> Step {
         if !is_ours(&rules.acceptance, resolution) {
             return Step::Verdict(match (is_target, asked.relaying) {
                 (true, _) => Verdict::Reject(replies::FORWARDING_DENIED),
-                (false, Relaying::Denied) => Verdict::Reject(replies::RELAY_DENIED),
-                (false, Relaying::Allowed) => {
-                    Verdict::Accept(Routes { onward: Onward::Relayed, ..Routes::default() })
-                }
+                (false, Relaying::Allowed) => relayed(),
+                (false, Relaying::Listed) if is_listed(rules, address) => relayed(),
+                (false, Relaying::Listed | Relaying::Denied) => Verdict::Reject(replies::RELAY_DENIED),
             });
         }
         match walk.next(address, resolution) {
@@ -162,6 +172,18 @@ pub fn recipient(rules: &Rules, asked: &Asked, known: &Known) -> Step {
         return Step::LookUp(unknown);
     }
     Step::Verdict(walk.verdict())
+}
+
+fn relayed() -> Verdict<Routes> {
+    Verdict::Accept(Routes { onward: Onward::Relayed, ..Routes::default() })
+}
+
+/// Whether everybody's mail to this address is sent on. Not when its local part names a way further on (`user%there@here`, `there!user@here`,
+/// `"user@there"@here`): the host behind us may trust us, and take that way for a stranger.
+fn is_listed(rules: &Rules, address: &Mailbox) -> bool {
+    let listed = |onwards: &Onwards| address.domain().is_some_and(|domain| onwards.domains.contains(domain));
+    let names_a_way = address.local_part().as_str().contains(['@', '%', '!', ':']);
+    rules.onwards.as_ref().is_some_and(listed) && !names_a_way
 }
 
 /// Whether an account has room for a message; of unknown size, for a small one.

@@ -69,7 +69,7 @@ pub(super) async fn settle(
         .map(|(delivery, reply)| fate(&outbound.schedule, mail, delivery, reply, (now, (outbound.random)())))
         .collect();
     for ((delivery, reply), fate) in letter.deliveries.iter().zip(&replies).zip(&fates) {
-        tell(delivery, reply, *fate, &tried, now);
+        tell(delivery, reply, *fate, (&tried, next_hop), now);
     }
     let reported = report(shared, &letter, &replies, &fates, (&tried, next_hop, now)).await;
     let mut settling = JoinSet::new();
@@ -148,12 +148,16 @@ async fn report(
     (tried, next_hop, now): (&Tried, NextHop, Timestamp),
 ) -> bool {
     let mut reported = true;
-    for kind in [Kind::Failed, Kind::Delayed, Kind::Relayed] {
+    for kind in [Kind::Failed, Kind::Delayed, Kind::Relayed, Kind::Delivered] {
         let about = |fate: &Fate| match fate {
             Fate::Failed(_) => kind == Kind::Failed,
             Fate::Retry { late: Late::Now, .. } => kind == Kind::Delayed,
-            // A next hop that offers DSN reports itself (RFC 3461 §5.2.2).
-            Fate::Delivered => kind == Kind::Relayed && next_hop == NextHop::WithoutReports,
+            Fate::Delivered => match next_hop {
+                // It reports itself (RFC 3461 §5.2.2). Of what is thrown away nothing good can be said.
+                NextHop::WithReports | NextHop::Nowhere => false,
+                NextHop::WithoutReports => kind == Kind::Relayed,
+                NextHop::Mailboxes => kind == Kind::Delivered,
+            },
             Fate::Retry { late: Late::No, .. } => false,
         };
         let recipients: Vec<(usize, &Reply)> =
@@ -168,7 +172,13 @@ async fn report(
 }
 
 /// Writes the line that an operator looks for.
-fn tell(delivery: &Delivery, reply: &Reply, fate: Fate, tried: &Tried, now: Timestamp) {
+fn tell(
+    delivery: &Delivery,
+    reply: &Reply,
+    fate: Fate,
+    (tried, next_hop): (&Tried, NextHop),
+    now: Timestamp,
+) {
     let id = delivery.id.spool;
     let to = crate::inbound::shown(&delivery.recipient.forward_path);
     let host = tried.host.as_deref().unwrap_or("-");
@@ -176,6 +186,9 @@ fn tell(delivery: &Delivery, reply: &Reply, fate: Fate, tried: &Tried, now: Time
     let tls = tried.tls.as_ref().map_or("-".to_owned(), ToString::to_string);
     let age = now.0.saturating_sub(delivery.received.0);
     match fate {
+        Fate::Delivered if next_hop == NextHop::Nowhere => {
+            tracing::info!(%id, %to, age, "discarded: {reply}")
+        }
         Fate::Delivered => {
             tracing::info!(%id, %to, host, address, tls, age, "delivered: {reply}");
         }
@@ -211,6 +224,7 @@ mod tests {
             received: Timestamp(0),
             reverse_path: ReversePath::Null,
             recipient: smtp::Recipient::new("<a@example.com>".parse().expect("a path")),
+            forward: None,
             due: Timestamp(0),
             attempts,
             history: previous.map(attempt).into_iter().collect(),

@@ -16,12 +16,15 @@ use crate::inbound::Clock;
 use crate::mta_sts::Policies;
 use crate::policy::recipient::Rules;
 use crate::resolve::{Dns, Terms};
+use crate::route::Routes;
 use crate::schedule::Schedule;
 use crate::tls::Authorities;
 use smtp::Domain;
+use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{QueueName, SharedStore, Waiting};
@@ -43,6 +46,8 @@ pub struct Outbound {
     pub schedule: Schedule,
     /// Bounds.
     pub bounds: Bounds,
+    /// Ways of the operator's own.
+    pub routes: Routes,
     /// What resolution depends on.
     pub terms: Terms,
     /// Where we listen: a connection that ends there has come back to us.
@@ -55,10 +60,14 @@ pub struct Outbound {
     pub authorities: Authorities,
     /// What other domains ask of connections for their mail; `None` when that is not looked for.
     pub policies: Option<Arc<Policies>>,
+    /// Those of hops with some of their own, by their file.
+    pub own_authorities: HashMap<PathBuf, Authorities>,
     /// The time.
     pub clock: Clock,
     /// Chance.
     pub random: Random,
+    /// Randomness that nobody can foresee: nonces of logins.
+    pub secrets: crate::auth::Random,
     /// Tells the dispatcher that something was queued.
     pub wake: Arc<Notify>,
 }

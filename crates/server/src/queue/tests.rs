@@ -3,6 +3,7 @@
 mod certificates;
 mod lab;
 mod mta_sts;
+mod routes;
 mod tls;
 
 use lab::{Lab, SENDER, Say, exchange, report_text};

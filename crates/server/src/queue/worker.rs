@@ -4,12 +4,14 @@ use super::Shared;
 use super::fate::{self, Tried};
 use super::sites::{Mood, Slot};
 use crate::deliver::dial::{Reached, Unreached, reach};
+use crate::deliver::login::Login;
 use crate::deliver::relay::{self, Ended, Letter, NextHop, Obstacle, Progress, Supply, Terms};
 use crate::deliver::secure::{Begin, Level, Security};
 use crate::resolve::{self, Target};
+use crate::route::Route;
 use crate::tls::TlsSession;
 use smtp::client::{Config, Hello};
-use smtp::{Host, Reply, Severity, Status};
+use smtp::{Host, InClear, Reply, Severity, Status};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -20,9 +22,15 @@ use tokio::task::JoinSet;
 pub(super) async fn work(shared: Arc<Shared>, queue: QueueName, mut slot: Slot) {
     let outbound = &shared.outbound;
     let mut mail = Mail::new(Arc::clone(&shared), queue.clone());
-    match targets(outbound, &queue.host()).await {
-        Err(reply) => mail.give_back_all(&reply, &slot).await,
-        Ok(targets) => {
+    let found = match outbound.routes.of(&queue.host()) {
+        Route::Mx => targets(outbound, &queue.host()).await.map(Some),
+        Route::Hops(hops) => resolve::hops(&*outbound.dns, &hops, &outbound.terms).await.map(Some),
+        Route::Discard => Ok(None),
+    };
+    match found {
+        Err(reply) => mail.give_back_all(&reply, NextHop::WithoutReports, &slot).await,
+        Ok(None) => mail.give_back_all(&DISCARDED, NextHop::Nowhere, &slot).await,
+        Ok(Some(targets)) => {
             if slot.enter(site(&targets)) {
                 mail.claim().await;
                 slot.claimed();
@@ -46,9 +54,16 @@ async fn targets(outbound: &super::Outbound, host: &Host) -> Result<Vec<Target>,
     }
 }
 
-/// The site that these hosts are: their names, in order.
+/// The site that these hosts are: their names, in order, and for those that the operator has named how we speak with them and as whom.
 fn site(targets: &[Target]) -> Arc<str> {
-    let mut names: Vec<&str> = targets.iter().map(|target| &*target.host).collect();
+    let name = |target: &Target| match &target.hop {
+        None => target.host.to_string(),
+        Some(hop) => {
+            let user = hop.credentials.as_ref().map_or("", |credentials| &credentials.user);
+            format!("{hop} {user} {}", target.host)
+        }
+    };
+    let mut names: Vec<String> = targets.iter().map(name).collect();
     names.sort_unstable();
     names.dedup();
     names.join(" ").into()
@@ -67,7 +82,7 @@ async fn deliver(shared: &Arc<Shared>, mail: &mut Mail, mut targets: Vec<Target>
         let began = (outbound.clock)();
         let (reached, unreached) = reach(&outbound.dialer, group).await;
         for Unreached { target, cause } in &unreached {
-            shared.health.failed(target.address, (outbound.clock)());
+            shared.health.failed(&target.address, (outbound.clock)());
             tracing::info!(queue = %mail.queue, host = %target.host, address = %target.address, error = %cause, "cannot connect");
             mail.trouble(
                 NO_ANSWER.with_text(format!("No connection to {}: {cause}", target.host)),
@@ -92,7 +107,7 @@ async fn deliver(shared: &Arc<Shared>, mail: &mut Mail, mut targets: Vec<Target>
         // A connection that was used before may have been closed meanwhile, by right: the host gets another.
         let worked = ended.transactions > 0;
         if !worked {
-            shared.health.failed(target.address, (outbound.clock)());
+            shared.health.failed(&target.address, (outbound.clock)());
             targets.retain(|other| *other != target);
         }
         if worked && ended.trouble.is_none() {
@@ -103,11 +118,13 @@ async fn deliver(shared: &Arc<Shared>, mail: &mut Mail, mut targets: Vec<Target>
         let reply = mail.last_reply();
         match greeted {
             // What is permanent was said of another message; these have not had their turn.
-            true if reply.severity() == Severity::Permanent => mail.give_back(&NOT_REACHED),
-            true => mail.give_back(&reply),
+            true if reply.severity() == Severity::Permanent => {
+                mail.give_back(&NOT_REACHED, NextHop::WithoutReports)
+            }
+            true => mail.give_back(&reply, NextHop::WithoutReports),
             false => {
                 slot.went(Mood::Badly);
-                mail.give_back_all(&reply, slot).await;
+                mail.give_back_all(&reply, NextHop::WithoutReports, slot).await;
             }
         }
     }
@@ -118,9 +135,8 @@ async fn speak(shared: &Arc<Shared>, mail: &mut Mail, reached: Reached) -> Ended
     let outbound = &shared.outbound;
     let Reached { target, connection, took } = reached;
     let began = (outbound.clock)();
-    shared.health.answered(target.address, took, began);
-    let tried =
-        Tried { host: Some(target.host.to_string()), address: Some(target.address), tls: None, began };
+    shared.health.answered(&target.address, took, began);
+    let tried = Tried { host: Some(target.host.to_string()), address: target.address.ip(), tls: None, began };
     mail.tried = tried.clone();
     if is_us(outbound, &target, connection.local) {
         let text = format!("Mail for {} loops back to this host ({})", mail.queue, target.address);
@@ -137,7 +153,7 @@ async fn speak(shared: &Arc<Shared>, mail: &mut Mail, reached: Reached) -> Ended
             relay::session(stream, manner.terms(outbound, &target), Arc::clone(&outbound.store), mail).await;
         let now = (outbound.clock)();
         if mail.tried.tls.is_some() && ended.reached == Progress::Greeted {
-            shared.tls.works(target.address, now);
+            shared.tls.works(&target.address, now);
         }
         if let Some(reply) = &ended.trouble {
             tracing::info!(queue = %mail.queue, host = %target.host, address = %target.address, %reply, "session failed");
@@ -150,7 +166,7 @@ async fn speak(shared: &Arc<Shared>, mail: &mut Mail, reached: Reached) -> Ended
         match (plainer, again) {
             (Some(plainer), Some(again)) => {
                 if plainer.security != manner.security {
-                    shared.tls.broken(target.address, now);
+                    shared.tls.broken(&target.address, now);
                 }
                 tracing::info!(queue = %mail.queue, host = %target.host, address = %target.address, "trying again, {plainer}");
                 (manner, stream) = (plainer, again.connection.stream);
@@ -173,9 +189,24 @@ struct Manner {
 
 impl Manner {
     fn terms(&self, outbound: &super::Outbound, target: &Target) -> Terms {
-        let config = Config { hello: self.hello, ..Config::new(outbound.host_name.ascii()) };
-        let connector = self.security.connector(target, &outbound.authorities);
-        Terms { config, security: self.security.clone(), connector }
+        let hop = target.hop.as_deref();
+        let mut config = Config { hello: self.hello, ..Config::new(outbound.host_name.ascii()) };
+        if let Some(hop) = hop {
+            config.protocol = hop.protocol;
+        }
+        // The settings allow credentials without TLS on this machine alone.
+        if hop.is_some_and(|hop| hop.credentials.is_some() && hop.security.level != Level::Verified) {
+            config.in_clear = InClear::Allow;
+        }
+        let own = hop.and_then(|hop| outbound.own_authorities.get(hop.authorities.as_ref()?));
+        let connector = self.security.connector(target, own.unwrap_or(&outbound.authorities));
+        let login = hop.and_then(|hop| hop.credentials.clone()).map(|credentials| Login {
+            credentials,
+            host: Arc::clone(&target.host),
+            port: target.address.ip().map_or(0, |address| address.port()),
+            random: Arc::clone(&outbound.secrets),
+        });
+        Terms { config, security: self.security.clone(), connector, login }
     }
 
     /// A manner that does without what stood in the way; `None` when there is none that is allowed.
@@ -208,7 +239,7 @@ impl fmt::Display for Manner {
 
 /// Whether a connection has come back to one of our own listeners.
 fn is_us(outbound: &super::Outbound, target: &Target, local: std::net::SocketAddr) -> bool {
-    let there = target.address;
+    let Some(there) = target.address.ip() else { return false };
     let same_host = there.ip().to_canonical() == local.ip().to_canonical();
     let ours = |listener: &std::net::SocketAddr| {
         listener.port() == there.port() && (listener.ip().is_unspecified() || listener.ip() == there.ip())
@@ -247,7 +278,7 @@ impl Mail {
         self.note(reply);
         self.tried = Tried {
             host: target.map(|target| target.host.to_string()),
-            address: target.map(|target| target.address),
+            address: target.and_then(|target| target.address.ip()),
             tls: None,
             began,
         };
@@ -280,15 +311,15 @@ impl Mail {
     }
 
     /// Ends the attempt for the letters in hand.
-    fn give_back(&mut self, reply: &Reply) {
+    fn give_back(&mut self, reply: &Reply, next_hop: NextHop) {
         for letter in std::mem::take(&mut self.letters) {
             let replies = vec![reply.clone(); letter.deliveries.len()];
-            self.done(letter, replies, NextHop::WithoutReports);
+            self.done(letter, replies, next_hop);
         }
     }
 
     /// Ends the attempt for everything that is due for this destination: what went wrong is not about any one message.
-    async fn give_back_all(&mut self, reply: &Reply, slot: &Slot) {
+    async fn give_back_all(&mut self, reply: &Reply, next_hop: NextHop, slot: &Slot) {
         loop {
             if self.letters.is_empty() {
                 self.claim().await;
@@ -297,7 +328,7 @@ impl Mail {
             if self.letters.is_empty() {
                 return;
             }
-            self.give_back(reply);
+            self.give_back(reply, next_hop);
             self.settled().await;
         }
     }
@@ -385,12 +416,14 @@ const fn status(subject: u16, detail: u16) -> Option<Status> {
     Some(Status { subject, detail })
 }
 
+/// What the log and the history say of mail that a route throws away.
+const DISCARDED: Reply = Reply::new(250, status(0, 0), "Discarded, as the route for this destination says");
 /// X.4.1 no answer from host.
 const NO_ANSWER: Reply = Reply::new(451, status(4, 1), "");
-/// X.4.6 routing loop detected.
 /// X.4.2 bad connection: it ended before these messages had their turn.
 const NOT_REACHED: Reply =
     Reply::new(451, status(4, 2), "The connection ended before this message had its turn");
+/// X.4.6 routing loop detected.
 const LOOPS_BACK: Reply = Reply::new(554, status(4, 6), "");
 
 /// A worker takes so many deliveries at a time.

@@ -8,17 +8,22 @@
 mod addresses;
 mod dane;
 mod hickory;
+mod hops;
 mod provider;
 
 pub use addresses::{Private, is_private};
 pub use hickory::Resolver;
+pub use hops::hops;
 
 use crate::deliver::secure::Security;
+use crate::route::Hop;
 use crate::tls::Tlsa;
 use async_trait::async_trait;
 use smtp::{AddressLiteral, Domain, Host, Reply, Status};
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What DNS says about a name.
@@ -107,9 +112,45 @@ pub struct Target {
     /// Its preference; lower is better.
     pub preference: u16,
     /// Where.
-    pub address: SocketAddr,
+    pub address: Address,
     /// How the connection is to be secured.
     pub security: Security,
+    /// The operator's terms for it; `None` for a host that DNS alone names.
+    pub hop: Option<Arc<Hop>>,
+}
+
+/// Where a connection is made to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    /// An IP address and a port.
+    Ip(SocketAddr),
+    /// A socket in the file system.
+    Socket(Arc<Path>),
+}
+
+impl Address {
+    /// The IP address and the port, if it is one.
+    pub fn ip(&self) -> Option<SocketAddr> {
+        match self {
+            Address::Ip(address) => Some(*address),
+            Address::Socket(_) => None,
+        }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Address {
+        Address::Ip(address)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Ip(address) => address.fmt(f),
+            Address::Socket(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// What a decision depends on beside DNS.
@@ -211,13 +252,9 @@ fn reachable(domain: &Domain, hosts: Vec<Found>, terms: &Terms) -> Result<Vec<Ta
         private = private.or(refused.first().copied());
         for address in addresses::take_turns(usable).into_iter().take(ADDRESSES_MAX) {
             if seen.insert(address) {
-                let address = SocketAddr::new(address, terms.port);
-                targets.push(Target {
-                    host: Arc::clone(&host),
-                    preference: exchange.preference,
-                    address,
-                    security: security.clone(),
-                });
+                let address = Address::Ip(SocketAddr::new(address, terms.port));
+                let (host, security) = (Arc::clone(&host), security.clone());
+                targets.push(Target { host, preference: exchange.preference, address, security, hop: None });
             }
         }
     }
@@ -245,9 +282,9 @@ fn literal_target(literal: &AddressLiteral, terms: &Terms) -> Result<Vec<Target>
         let text = format!("The address {literal} is private, and no mail is sent there");
         return Err(NO_ROUTE.with_text(text));
     }
-    let address = SocketAddr::new(address, terms.port);
-    let security = Security::default();
-    Ok(vec![Target { host: literal.to_string().into(), preference: 0, address, security }])
+    let address = Address::Ip(SocketAddr::new(address, terms.port));
+    let (host, security) = (literal.to_string().into(), Security::default());
+    Ok(vec![Target { host, preference: 0, address, security, hop: None }])
 }
 
 const fn status(subject: u16, detail: u16) -> Option<Status> {

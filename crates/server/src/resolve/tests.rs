@@ -3,13 +3,7 @@ use crate::deliver::secure::Level;
 
 /// What DNS says, and where mail then goes, preference and address each; or the reply.
 async fn decide(host: &str, dns: &Table, private: &[&str]) -> Result<Vec<String>, String> {
-    let terms = Terms {
-        own_name: Domain::parse("mail.example.org").expect("a domain"),
-        port: 25,
-        private: Private {
-            allowed: private.iter().map(|network| network.parse().expect("a network")).collect(),
-        },
-    };
+    let terms = terms(private);
     let shown = |target: Target| format!("{} {} {}", target.preference, target.host, target.address);
     match targets(dns, &host.parse().expect("a host"), &terms).await {
         Ok(targets) => Ok(targets.into_iter().map(shown).collect()),
@@ -17,8 +11,19 @@ async fn decide(host: &str, dns: &Table, private: &[&str]) -> Result<Vec<String>
     }
 }
 
+/// The usual terms, with these private networks.
+pub(super) fn terms(private: &[&str]) -> Terms {
+    Terms {
+        own_name: Domain::parse("mail.example.org").expect("a domain"),
+        port: 25,
+        private: Private {
+            allowed: private.iter().map(|network| network.parse().expect("a network")).collect(),
+        },
+    }
+}
+
 /// Names with what there is: `MX 10 name`, `A address`, or a failure.
-struct Table(&'static [(&'static str, &'static [&'static str])]);
+pub(super) struct Table(pub(super) &'static [(&'static str, &'static [&'static str])]);
 
 impl Table {
     fn find<T>(&self, name: &str, read: impl Fn(&str) -> Option<T>) -> Answer<Vec<T>> {

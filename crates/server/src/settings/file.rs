@@ -44,6 +44,8 @@ pub struct File {
     pub hardening: super::hardening::File,
     /// For whom mail is sent on, and how its way is found.
     pub relay: super::relay::RelayFile,
+    /// Ways of one's own for mail to other domains.
+    pub route: Vec<super::route::RouteFile>,
     /// How long that is tried.
     pub queue: super::relay::QueueFile,
 }
@@ -100,6 +102,8 @@ pub struct Limits {
     pub message_size: Option<Spanned<Text<Size>>>,
     /// The most recipients of one message.
     pub recipients: Option<Spanned<u32>>,
+    /// The most hosts that a message may have been through.
+    pub hops: Option<Spanned<u32>>,
     /// Errors after which a session is ended.
     pub errors: Option<Spanned<u32>>,
     /// How long a session may be silent.

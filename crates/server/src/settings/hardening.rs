@@ -2,6 +2,7 @@
 
 use super::{CertificateFiles, Settings, TokenSource};
 use crate::confine::{Hardening, Needs, Switch};
+use crate::route::Place;
 use serde::Deserialize;
 use std::fmt;
 use std::net::SocketAddr;
@@ -61,6 +62,18 @@ impl Settings {
                 needs.connect.push(HTTPS);
             }
             needs.connect.extend(relay.resolvers.iter().map(SocketAddr::port));
+            for hop in relay.routes.hops() {
+                match &hop.place {
+                    Place::Host { port, .. } | Place::Exchanges { port: Some(port), .. } => {
+                        needs.connect.push(*port)
+                    }
+                    Place::Exchanges { port: None, .. } | Place::Socket(_) => {}
+                }
+                needs
+                    .files
+                    .extend(hop.credentials.iter().map(|credentials| credentials.secret.path().to_owned()));
+                needs.files.extend(hop.authorities.clone());
+            }
         }
         needs
     }

@@ -10,6 +10,7 @@ mod hardening;
 mod listener;
 mod proxies;
 mod relay;
+mod route;
 mod show;
 mod submission;
 mod tls;
@@ -106,6 +107,8 @@ pub struct Limits {
     pub message_size: u64,
     /// The most recipients of one message; RFC 5321 §4.5.3.1.8 asks for at least 100.
     pub recipients: usize,
+    /// The most hosts that a message may have been through; RFC 5321 §6.3 asks for at least 100.
+    pub hops: usize,
     /// Errors after which a session is ended.
     pub errors: u32,
     /// How long a session may be silent; RFC 5321 §4.5.3.2.7 asks for at least 5 minutes.
@@ -141,6 +144,7 @@ impl Default for Limits {
         Limits {
             message_size: 64 << 20,
             recipients: 1000,
+            hops: 100,
             errors: 20,
             idle: Duration::from_secs(300),
             connections: 10_000,
@@ -213,6 +217,8 @@ impl Settings {
         let host_name = written.hostname.map_or(host_name, |name| name.into_inner().0);
         let auth = written.auth.resolve(written.tls.client_ca.as_deref(), &wrong)?;
         let proxies = written.proxies.resolve();
+        let routes = route::resolve(&written.route, &domains, &wrong)?;
+        let relay = Relay::resolve(&written.relay, &written.queue, routes, &wrong)?;
         Ok(Settings {
             tls: tls::resolve(written.tls, written.acme, &host_name, &wrong)?,
             host_name,
@@ -226,7 +232,7 @@ impl Settings {
             submission: written.submission.resolve(),
             proxies,
             hardening: written.hardening.resolve(),
-            relay: Some(Relay::resolve(&written.relay, &written.queue, &wrong)?),
+            relay: Some(relay),
             banner: Banner::Plain,
         })
     }
@@ -306,6 +312,7 @@ fn limits(written: &FileLimits, wrong: At<'_>) -> Result<Limits, SettingsError> 
     Ok(Limits {
         message_size: size(&written.message_size, default.message_size),
         recipients: number(&written.recipients, 100, default.recipients, " (RFC 5321 §4.5.3.1.8)")?,
+        hops: number(&written.hops, 25, default.hops, ", or mail that is on its way would be lost")?,
         errors: number(&written.errors, 1, default.errors as usize, "")? as u32,
         idle: span(&written.idle, default.idle),
         connections: number(&written.connections, 1, default.connections, "")?,
@@ -322,6 +329,15 @@ fn limits(written: &FileLimits, wrong: At<'_>) -> Result<Limits, SettingsError> 
         disk_reserve: size(&written.disk_reserve, default.disk_reserve),
         stop: span(&written.stop, default.stop),
     })
+}
+
+/// What these `[[route]]` tables mean, for tests of what is done with them.
+#[cfg(test)]
+pub(crate) fn routes(tables: &str) -> crate::route::Routes {
+    let host_name = Domain::parse("host.example").expect("a domain");
+    let settings = Settings::parse(Path::new("routes"), tables, host_name, PathBuf::new());
+    let relay = settings.unwrap_or_else(|error| panic!("{error}")).relay;
+    relay.expect("a settings file relays").routes
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
 //! `[relay]` and `[queue]`: for whom mail is sent on, how its way is found, and how long that is tried.
 
 use super::file::Text;
+use super::route::{self, Resolved};
 use super::values::{Network, Span};
 use super::{At, SettingsError};
 use crate::confine::Switch;
 use crate::queue::Bounds;
 use crate::resolve::{Dnssec, is_private};
+use crate::route::Routes;
 use crate::schedule::Schedule;
 use serde::Deserialize;
+use smtp::Domain;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -32,6 +35,10 @@ pub struct Relay {
     pub schedule: Schedule,
     /// How much is done at the same time.
     pub bounds: Bounds,
+    /// Ways of one's own.
+    pub routes: Routes,
+    /// Domains without mailboxes here whose mail is taken from everybody, to be passed on.
+    pub accepted: Vec<Domain>,
 }
 
 impl Default for Relay {
@@ -45,6 +52,8 @@ impl Default for Relay {
             private_networks: Vec::new(),
             schedule: Schedule::default(),
             bounds: Bounds::default(),
+            routes: Routes::default(),
+            accepted: Vec::new(),
         }
     }
 }
@@ -92,6 +101,7 @@ impl Relay {
     pub(super) fn resolve(
         relay: &RelayFile,
         queue: &QueueFile,
+        Resolved { routes, accepted }: Resolved,
         wrong: At<'_>,
     ) -> Result<Relay, SettingsError> {
         let default = Relay::default();
@@ -118,6 +128,8 @@ impl Relay {
                     wrong,
                 )?,
             },
+            routes,
+            accepted,
         })
     }
 }
@@ -207,6 +219,7 @@ pub(super) fn show(relay: &Relay, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if !relay.private_networks.is_empty() {
         writeln!(f, "  also to hosts in       {}", list(&relay.private_networks))?;
     }
+    route::show(&relay.routes, &relay.accepted, f)?;
     for resolver in &relay.resolvers {
         writeln!(f, "asks the name server     {resolver}")?;
     }

@@ -37,6 +37,7 @@ impl fmt::Display for Settings {
         };
         writeln!(f, "largest message          {size}")?;
         writeln!(f, "recipients of a message  {}", limits.recipients)?;
+        writeln!(f, "hosts passed at most      {}", limits.hops)?;
         writeln!(f, "errors in a session      {}", limits.errors)?;
         writeln!(f, "silence ends after       {}", Span(limits.idle))?;
         writeln!(f, "connections              {}", limits.connections)?;

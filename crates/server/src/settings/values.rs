@@ -30,6 +30,13 @@ pub struct RateText(pub Option<Rate>);
 #[error("{0}")]
 pub struct ValueError(String);
 
+impl ValueError {
+    /// With what would be right.
+    pub(super) fn new(text: String) -> ValueError {
+        ValueError(text)
+    }
+}
+
 const SIZES: [(&str, u64); 9] = [
     ("B", 1),
     ("kB", 1000),

@@ -4,7 +4,8 @@
 //! another server.
 
 use crate::common::{Running, Talk, only_message, start};
-use posthaste_server::settings::Acceptance;
+use posthaste_server::route::{Pattern, Route, Routes};
+use posthaste_server::settings::{Acceptance, Relay};
 use std::collections::BTreeMap;
 
 /// What must become of a recipient.
@@ -14,9 +15,11 @@ enum Fate {
     Refused(&'static str),
     /// In the mailbox of this account.
     Local(&'static str),
+    /// Passed on.
+    Onward,
 }
 
-use Fate::{Local, Refused};
+use Fate::{Local, Onward, Refused};
 
 const RELAY: Fate = Refused("550 5.7.1");
 const UNKNOWN: Fate = Refused("550 5.1.1");
@@ -137,6 +140,50 @@ const TRICKS_UTF8: &[(&str, Fate, &str)] = &[
     ("eve％outside.example@inside.example", UNKNOWN, "a wide % is a letter"),
 ];
 
+/// What stands in `RCPT TO:<...>` for a server that takes mail for behind.example from everybody, to pass it on.
+const TRICKS_GATEWAY: &[(&str, Fate, &str)] = &[
+    ("eve@behind.example", Onward, "what it is there for"),
+    ("eve@BEHIND.example", Onward, "in capitals"),
+    ("postmaster@behind.example", Onward, "its postmaster is there, not here"),
+    ("@outside.example:eve@behind.example", Onward, "a source route is dropped"),
+    ("@behind.example:eve@outside.example", RELAY, "a source route through it as well"),
+    (
+        "eve%outside.example@behind.example",
+        RELAY,
+        "the % hack: the host behind us may trust us, and follow it",
+    ),
+    ("outside.example!eve@behind.example", RELAY, "a UUCP path, for the same reason"),
+    ("\"eve@outside.example\"@behind.example", RELAY, "a quoted @"),
+    ("\"@outside.example:eve\"@behind.example", RELAY, "a quoted source route"),
+    ("eve@sub.behind.example", RELAY, "a domain below it has not been named"),
+    ("eve@outside-behind.example", RELAY, "nor has one that ends like it"),
+    ("eve@behind.example.outside.example", RELAY, "nor one that begins like it"),
+    ("eve@example", RELAY, "nor the one above"),
+    ("eve@smart.example", RELAY, "a route alone lets nobody in"),
+    ("eve@[192.0.2.1]", RELAY, "a literal is no domain"),
+    ("eve%behind.example@inside.example", UNKNOWN, "the % hack through our own domain"),
+    ("out@inside.example", Refused("550 5.1.1"), "nobody here"),
+];
+
+/// A server that passes mail for behind.example on, and has routes for others.
+async fn gateway() -> Running {
+    start(|settings| {
+        let domain = |name: &str| smtp::Domain::parse(name).expect("a domain");
+        let domains = vec![domain("inside.example"), domain("also.example")];
+        settings.acceptance = Acceptance::Domains { domains, postmaster: None };
+        settings.accounts = vec![store::AccountName::of(&"bob@inside.example".parse().expect("an address"))];
+        settings.limits.errors = 1000;
+        // Whatever is passed on by mistake must not leave this machine.
+        let routes = Routes::new(vec![
+            (Pattern::Domain(domain("behind.example")), Route::Discard),
+            (Pattern::Domain(domain("smart.example")), Route::Discard),
+            (Pattern::Any, Route::Discard),
+        ]);
+        settings.relay = Some(Relay { routes, accepted: vec![domain("behind.example")], ..Relay::default() });
+    })
+    .await
+}
+
 async fn server() -> Running {
     start(|settings| {
         let domain = |name: &str| smtp::Domain::parse(name).expect("a domain");
@@ -168,6 +215,7 @@ async fn try_all(
                 assert!(talk.reply().await.starts_with("250 "), "{path}");
                 *arrived.entry(account.to_owned()).or_default() += 1;
             }
+            Onward if reply.starts_with("250 ") => {}
             _ => faults.push(format!("<{path}> ({why}): should be {fate:?}, was answered {reply}")),
         }
         talk.say("RSET").await;
@@ -203,6 +251,20 @@ async fn no_trick_makes_it_a_relay() {
         try_all(&mut talk, TRICKS, &format!("MAIL FROM:{sender}"), &mut arrived).await;
         let mail = format!("MAIL FROM:{sender} SMTPUTF8");
         try_all(&mut talk, TRICKS_UTF8, &mail, &mut arrived).await;
+    }
+    assert_only(&running, &arrived).await;
+}
+
+#[tokio::test]
+async fn a_gateway_is_open_to_the_domains_that_it_is_for_and_to_no_others() {
+    let running = gateway().await;
+    let mut arrived = BTreeMap::new();
+    for sender in ["<eve@outside.example>", "<>", "<bob@inside.example>", "<bob@behind.example>"] {
+        let mut talk = Talk::hello(running.address).await;
+        let mail = format!("MAIL FROM:{sender}");
+        try_all(&mut talk, TRICKS, &mail, &mut arrived).await;
+        try_all(&mut talk, TRICKS_GATEWAY, &mail, &mut arrived).await;
+        try_all(&mut talk, TRICKS_UTF8, &format!("{mail} SMTPUTF8"), &mut arrived).await;
     }
     assert_only(&running, &arrived).await;
 }

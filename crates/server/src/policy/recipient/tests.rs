@@ -30,8 +30,11 @@ fn rules(acceptance: &str) -> Rules {
         }
         (other, _) => panic!("{other}"),
     };
-    let relay_networks = Some(vec!["198.51.100.0/24".parse().expect("a network")]);
-    Rules { acceptance, host_name: Domain::parse("mx.example").expect("a domain"), relay_networks }
+    let onwards = Some(Onwards {
+        networks: vec!["198.51.100.0/24".parse().expect("a network")],
+        domains: vec![Domain::parse("behind.example").expect("a domain")],
+    });
+    Rules { acceptance, host_name: Domain::parse("mx.example").expect("a domain"), onwards }
 }
 
 /// What a store says of an address.
@@ -311,16 +314,48 @@ fn those_who_may_relay_reach_other_domains_and_no_more_than_others_here() {
 }
 
 #[test]
+fn everybody_reaches_the_listed_domains_and_no_others() {
+    let kept = with_aliases(&[("in@a.example", "eve@behind.example")]);
+    for (recipient, listed, denied) in [
+        ("bob@behind.example", "relayed", "550 5.7.1"),
+        ("bob@BEHIND.example", "relayed", "550 5.7.1"),
+        ("postmaster@behind.example", "relayed", "550 5.7.1"),
+        ("bob@sub.behind.example", "550 5.7.1", "550 5.7.1"),
+        ("bob@notbehind.example", "550 5.7.1", "550 5.7.1"),
+        ("bob@example", "550 5.7.1", "550 5.7.1"),
+        ("bob%c.example@behind.example", "550 5.7.1", "550 5.7.1"),
+        ("c.example!bob@behind.example", "550 5.7.1", "550 5.7.1"),
+        ("\"bob@c.example\"@behind.example", "550 5.7.1", "550 5.7.1"),
+        ("\"@c.example:bob\"@behind.example", "550 5.7.1", "550 5.7.1"),
+        ("bob@[192.0.2.2]", "550 5.7.1", "550 5.7.1"),
+        ("ann@a.example", "ann@a.example", "ann@a.example"),
+        ("in@a.example", "550 5.7.1", "550 5.7.1"),
+    ] {
+        let rules = rules("domains a.example");
+        let never = Rules { onwards: None, ..rules.clone() };
+        let path = ForwardPath::Mailbox(recipient.parse().expect(recipient));
+        for (rules, relaying, verdict) in [
+            (&rules, Relaying::Listed, listed),
+            (&rules, Relaying::Denied, denied),
+            (&never, Relaying::Listed, denied),
+        ] {
+            let asked = Asked { relaying, ..asked(rules, &path, None, None) };
+            assert_eq!(shown(decide_on(rules, &kept, &asked)), verdict, "{recipient} {relaying:?}");
+        }
+    }
+}
+
+#[test]
 fn only_accounts_and_listed_networks_may_relay() {
     let rules = rules("domains a.example");
-    let never = Rules { relay_networks: None, ..rules.clone() };
+    let never = Rules { onwards: None, ..rules.clone() };
     assert_eq!(relaying(&rules, Who::Account), Relaying::Allowed);
     assert_eq!(relaying(&never, Who::Account), Relaying::Denied, "a server that relays nothing");
     for (peer, expected) in [
         ("198.51.100.7", Relaying::Allowed),
         ("::ffff:198.51.100.7", Relaying::Allowed),
-        ("198.51.101.7", Relaying::Denied),
-        ("::1", Relaying::Denied),
+        ("198.51.101.7", Relaying::Listed),
+        ("::1", Relaying::Listed),
     ] {
         let who = Who::Host(peer.parse().expect(peer));
         assert_eq!(relaying(&rules, who), expected, "{peer}");

@@ -120,7 +120,7 @@ fn owned(address: &str, account: &str) -> Ownership {
             postmaster: Some(AccountName::parse("ann@b.example").expect("a name")),
         },
         host_name: Domain::parse("mx.example").expect("a domain"),
-        relay_networks: None,
+        onwards: None,
     };
     let account = AccountName::parse(account).expect("a name");
     let address = address.parse().expect(address);

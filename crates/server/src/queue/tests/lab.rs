@@ -3,7 +3,7 @@
 use super::certificates::{Authority, Certificate, HopTls};
 use crate::deliver::dial::{Connection, Dialer, Stream};
 use crate::mta_sts::{Outside, Policies};
-use crate::policy::recipient::Rules;
+use crate::policy::recipient::{Onwards, Rules};
 use crate::queue::{Bounds, Outbound, run};
 use crate::resolve::{Answer, Authenticity, Dns, Exchange, Lookup, Private, Terms};
 use crate::schedule::Schedule;
@@ -112,6 +112,11 @@ pub(super) fn report_text(reports: &[String]) -> String {
 
 impl Lab {
     pub(super) fn new() -> Lab {
+        Lab::with_routes("")
+    }
+
+    /// With these `[[route]]` tables.
+    pub(super) fn with_routes(routes: &str) -> Lab {
         let started = Instant::now();
         let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(move || {
             Timestamp(1_700_000_000_000 + i64::try_from(started.elapsed().as_millis()).expect("a short test"))
@@ -139,17 +144,20 @@ impl Lab {
             rules: Rules {
                 acceptance: Acceptance::Domains { domains, postmaster: None },
                 host_name: own_name.clone(),
-                relay_networks: Some(Vec::new()),
+                onwards: Some(Onwards::default()),
             },
             host_name: own_name.clone(),
             schedule: Schedule::default(),
             bounds: Bounds::default(),
+            routes: crate::settings::routes(routes),
+            secrets: crate::auth::system_random(),
             terms: Terms { own_name, port: PORT, private: Private::default() },
             listeners: vec![SocketAddr::from(([0, 0, 0, 0], PORT))],
             dns: Arc::new(Names(Arc::clone(&world))),
             dialer: Arc::new(Wires(Arc::clone(&world))),
             authorities: authority.trusted(),
             policies: Some(policies),
+            own_authorities: HashMap::new(),
             clock: Arc::clone(&clock),
             random: Arc::new(move || chance.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed)),
             wake: Arc::default(),
@@ -479,6 +487,7 @@ where
     W: AsyncWrite + Unpin,
 {
     let (mut from, mut to) = (String::new(), Vec::new());
+    let mut is_lmtp = false;
     while let Some(line) = lines.next_line().await? {
         world.lock().expect("not poisoned").said.entry(hop).or_default().push(line.clone());
         let path =
@@ -488,6 +497,8 @@ where
             "EHLO" if offers_tls => ("EHLO", "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 STARTTLS"),
             "EHLO" => ("EHLO", "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES"),
             "HELO" => ("HELO", "250 mx"),
+            "LHLO" => ("LHLO", "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES"),
+            "AUTH" => ("AUTH", "235 2.7.0 welcome"),
             "STARTTLS" if offers_tls => ("STARTTLS", "220 2.0.0 go"),
             "MAIL" => ("MAIL", "250 2.1.0 ok"),
             "RCPT" => ("RCPT", "250 2.1.5 ok"),
@@ -500,6 +511,7 @@ where
         let said = answer(world, hop, command, usual, &mut write).await?;
         match command {
             "STARTTLS" if said.positive => return Ok(Next::Tls),
+            "LHLO" => is_lmtp = true,
             "MAIL" => (from, to) = (path(), Vec::new()),
             "RCPT" if said.positive => to.push(path()),
             "QUIT" => return Ok(Next::End),
@@ -509,13 +521,18 @@ where
                     content.push_str(line.strip_prefix('.').unwrap_or(&line));
                     content.push_str("\r\n");
                 }
-                let said = answer(world, hop, ".", "250 2.0.0 taken", &mut write).await?;
-                if said.positive {
-                    let (from, to) = (std::mem::take(&mut from), std::mem::take(&mut to));
-                    world.lock().expect("not poisoned").taken.push(Taken { hop, from, to, content, via });
-                }
-                if !said.goes_on {
-                    return Ok(Next::End);
+                let (from, all) = (std::mem::take(&mut from), std::mem::take(&mut to));
+                // LMTP answers for each.
+                let groups = if is_lmtp { all.chunks(1) } else { all.chunks(all.len()) };
+                for to in groups {
+                    let said = answer(world, hop, ".", "250 2.0.0 taken", &mut write).await?;
+                    if said.positive {
+                        let (from, to, content) = (from.clone(), to.to_vec(), content.clone());
+                        world.lock().expect("not poisoned").taken.push(Taken { hop, from, to, content, via });
+                    }
+                    if !said.goes_on {
+                        return Ok(Next::End);
+                    }
                 }
             }
             _ => {}
