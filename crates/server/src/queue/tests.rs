@@ -102,6 +102,39 @@ async fn a_lost_connection_before_the_content_is_tried_elsewhere_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn replies_that_are_one_too_many_are_not_taken_for_others() {
+    // Who counts replies only would take the second one to RCPT for the one to DATA, and so on to the end.
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1), (20, "backup", 2)]);
+    lab.says(1, "RCPT", &[Say::Reply("250 2.1.5 ok\r\n250 2.1.5 ok"); 9]);
+    lab.says(1, ".", &[Say::Reply("554 5.6.0 refused"); 9]);
+    lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert_eq!(lab.taken().iter().map(|taken| taken.hop).collect::<Vec<_>>(), [2]);
+    assert!(lab.reports().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_taken_before_it_was_sent_is_sent_again() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    lab.says(1, "DATA", &[Say::Reply("354 go\r\n250 2.0.0 taken")]);
+    lab.says(1, ".", &[Say::Reply("554 5.6.0 refused")]);
+    lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert_eq!(lab.taken().len(), 1, "the first 250 was not about it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_loses_pipelined_commands_is_left_for_another() {
+    // It answers MAIL, throws away what stood behind it, and waits for more.
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1), (20, "backup", 2)]);
+    lab.says(1, "RCPT", &[Say::After(Duration::from_secs(3600), "250 2.1.5 ok"); 9]);
+    let took = lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert_eq!(lab.taken().iter().map(|taken| taken.hop).collect::<Vec<_>>(), [2]);
+    assert!(took < Duration::from_secs(700), "RFC 5321 §4.5.3.2.3: five minutes for a reply to RCPT, {took:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_messages_share_a_connection_and_421_only_interrupts() {
     let lab = Lab::new();
     lab.domain("example.com", &[(10, "mx", 1)]);
