@@ -131,7 +131,10 @@ async fn a_host_that_loses_pipelined_commands_is_left_for_another() {
     lab.says(1, "RCPT", &[Say::After(Duration::from_secs(3600), "250 2.1.5 ok"); 9]);
     let took = lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
     assert_eq!(lab.taken().iter().map(|taken| taken.hop).collect::<Vec<_>>(), [2]);
-    assert!(took < Duration::from_secs(700), "RFC 5321 §4.5.3.2.3: five minutes for a reply to RCPT, {took:?}");
+    assert!(
+        took < Duration::from_secs(700),
+        "RFC 5321 §4.5.3.2.3: five minutes for a reply to RCPT, {took:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
