@@ -151,10 +151,14 @@ async fn read(outbound: &Outbound, notice: &Notice<'_>) -> store::Result<Vec<u8>
     Ok(front)
 }
 
-/// RET=FULL is honoured for failures (RFC 3461 §4.3) up to a size, and never for what may not stand in a report as it is.
+/// RET=FULL is honoured for failures (RFC 3461 §4.3) up to a size, and never for what may not stand in a report as it is, nor for what may
+/// not travel without TLS (RFC 8689 §5).
 fn is_full(notice: &Notice<'_>) -> bool {
     let Letter { envelope, deliveries: _, .. } = notice.letter;
-    notice.kind == Kind::Failed && envelope.ret == Some(Return::Full) && envelope.body != Body::BinaryMime
+    notice.kind == Kind::Failed
+        && envelope.ret == Some(Return::Full)
+        && envelope.body != Body::BinaryMime
+        && !envelope.require_tls
 }
 
 fn compose(outbound: &Outbound, notice: &Notice<'_>, sender: &Mailbox, returned: &[u8], id: &str) -> Vec<u8> {

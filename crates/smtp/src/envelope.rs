@@ -16,6 +16,8 @@ pub struct Envelope {
     pub body: Body,
     /// SMTPUTF8 was asked for (RFC 6531).
     pub smtputf8: bool,
+    /// REQUIRETLS was asked for (RFC 8689): the message goes over verified TLS, to hosts that will do the same, or not at all.
+    pub require_tls: bool,
     /// RET= (RFC 3461 §4.3).
     pub ret: Option<Return>,
     /// ENVID= (RFC 3461 §4.4).
@@ -100,6 +102,7 @@ impl Envelope {
             recipients,
             body: Body::SevenBit,
             smtputf8: false,
+            require_tls: false,
             ret: None,
             envelope_id: None,
         }

@@ -26,6 +26,8 @@ pub enum Extension {
     Limits(Limits),
     /// STARTTLS (RFC 3207).
     StartTls,
+    /// REQUIRETLS (RFC 8689).
+    RequireTls,
     /// AUTH with the names of the mechanisms, in upper case (RFC 4954).
     Auth(Vec<String>),
     /// XCLIENT with the names of the attributes, in upper case (Postfix's XCLIENT_README).
@@ -71,6 +73,7 @@ impl Extension {
             "ENHANCEDSTATUSCODES" => Extension::EnhancedStatusCodes,
             "LIMITS" => Extension::Limits(Limits::from_words(words)),
             "STARTTLS" => Extension::StartTls,
+            "REQUIRETLS" => Extension::RequireTls,
             "AUTH" => Extension::Auth(words.collect()),
             "XCLIENT" => Extension::XClient(words.collect()),
             // An old form that was never standard but is still sent: `AUTH=LOGIN PLAIN`.
@@ -118,6 +121,7 @@ impl fmt::Display for Extension {
             Extension::EnhancedStatusCodes => f.write_str("ENHANCEDSTATUSCODES"),
             Extension::Limits(limits) => write!(f, "LIMITS{limits}"),
             Extension::StartTls => f.write_str("STARTTLS"),
+            Extension::RequireTls => f.write_str("REQUIRETLS"),
             Extension::Auth(mechanisms) => {
                 f.write_str("AUTH")?;
                 mechanisms.iter().try_for_each(|mechanism| write!(f, " {mechanism}"))
@@ -211,6 +215,11 @@ impl Extensions {
     /// STARTTLS is offered.
     pub fn start_tls(&self) -> bool {
         self.0.contains(&Extension::StartTls)
+    }
+
+    /// REQUIRETLS is offered.
+    pub fn require_tls(&self) -> bool {
+        self.0.contains(&Extension::RequireTls)
     }
 
     /// The limits announced.

@@ -194,6 +194,13 @@ pub const PEER_LACKS_SMTPUTF8: Reply =
 /// (RFC 6152 §3; X.6.3 conversion required but not supported).
 pub const PEER_LACKS_BODY: Reply =
     Reply::new(554, status(6, 3), "The receiving server does not take 8-bit or binary content");
+/// In place of the next server's reply: it does not offer REQUIRETLS under verified TLS, and the sender requires it (RFC 8689 §4.3; X.7.30
+/// REQUIRETLS support required).
+pub const PEER_LACKS_REQUIRETLS: Reply = Reply::new(
+    550,
+    status(7, 30),
+    "The sender requires TLS all the way (REQUIRETLS), which the receiving server does not offer",
+);
 /// In place of the next server's reply: the connection was lost when the content was sent whole (RFC 1047;
 /// X.4.2 bad connection).
 pub const CONNECTION_LOST: Reply =

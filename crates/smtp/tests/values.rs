@@ -73,16 +73,16 @@ mod strategies {
         let id = "[ -~]{1,40}".prop_filter_map("too long", |id| EnvelopeId::new(&id));
         let submitter = prop_oneof![Just(Submitter::Unknown), mailbox().prop_map(Submitter::Mailbox)];
         let dsn = (prop::option::of(ret), prop::option::of(id));
-        (prop::option::of(any::<u64>()), body(), any::<bool>(), dsn, prop::option::of(submitter)).prop_map(
-            |(size, body, smtputf8, (ret, envelope_id), auth)| MailParameters {
+        (prop::option::of(any::<u64>()), body(), any::<[bool; 2]>(), dsn, prop::option::of(submitter))
+            .prop_map(|(size, body, [smtputf8, require_tls], (ret, envelope_id), auth)| MailParameters {
                 size,
                 body,
                 smtputf8,
                 ret,
                 envelope_id,
                 auth,
-            },
-        )
+                require_tls,
+            })
     }
 
     pub(crate) fn command() -> impl Strategy<Value = Command> {

@@ -61,7 +61,8 @@ pub(crate) struct Envelope {
     pub(crate) reverse_path: String,
     pub(crate) recipients: Vec<Recipient>,
     pub(crate) body: Body,
-    pub(crate) smtputf8: bool,
+    /// Bits: [`SMTPUTF8`], [`REQUIRETLS`]. The first alone once stood here, as a bool, which is written in the same way.
+    pub(crate) marks: u8,
     pub(crate) ret: Option<Return>,
     pub(crate) envelope_id: Option<String>,
 }
@@ -260,7 +261,8 @@ impl Accepted {
 impl Envelope {
     fn of(envelope: &smtp::Envelope) -> Envelope {
         // By name, so that a new field of the envelope cannot be forgotten here.
-        let smtp::Envelope { reverse_path, recipients, body, smtputf8, ret, envelope_id } = envelope;
+        let smtp::Envelope { reverse_path, recipients, body, smtputf8, require_tls, ret, envelope_id } =
+            envelope;
         Envelope {
             reverse_path: reverse_path.to_string(),
             recipients: recipients.iter().map(Recipient::of).collect(),
@@ -269,7 +271,7 @@ impl Envelope {
                 smtp::Body::EightBitMime => Body::EightBitMime,
                 smtp::Body::BinaryMime => Body::BinaryMime,
             },
-            smtputf8: *smtputf8,
+            marks: if *smtputf8 { SMTPUTF8 } else { 0 } | if *require_tls { REQUIRETLS } else { 0 },
             ret: ret.map(|ret| match ret {
                 smtp::Return::Full => Return::Full,
                 smtp::Return::Headers => Return::Headers,
@@ -292,7 +294,11 @@ impl Envelope {
             Body::EightBitMime => smtp::Body::EightBitMime,
             Body::BinaryMime => smtp::Body::BinaryMime,
         };
-        envelope.smtputf8 = self.smtputf8;
+        if self.marks & !(SMTPUTF8 | REQUIRETLS) != 0 {
+            return Err(Error::Damaged(format!("an envelope asks for something unknown: {:#x}", self.marks)));
+        }
+        envelope.smtputf8 = self.marks & SMTPUTF8 != 0;
+        envelope.require_tls = self.marks & REQUIRETLS != 0;
         envelope.ret = self.ret.map(|ret| match ret {
             Return::Full => smtp::Return::Full,
             Return::Headers => smtp::Return::Headers,
@@ -342,6 +348,11 @@ impl Recipient {
         Ok(recipient)
     }
 }
+
+/// A bit of [`Envelope::marks`].
+const SMTPUTF8: u8 = 1;
+/// A bit of [`Envelope::marks`].
+const REQUIRETLS: u8 = 2;
 
 fn unreadable(what: &str, text: &str) -> Error {
     unreadable_as(&format!("envelope's {what}"), text)

@@ -48,6 +48,7 @@ fn accepted(recipients: &[&str], deliveries: Vec<NewDelivery>) -> Accepted {
         recipients: recipients.iter().map(recipient).collect(),
         body: smtp::Body::EightBitMime,
         smtputf8: false,
+        require_tls: recipients.len() == 2,
         ret: Some(smtp::Return::Headers),
         envelope_id: None,
     };

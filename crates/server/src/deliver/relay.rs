@@ -126,6 +126,7 @@ pub async fn session<S: Supply>(
         failure: None,
         obstacle: None,
         protection: Protection::None,
+        trust: if security.is_verified() { Trust::Verified } else { Trust::None },
         greeted: false,
         next_hop,
         login: login.map(login::Attempt::new),
@@ -167,6 +168,7 @@ struct Courier<'a, S> {
     failure: Option<Reply>,
     obstacle: Option<Obstacle>,
     protection: Protection,
+    trust: Trust,
     greeted: bool,
     next_hop: NextHop,
     login: Option<login::Attempt>,
@@ -180,6 +182,13 @@ struct Current {
     letter: Letter,
     reader: Reader,
     begun: Begun,
+}
+
+/// Whether the host is known to be the one that was meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Verified,
+    None,
 }
 
 /// Whether the connection is encrypted.
@@ -204,6 +213,11 @@ impl<S: Supply> Courier<'_, S> {
             return client.quit();
         }
         while let Some(letter) = self.supply.next().await {
+            if letter.envelope.require_tls && self.trust == Trust::None {
+                let replies = vec![smtp::replies::PEER_LACKS_REQUIRETLS; letter.deliveries.len()];
+                self.supply.done(letter, replies, NextHop::WithoutReports);
+                continue;
+            }
             match prepared(&self.store, client.extensions(), &letter).await {
                 Ok((envelope, reader)) => {
                     let size = reader.len;

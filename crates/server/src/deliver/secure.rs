@@ -53,6 +53,11 @@ impl Security {
         self.begin == Begin::StartTls && matches!(self.level, Level::Clear | Level::Opportunistic)
     }
 
+    /// Whether the host will have proven who it is, and cannot have been put in by somebody who forges DNS (RFC 8689 §4.2.1).
+    pub fn is_verified(&self) -> bool {
+        matches!(self.level, Level::Verified | Level::Dane(_))
+    }
+
     /// Whether nothing but clear will do.
     fn is_clear(&self) -> bool {
         self.begin == Begin::StartTls && self.level == Level::Clear

@@ -2,7 +2,7 @@
 
 use crate::auth::Authenticator;
 use crate::settings::{Banner, InClear, ListenerTls, Service, Settings};
-use smtp::server::{AuthOffer, Config, LineEndings, MailNeeds, StartTls};
+use smtp::server::{AuthOffer, Config, LineEndings, MailNeeds, RequireTls, StartTls};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -87,6 +87,10 @@ fn base(settings: &Settings, service: Service) -> Config {
         banner: match settings.banner {
             Banner::Plain => None,
             Banner::Version => Some(format!("Posthaste {}", env!("CARGO_PKG_VERSION"))),
+        },
+        require_tls: match service.protocol() {
+            smtp::Protocol::Smtp => RequireTls::UnderTls,
+            smtp::Protocol::Lmtp => RequireTls::NotOffered,
         },
         max_message_size: limits.message_size,
         max_recipients: limits.recipients,

@@ -225,6 +225,7 @@ impl Received {
             recipients,
             body: parameters.body,
             smtputf8: parameters.smtputf8,
+            require_tls: parameters.require_tls,
             ret: parameters.ret,
             envelope_id: parameters.envelope_id,
         };

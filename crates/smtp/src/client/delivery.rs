@@ -98,6 +98,9 @@ impl Delivery {
                 _ => return Some(replies::PEER_LACKS_SMTPUTF8),
             }
         }
+        if envelope.require_tls && !offered.require_tls() {
+            return Some(replies::PEER_LACKS_REQUIRETLS);
+        }
         let body_fits = match envelope.body {
             Body::SevenBit => true,
             Body::EightBitMime => offered.eight_bit_mime(),
@@ -149,6 +152,7 @@ impl Delivery {
             envelope_id: envelope.envelope_id.clone().filter(|_| offered.dsn()),
             // Nobody who could be trusted to say so said who submitted the message.
             auth: None,
+            require_tls: envelope.require_tls,
         };
         Command::Mail(envelope.reverse_path.clone(), parameters)
     }

@@ -19,6 +19,8 @@ pub struct MailParameters {
     pub envelope_id: Option<EnvelopeId>,
     /// AUTH= (RFC 4954 §5).
     pub auth: Option<Submitter>,
+    /// REQUIRETLS (RFC 8689 §2).
+    pub require_tls: bool,
 }
 
 /// The parameters of RCPT.
@@ -45,6 +47,10 @@ impl MailParameters {
                 .is_none()
                 .then(|| parameters.smtputf8 = true)
                 .ok_or(invalid("SMTPUTF8", "SMTPUTF8 without a value")),
+            "REQUIRETLS" => value
+                .is_none()
+                .then(|| parameters.require_tls = true)
+                .ok_or(invalid("REQUIRETLS", "REQUIRETLS without a value")),
             "RET" => {
                 ret(value).map(|ret| parameters.ret = Some(ret)).ok_or(invalid("RET", "RET=FULL or RET=HDRS"))
             }
@@ -178,6 +184,9 @@ impl fmt::Display for MailParameters {
         }
         if let Some(submitter) = &self.auth {
             write!(f, " AUTH={submitter}")?;
+        }
+        if self.require_tls {
+            f.write_str(" REQUIRETLS")?;
         }
         Ok(())
     }

@@ -147,6 +147,10 @@ impl Server {
             let fault = Fault::UnknownParameter("AUTH".to_owned());
             return Err(replies::syntax(&Syntax { verb: Some(Verb::Mail), fault }));
         }
+        if parameters.require_tls && !self.offers_require_tls() {
+            let fault = Fault::UnknownParameter("REQUIRETLS".to_owned());
+            return Err(replies::syntax(&Syntax { verb: Some(Verb::Mail), fault }));
+        }
         if self.config.is_too_big(parameters.size.unwrap_or(0)) {
             return Err(replies::MESSAGE_TOO_BIG);
         }

@@ -17,6 +17,8 @@ pub struct Config {
     pub greeting_delay: Duration,
     /// Whether STARTTLS is offered while the connection is in clear.
     pub starttls: StartTls,
+    /// Whether REQUIRETLS is offered under TLS: the application then keeps to it.
+    pub require_tls: RequireTls,
     /// How a peer may authenticate itself.
     pub auth: AuthOffer,
     /// What must come before MAIL.
@@ -48,6 +50,16 @@ pub enum StartTls {
     NotOffered,
     /// Yes, while the connection is in clear.
     Offered,
+}
+
+/// Whether REQUIRETLS is offered (RFC 8689).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RequireTls {
+    /// No.
+    #[default]
+    NotOffered,
+    /// Yes, while TLS protects the connection (§4.1).
+    UnderTls,
 }
 
 /// How a peer may authenticate itself (RFC 4954).
@@ -91,6 +103,7 @@ impl Config {
             banner: None,
             greeting_delay: Duration::ZERO,
             starttls: StartTls::NotOffered,
+            require_tls: RequireTls::NotOffered,
             auth: AuthOffer::default(),
             mail_needs: MailNeeds::Nothing,
             line_endings: LineEndings::Strict,

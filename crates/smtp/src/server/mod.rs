@@ -20,7 +20,7 @@ mod content;
 mod endpoint;
 mod text;
 
-pub use config::{AuthOffer, COMMAND_LINE_MAX, Config, LineEndings, MailNeeds, StartTls};
+pub use config::{AuthOffer, COMMAND_LINE_MAX, Config, LineEndings, MailNeeds, RequireTls, StartTls};
 
 use crate::xclient::Attribute;
 use crate::{
@@ -432,6 +432,9 @@ impl Server {
         if self.channel == Channel::Clear && self.config.starttls == StartTls::Offered {
             offer.push(Extension::StartTls);
         }
+        if self.offers_require_tls() {
+            offer.push(Extension::RequireTls);
+        }
         let mechanisms: Vec<_> = self.mechanisms().map(str::to_owned).collect();
         if !mechanisms.is_empty() {
             offer.push(Extension::Auth(mechanisms));
@@ -440,6 +443,11 @@ impl Server {
             offer.push(Extension::XClient(Attribute::NAMES.map(str::to_owned).to_vec()));
         }
         offer.into_iter().collect()
+    }
+
+    /// RFC 8689 §4.1: never in clear.
+    fn offers_require_tls(&self) -> bool {
+        self.channel == Channel::Tls && self.config.require_tls == RequireTls::UnderTls
     }
 
     fn say(&mut self, reply: &Reply) {

@@ -38,12 +38,13 @@ fn envelope() -> impl Strategy<Value = smtp::Envelope> {
         prop::sample::select(vec![smtp::Body::SevenBit, smtp::Body::EightBitMime, smtp::Body::BinaryMime]);
     let ret = prop::option::of(prop::sample::select(vec![smtp::Return::Full, smtp::Return::Headers]));
     let id = prop::option::of("[!-~]{1,30}".prop_filter_map("not an id", |id| smtp::EnvelopeId::new(&id)));
-    (reverse_path, prop::collection::vec(recipient(), 1..5), body, any::<bool>(), ret, id).prop_map(
-        |(reverse_path, recipients, body, smtputf8, ret, envelope_id)| smtp::Envelope {
+    (reverse_path, prop::collection::vec(recipient(), 1..5), body, any::<[bool; 2]>(), ret, id).prop_map(
+        |(reverse_path, recipients, body, [smtputf8, require_tls], ret, envelope_id)| smtp::Envelope {
             reverse_path,
             recipients,
             body,
             smtputf8,
+            require_tls,
             ret,
             envelope_id,
         },
@@ -116,6 +117,24 @@ proptest! {
 }
 
 #[test]
+fn what_an_envelope_asks_for_reads_as_it_was_once_written() {
+    let envelope = |smtputf8, require_tls| {
+        let mut envelope = smtp::Envelope::new(smtp::ReversePath::Null, Vec::new());
+        (envelope.smtputf8, envelope.require_tls) = (smtputf8, require_tls);
+        envelope
+    };
+    for smtputf8 in [false, true] {
+        assert_eq!(encode(&smtputf8), [Envelope::of(&envelope(smtputf8, false)).marks], "a bool stood there");
+        for require_tls in [false, true] {
+            let stored = Envelope::of(&envelope(smtputf8, require_tls));
+            assert_eq!(stored.value().expect("it reads"), envelope(smtputf8, require_tls));
+        }
+    }
+    let unknown = Envelope { marks: 4, ..Envelope::of(&envelope(false, false)) };
+    assert!(unknown.value().is_err(), "what a later program asks for must not be passed over");
+}
+
+#[test]
 fn an_acceptance_places_each_of_its_entries() {
     let accepted = Accepted {
         spool: 1,
@@ -126,7 +145,7 @@ fn an_acceptance_places_each_of_its_entries() {
             reverse_path: "<>".to_owned(),
             recipients: vec![],
             body: Body::SevenBit,
-            smtputf8: false,
+            marks: 0,
             ret: None,
             envelope_id: None,
         },

@@ -178,6 +178,7 @@ fn letter(reverse_path: ReversePath, mut paths: Vec<ForwardPath>, content: Bytes
             BodyType::Binary => Body::BinaryMime,
         },
         smtputf8: needs.smtputf8,
+        require_tls: false,
         ret: None,
         envelope_id: None,
     };

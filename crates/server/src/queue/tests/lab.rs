@@ -495,6 +495,9 @@ where
         let offers_tls = via == Via::Clear && world.lock().expect("not poisoned").tls.contains_key(&hop);
         let (command, usual) = match line.split(' ').next().unwrap_or("").to_ascii_uppercase().as_str() {
             "EHLO" if offers_tls => ("EHLO", "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 STARTTLS"),
+            "EHLO" if via == Via::Tls => {
+                ("EHLO", "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 REQUIRETLS")
+            }
             "EHLO" => ("EHLO", "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES"),
             "HELO" => ("HELO", "250 mx"),
             "LHLO" => ("LHLO", "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES"),

@@ -238,3 +238,45 @@ async fn another_host_of_the_domain_may_take_what_the_best_may_not() {
     lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
     assert_eq!(lab.taken()[0].hop, 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_requires_tls_goes_to_verified_hosts_that_offer_to_keep_to_it() {
+    // Verified by DANE.
+    let lab = lab();
+    let fingerprint = lab.tls(1, Certificate::SelfSigned("mx.example.com"));
+    lab.associate("mx.example.com", vec![dane(1, fingerprint.clone())]);
+    let require = |envelope: &mut smtp::Envelope| envelope.require_tls = true;
+    lab.until_empty(lab.send_with(&["a@example.com"], require)).await;
+    assert_eq!(lab.taken()[0].via, Via::Tls);
+    assert!(
+        lab.said(1).iter().any(|line| line == "MAIL FROM:<alice@example.org> REQUIRETLS"),
+        "{:?}",
+        lab.said(1)
+    );
+
+    // The same host, which does not offer it.
+    lab.says(1, "EHLO", &[Say::Default, Say::Reply("250-mx\r\n250 PIPELINING")]);
+    lab.until_empty(lab.send_with(&["b@example.com"], require)).await;
+    // A host that shows a good certificate, but may have been put in by whoever forges DNS; and one without TLS.
+    for certificate in [Some(Certificate::Signed("mx.example.com")), None] {
+        let lab = self::lab();
+        if let Some(certificate) = certificate {
+            lab.tls(1, certificate);
+        }
+        lab.until_empty(lab.send_with(&["c@example.com"], |envelope| {
+            envelope.require_tls = true;
+            envelope.ret = Some(smtp::Return::Full);
+        }))
+        .await;
+        assert!(lab.taken().is_empty());
+        assert!(!lab.said(1).iter().any(|line| line.starts_with("MAIL")), "not even its sender is told");
+        let report = lab.reports().await.concat();
+        assert!(report.contains("Status: 5.7.30\r\n"), "{report}");
+        assert!(
+            report.contains("text/rfc822-headers") && !report.contains("\r\n.dots"),
+            "RFC 8689 §5: {report}"
+        );
+    }
+    assert_eq!(lab.taken().len(), 1);
+    assert!(lab.reports().await.concat().contains("Status: 5.7.30\r\n"));
+}
