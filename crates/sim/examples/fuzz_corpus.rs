@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use sim::chat::script::Script;
 use sim::chat::{Chat, Proxy, Setup, Tls};
 use smtp::server::{LineEndings, MailNeeds};
 use smtp::{InClear, Protocol};
@@ -49,6 +50,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     for (n, piece) in replies.chunks(LONGEST).enumerate() {
         write(corpus.join("reply"), &format!("chats-{n:02}"), &[&[7], piece].concat())?;
+    }
+    for script in Script::read_all(&here.join("tests/pop3"))? {
+        write(corpus.join("pop3_server"), &script.name(), &[&[8, 1], &script.client()[..]].concat())?;
     }
     write(corpus.join("header"), "fields", HEADER_VALUES.as_bytes())?;
     client_inputs(&corpus.join("smtp_client"))

@@ -1,92 +1,11 @@
-//! What SASL exchanges carry (RFC 4422), as SMTP sees it: opaque octets in base64 (RFC 4954 §4).
-//!
-//! SMTP knows when a message of an exchange may come and how it is written; what it means is the business of the
-//! mechanism, and so of the application.
+//! SASL as SMTP needs it: the messages are the same for all protocols ([`wire::sasl`]); which mechanisms a client may use is
+//! decided here.
 
-use data_encoding::BASE64;
-use std::fmt;
-use std::ops::Deref;
-
-/// One message of a SASL exchange: a challenge, a response or an initial response, decoded.
-///
-/// It may hold a password, so that its `Debug` shows nothing but its length.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct SaslMessage(Vec<u8>);
-
-/// Whether AUTH may be used without TLS by mechanisms that show a password or token to whoever listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum InClear {
-    /// No (RFC 4954 §4 asks for this default).
-    #[default]
-    Refuse,
-    /// Yes: on loopback, or on a network that is trusted.
-    Allow,
-}
-
-impl SaslMessage {
-    /// Reads base64 as RFC 4954 §4 wants it: padded, without other characters, whole.
-    pub fn from_base64(text: &[u8]) -> Option<SaslMessage> {
-        BASE64.decode(text).ok().map(SaslMessage)
-    }
-
-    /// Writes base64; nothing for an empty message.
-    pub fn to_base64(&self) -> String {
-        BASE64.encode(&self.0)
-    }
-
-    /// Reads the initial response of AUTH, in which `=` stands for an empty one (RFC 4954 §4).
-    pub(crate) fn from_initial(text: &str) -> Option<SaslMessage> {
-        if text == "=" { Some(SaslMessage::default()) } else { SaslMessage::from_base64(text.as_bytes()) }
-    }
-
-    /// Writes the initial response of AUTH.
-    pub(crate) fn to_initial(&self) -> String {
-        if self.0.is_empty() { "=".to_owned() } else { self.to_base64() }
-    }
-
-    /// The octets.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl From<&[u8]> for SaslMessage {
-    fn from(octets: &[u8]) -> SaslMessage {
-        SaslMessage(octets.to_vec())
-    }
-}
-
-impl From<Vec<u8>> for SaslMessage {
-    fn from(octets: Vec<u8>) -> SaslMessage {
-        SaslMessage(octets)
-    }
-}
-
-impl Deref for SaslMessage {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SaslMessage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SaslMessage({} octets)", self.0.len())
-    }
-}
-
-/// Whether a mechanism, named in upper case, ties the exchange to a TLS connection (RFC 5801 §3.1): without one
-/// it cannot be used.
-pub(crate) fn binds_channel(mechanism: &str) -> bool {
-    mechanism.ends_with("-PLUS")
-}
+pub(crate) use wire::sasl::binds_channel;
+pub use wire::sasl::{AUTH_LINE_MAX, InClear, SaslMessage};
 
 /// Whether a mechanism, named in upper case, keeps passwords and tokens from whoever listens. Only those that are known
 /// to do so count.
 pub(crate) fn hides_secrets(mechanism: &str) -> bool {
     mechanism.starts_with("SCRAM-")
 }
-
-/// The longest line of an exchange, in octets with its CRLF: what RFC 4954 §4 holds to be enough for every
-/// mechanism in use.
-pub const AUTH_LINE_MAX: usize = 12_288;

@@ -5,13 +5,15 @@
 //! client, the tests, the fuzzers and the simulator all run the same endpoints through this trait.
 //!
 //! The crate also holds the bounded framing that the endpoints build on: lines ([`LineBuffer`]), dot-stuffed
-//! content ([`dot`]) and the check of content for what it must not hold ([`FlawFinder`]).
+//! content ([`dot`]) and the check of content for what it must not hold ([`FlawFinder`]); and the messages of SASL
+//! exchanges ([`sasl`]), which all protocols carry alike.
 
 #![forbid(unsafe_code)]
 
 mod content;
 pub mod dot;
 mod line;
+pub mod sasl;
 
 pub use content::{Flaw, FlawFinder, Normaliser};
 pub use line::{Line, LineBuffer};

@@ -8,12 +8,14 @@
 mod client;
 mod lines;
 mod mail;
+mod pop3;
 mod server;
 mod values;
 
 pub use client::smtp_client;
 pub use lines::line;
 pub use mail::{header, message};
+pub use pop3::pop3_server;
 pub use server::smtp_server;
 pub use values::{address, command, dot, reply};
 
@@ -31,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     ("line", line),
     ("message", message),
     ("header", header),
+    ("pop3_server", pop3_server),
 ];
 
 /// A sequence of numbers that only its seed determines (xorshift64).

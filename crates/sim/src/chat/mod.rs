@@ -27,6 +27,7 @@
 //! for those who speak over a socket.
 
 mod run;
+pub mod script;
 mod text;
 
 pub use run::Pace;
@@ -163,15 +164,7 @@ impl Chat {
 
     /// Reads all chats of a directory, in the order of their names.
     pub fn read_all(directory: &Path) -> Result<Vec<Chat>, Failure> {
-        let fail =
-            |error: std::io::Error| Failure { path: directory.to_owned(), line: 1, what: error.to_string() };
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(directory).map_err(fail)? {
-            paths.push(entry.map_err(fail)?.path());
-        }
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "chat"));
-        paths.sort();
-        paths.iter().map(|path| Chat::read(path)).collect()
+        paths(directory)?.iter().map(|path| Chat::read(path)).collect()
     }
 
     /// Reads a chat from its text; `path` is for messages.
@@ -365,6 +358,19 @@ impl Turn {
         }
         if rest_of_reply || expected.peek().is_some() { Comparison::Incomplete } else { Comparison::Same }
     }
+}
+
+/// The chats of a directory, in the order of their names.
+fn paths(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let fail =
+        |error: std::io::Error| Failure { path: directory.to_owned(), line: 1, what: error.to_string() };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory).map_err(fail)? {
+        paths.push(entry.map_err(fail)?.path());
+    }
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "chat"));
+    paths.sort();
+    Ok(paths)
 }
 
 impl fmt::Display for Failure {

@@ -287,7 +287,7 @@ fn acceptance(event: &Event, host_name: &str) -> Option<Reply> {
 }
 
 /// Cuts the octets of a turn.
-fn pieces(octets: &[u8], pace: Pace) -> Vec<&[u8]> {
+pub(super) fn pieces(octets: &[u8], pace: Pace) -> Vec<&[u8]> {
     match pace {
         Pace::Whole | Pace::Pipelined => octets.chunks(wire::READ_MAX).collect(),
         Pace::Octets => octets.chunks(1).collect(),
@@ -352,6 +352,6 @@ fn may_be_followed(turn: &Turn) -> bool {
         && turn.client.ends_with(b"\r\n")
 }
 
-fn lines(received: &[u8]) -> String {
+pub(super) fn lines(received: &[u8]) -> String {
     String::from_utf8_lossy(received).lines().map(|line| format!("  S: {line}\n")).collect()
 }
