@@ -58,7 +58,8 @@ start_server() {
         kill -0 "$SERVER_PID" 2>/dev/null || break
         sleep 0.02
     done
-    PORT=$(sed -nE 's/.*"address": *"127\.0\.0\.1:([0-9]+)".*/\1/p' "$WORK/ready.json")
+    # The first of several: that of SMTP.
+    PORT=$(grep -oE '"address": *"127\.0\.0\.1:[0-9]+"' "$WORK/ready.json" | sed -nE '1s/.*:([0-9]+)"/\1/p')
     [ -n "$PORT" ] || { echo '  FAIL the server did not say where it listens'; exit 1; }
     wait_for_port "$PORT" "$SERVER_PID"
 }

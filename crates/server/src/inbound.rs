@@ -15,15 +15,16 @@ use crate::abuse::tarpit::Tarpit;
 use crate::abuse::{Abuse, Policy};
 use crate::auth::Authenticator;
 use crate::drive::Application;
+use crate::login::Login;
 use crate::policy::recipient::{self, Asked, Known, Onward, Onwards, Relaying, Routes, Rules, Step, Who};
 use crate::policy::{Verdict, sender};
+use crate::pop3::{Configs as Pop3Configs, Maildrops};
 use crate::session::{SessionId, SessionIds};
 use crate::settings::{ListenerTls, Proxies, Service, Settings};
 use crate::tls::{Acceptor, HandshakeError, Tls, TlsSession};
 use config::Configs;
-use login::Login;
 use smtp::server::{Abort, Closing, Event, Hello, Mail, Server};
-use smtp::{Protocol, Recipient, Reply, replies};
+use smtp::{Recipient, Reply, replies};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -47,6 +48,8 @@ pub struct Context {
     configs: Configs,
     /// The most hosts that a message may have been through.
     hops: usize,
+    pub(crate) pop3: Pop3Configs,
+    pub(crate) maildrops: Arc<Maildrops>,
     /// The time.
     pub clock: Clock,
     /// Who did too much.
@@ -125,6 +128,8 @@ impl Context {
             senders: settings.submission,
             configs: Configs::new(settings),
             hops: limits.hops,
+            pop3: Pop3Configs::new(settings),
+            maildrops: Arc::default(),
             clock,
             abuse: Arc::new(Abuse::new(
                 Policy { exempt: limits.exempt.clone(), ..settings.abuse.clone() },
@@ -162,6 +167,19 @@ impl Context {
     /// Asks all sessions to end: `421` to idle ones and to new transactions.
     pub fn shut_down(&self) {
         self.stop.send_replace(true);
+    }
+
+    /// Lets a session with so many errors wait a while, unless the server stops.
+    pub(crate) async fn hold_up(&self, peer: IpAddr, errors: u32, stopping: &mut watch::Receiver<bool>) {
+        if self.abuse.is_exempt(peer) {
+            return;
+        }
+        let Some((wait, _place)) = self.tarpit.enter(errors) else { return };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            // A sender that is gone stops the server as well.
+            _ = stopping.wait_for(|stop| *stop) => {}
+        }
     }
 
     /// Comes when the server is to stop.
@@ -294,9 +312,9 @@ impl Inbound {
             Some(_) => Who::Account,
             None => Who::Host(self.peer.address.ip()),
         };
-        match self.peer.service.protocol() {
-            Protocol::Smtp => recipient::relaying(&self.context.rules, who),
-            Protocol::Lmtp => Relaying::Denied,
+        match self.peer.service {
+            Service::Smtp | Service::Submission => recipient::relaying(&self.context.rules, who),
+            Service::Lmtp | Service::Pop3 => Relaying::Denied,
         }
     }
 
@@ -315,13 +333,13 @@ impl Inbound {
         let recipients = received.recipients();
         if received.is_looping(self.context.hops) {
             warn!(session = %self.id, "message refused: it has been through too many hosts");
-            let count = if self.peer.service.protocol() == Protocol::Lmtp { recipients } else { 1 };
+            let count = if self.peer.service == Service::Lmtp { recipients } else { 1 };
             return vec![replies::TOO_MANY_HOPS; count];
         }
-        let fits = match self.peer.service.protocol() {
+        let fits = match self.peer.service {
             // One reply stands for all: the commit decides.
-            Protocol::Smtp => vec![Fit::Fits],
-            Protocol::Lmtp => match received.leave_out_full(&self.context.store).await {
+            Service::Smtp | Service::Submission | Service::Pop3 => vec![Fit::Fits],
+            Service::Lmtp => match received.leave_out_full(&self.context.store).await {
                 Ok(fits) => fits,
                 Err(error) => return vec![self.not_stored(&error); recipients],
             },

@@ -1,10 +1,11 @@
 //! Accepts connections and runs a session on each.
 
 use crate::abuse::connections::{Excess, Permit};
-use crate::drive::{drive, drive_secured};
+use crate::drive::{Application, drive, drive_secured};
 use crate::inbound::{Context, Inbound, Peer, now};
+use crate::pop3;
 use crate::proxied;
-use crate::settings::{Listener, ListenerTls, Proxied};
+use crate::settings::{Listener, ListenerTls, Proxied, Service};
 use crate::tls::Stream;
 use bytes::BytesMut;
 use smtp::{Reply, replies};
@@ -16,6 +17,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use wire::Endpoint;
 
 /// How long to wait after accept failed for want of something (descriptors, memory): others must end first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
@@ -111,15 +113,41 @@ pub async fn session<S>(stream: S, peer: Peer, context: Arc<Context>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let mut stream = Stream::accepted(stream, context.acceptor(&peer));
+    let stream = Stream::accepted(stream, context.acceptor(&peer));
     let security = peer.security;
-    let mut inbound = Inbound::new(context, peer);
-    let mut endpoint = inbound.endpoint();
-    let result = match security {
-        ListenerTls::Implicit => drive_secured(&mut endpoint, &mut stream, &mut inbound).await,
-        ListenerTls::StartTls | ListenerTls::None => drive(&mut endpoint, &mut stream, &mut inbound).await,
-    };
-    inbound.ended(result);
+    match peer.service {
+        Service::Smtp | Service::Submission | Service::Lmtp => {
+            let mut inbound = Inbound::new(context, peer);
+            let mut endpoint = inbound.endpoint();
+            let result = run(stream, security, &mut endpoint, &mut inbound).await;
+            inbound.ended(result);
+        }
+        Service::Pop3 => {
+            let mut session = pop3::Session::new(context, peer);
+            let mut endpoint = session.endpoint();
+            let result = run(stream, security, &mut endpoint, &mut session).await;
+            session.ended(result);
+        }
+    }
+}
+
+/// Drives an endpoint, after a handshake where TLS comes first.
+async fn run<S, E, A>(
+    mut stream: Stream<S>,
+    security: ListenerTls,
+    endpoint: &mut E,
+    application: &mut A,
+) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    E: Endpoint + Send,
+    E::Event: Send,
+    A: Application<E>,
+{
+    match security {
+        ListenerTls::Implicit => drive_secured(endpoint, &mut stream, application).await,
+        ListenerTls::StartTls | ListenerTls::None => drive(endpoint, &mut stream, application).await,
+    }
 }
 
 fn too_many(excess: Excess) -> Reply {
@@ -140,7 +168,10 @@ fn turn_away(stream: &TcpStream, peer: &Peer, reply: &Reply, why: &dyn std::fmt:
         return;
     }
     let mut bytes = BytesMut::new();
-    reply.encode(&mut bytes);
+    match peer.service {
+        Service::Smtp | Service::Submission | Service::Lmtp => reply.encode(&mut bytes),
+        Service::Pop3 => pop3::not_now(reply).encode(&mut bytes),
+    }
     if let Err(error) = stream.try_write(&bytes) {
         tracing::debug!(peer = %address, %error, "the client was gone at once");
     }

@@ -13,7 +13,7 @@ use crate::policy::recipient::main_domain;
 use crate::queue::{self, Outbound};
 use crate::resolve::{Dns, Private, Resolver, Terms};
 use crate::route::Routes;
-use crate::settings::{Listener, Relay, Service, Settings};
+use crate::settings::{Listener, Relay, Settings};
 use crate::sockets::Sockets;
 use crate::tls::acme::Acme;
 use crate::tls::{Authorities, CertificateView, Tls, TlsError, watch};
@@ -79,7 +79,7 @@ pub enum StartError {
         /// What the store said.
         error: store::Error,
     },
-    /// Nobody could log in where mail is submitted.
+    /// Nobody could log in where that comes first.
     #[error("logins cannot be checked: {0}")]
     Auth(#[from] AuthError),
     /// A server for domains has none.
@@ -93,9 +93,9 @@ fn at(address: Option<SocketAddr>) -> String {
     address.map(|address| format!(" for {address}")).unwrap_or_default()
 }
 
-/// Who knows who may log in; nobody needs to without a listener where mail is submitted.
+/// Who knows who may log in; nobody needs to without a listener for those who have an account.
 fn authenticator(settings: &Settings, context: &Context) -> Result<Option<Arc<Authenticator>>, AuthError> {
-    if !settings.listeners.iter().any(|listener| listener.service == Service::Submission) {
+    if !settings.listeners.iter().any(|listener| listener.service.is_for_accounts()) {
         return Ok(None);
     }
     let options = auth::Options {

@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Listen here, as ADDRESS:PORT or PORT (on 127.0.0.1); port 0 takes a free one. May be given several times
     #[arg(long, value_name = "ADDR", value_parser = listen_address)]
     listen: Vec<SocketAddr>,
+    /// Let accounts with a password (`posthaste user passwd`) fetch their mail by POP3 here; written like --listen
+    #[arg(long, value_name = "ADDR", value_parser = listen_address)]
+    pop3: Vec<SocketAddr>,
     /// Take mail only for the addresses in this file, one on a line
     #[arg(long, value_name = "FILE")]
     users: Option<PathBuf>,
@@ -78,8 +81,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     };
     let data = args.data.directory()?;
     args.logs.start();
-    let catcher =
-        Catcher { listen: args.listen, tls: args.tls.into(), data: data.clone(), users: users.clone() };
+    let catcher = Catcher {
+        listen: args.listen,
+        pop3: args.pop3,
+        tls: args.tls.into(),
+        data: data.clone(),
+        users: users.clone(),
+    };
     let settings = Settings::catcher(catcher, server::host::name());
     serving::run(settings, args.format.format(), |server| {
         let (program, data_option) = (program(), args.data.as_option());

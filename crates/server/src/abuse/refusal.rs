@@ -68,16 +68,21 @@ impl Refusal {
     }
 
     fn text(&self) -> String {
+        format!("Error: {}", self.in_words())
+    }
+
+    /// What the peer is told in any protocol.
+    pub(crate) fn in_words(&self) -> String {
         let whose = match self.scope {
             Scope::Source(_) => "your network address",
             Scope::Account => "this account",
         };
         let what = match self.cause {
             Cause::TooMuch(measure) | Cause::Banned(measure) => measure.in_general(),
-            Cause::BannedByHand => return "Error: your network address is not welcome here".to_owned(),
+            Cause::BannedByHand => return "your network address is not welcome here".to_owned(),
         };
         let when = self.wait.map_or("later", roughly);
-        format!("Error: too many {what} from {whose}, try again {when}")
+        format!("too many {what} from {whose}, try again {when}")
     }
 }
 

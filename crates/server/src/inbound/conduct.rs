@@ -57,7 +57,7 @@ impl Inbound {
             warn!(session = %self.id, "{refusal}");
             return refusal.closing();
         }
-        self.tarpit().await;
+        self.context.hold_up(self.peer.address.ip(), self.errors, &mut self.stopping).await;
         reply
     }
 
@@ -77,18 +77,5 @@ impl Inbound {
     fn put_off(&self, refusal: Refusal) -> Option<Reply> {
         info!(session = %self.id, "put off: {refusal}");
         Some(refusal.putting_off())
-    }
-
-    /// Lets a session with errors wait, unless the server stops.
-    async fn tarpit(&mut self) {
-        if self.context.abuse.is_exempt(self.peer.address.ip()) {
-            return;
-        }
-        let Some((wait, _place)) = self.context.tarpit.enter(self.errors) else { return };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            // A sender that is gone stops the server as well.
-            _ = self.stopping.wait_for(|stop| *stop) => {}
-        }
     }
 }

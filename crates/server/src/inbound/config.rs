@@ -2,6 +2,7 @@
 
 use crate::auth::Authenticator;
 use crate::settings::{Banner, InClear, ListenerTls, Service, Settings};
+use smtp::Protocol;
 use smtp::server::{AuthOffer, Config, LineEndings, MailNeeds, RequireTls, StartTls};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,10 +25,7 @@ impl Configs {
     pub(super) fn new(settings: &Settings) -> Configs {
         Configs {
             // Only strangers are made to wait: programs that pretend to speak SMTP come to the port for other servers.
-            smtp: Offers::new(Config {
-                greeting_delay: settings.abuse.greeting_delay,
-                ..base(settings, Service::Smtp)
-            }),
+            smtp: Offers::new(Config { greeting_delay: settings.abuse.greeting_delay, ..base(settings) }),
             submission: Offers::new(submission(settings, smtp::InClear::Refuse)),
             submission_here: Offers::new(submission(
                 settings,
@@ -36,7 +34,11 @@ impl Configs {
                     InClear::Loopback => smtp::InClear::Allow,
                 },
             )),
-            lmtp: Offers::new(base(settings, Service::Lmtp)),
+            lmtp: Offers::new(Config {
+                protocol: Protocol::Lmtp,
+                require_tls: RequireTls::NotOffered,
+                ..base(settings)
+            }),
         }
     }
 
@@ -47,6 +49,8 @@ impl Configs {
             Service::Submission if peer.to_canonical().is_loopback() => &self.submission_here,
             Service::Submission => &self.submission,
             Service::Lmtp => &self.lmtp,
+            // It has an endpoint of its own.
+            Service::Pop3 => &self.smtp,
         };
         Arc::clone(match tls {
             ListenerTls::StartTls => &offers.starttls,
@@ -73,25 +77,21 @@ fn submission(settings: &Settings, in_clear: smtp::InClear) -> Config {
         mail_needs: MailNeeds::Authentication,
         line_endings: LineEndings::Normalise,
         text_line_max: Some(LINE_MAX),
-        ..base(settings, Service::Submission)
+        ..base(settings)
     }
 }
 
 /// RFC 5321 §4.5.3.1.6: 1000 octets with CRLF.
 const LINE_MAX: usize = 998;
 
-fn base(settings: &Settings, service: Service) -> Config {
+fn base(settings: &Settings) -> Config {
     let limits = &settings.limits;
     Config {
-        protocol: service.protocol(),
         banner: match settings.banner {
             Banner::Plain => None,
             Banner::Version => Some(format!("Posthaste {}", env!("CARGO_PKG_VERSION"))),
         },
-        require_tls: match service.protocol() {
-            smtp::Protocol::Smtp => RequireTls::UnderTls,
-            smtp::Protocol::Lmtp => RequireTls::NotOffered,
-        },
+        require_tls: RequireTls::UnderTls,
         max_message_size: limits.message_size,
         max_recipients: limits.recipients,
         max_errors: limits.errors,

@@ -2,12 +2,13 @@
 
 use super::Peer;
 use crate::policy::recipient::{self, Route};
+use crate::settings::Service;
 use bytes::{Bytes, BytesMut};
 use message::submission::{Findings, Mender};
 use message::trace::{self, Dialect, With};
 use message::{Date, HopCounter};
 use smtp::server::Mail;
-use smtp::{Envelope, Mailbox, Protocol, Recipient};
+use smtp::{Envelope, Mailbox, Recipient};
 use std::collections::HashSet;
 use store::{
     Accepted, AccountName, Destination, Error, MailboxName, NewDelivery, Result, SharedStore, SpoolId, Stage,
@@ -304,10 +305,10 @@ fn received_field(facts: &Facts<'_>, id: SpoolId, envelope: &Envelope) -> Vec<u8
         [only] => only.forward_path.as_mailbox().map(ToString::to_string),
         _ => None,
     };
-    let dialect = match facts.peer.service.protocol() {
-        Protocol::Lmtp => Dialect::Lmtp,
-        Protocol::Smtp if facts.esmtp => Dialect::Esmtp,
-        Protocol::Smtp => Dialect::Smtp,
+    let dialect = match facts.peer.service {
+        Service::Lmtp => Dialect::Lmtp,
+        _ if facts.esmtp => Dialect::Esmtp,
+        _ => Dialect::Smtp,
     };
     let field = trace::Received {
         hello_name: &facts.hello,

@@ -2,7 +2,6 @@
 
 use super::Proxied;
 use serde::Deserialize;
-use smtp::Protocol;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -30,6 +29,8 @@ pub enum Service {
     Submission,
     /// A relay of one's own that hands over mail (RFC 2033).
     Lmtp,
+    /// People and programs that fetch the mail of an account (RFC 1939).
+    Pop3,
 }
 
 /// How TLS comes to the connections of a listener.
@@ -46,11 +47,14 @@ pub enum ListenerTls {
 }
 
 impl Listener {
-    /// What is usual at this address, with what was said otherwise: 465 and 587 are for submission (RFC 8314 §7.3), 465 begins with TLS.
+    /// What is usual at this address, with what was said otherwise: 465 and 587 are for submission, 110 and 995 for POP3 (RFC 8314 §7); 465
+    /// and 995 begin with TLS.
     pub fn usual(address: SocketAddr, service: Option<Service>, tls: Option<ListenerTls>) -> Listener {
         let usual = match address.port() {
             465 => (Service::Submission, ListenerTls::Implicit),
             587 => (Service::Submission, ListenerTls::StartTls),
+            110 => (Service::Pop3, ListenerTls::StartTls),
+            995 => (Service::Pop3, ListenerTls::Implicit),
             _ => (Service::Smtp, ListenerTls::StartTls),
         };
         Listener {
@@ -74,11 +78,11 @@ impl fmt::Display for Listener {
 }
 
 impl Service {
-    /// The protocol that is spoken with those who are served.
-    pub fn protocol(self) -> Protocol {
+    /// Whether those who are served log in first.
+    pub fn is_for_accounts(self) -> bool {
         match self {
-            Service::Smtp | Service::Submission => Protocol::Smtp,
-            Service::Lmtp => Protocol::Lmtp,
+            Service::Submission | Service::Pop3 => true,
+            Service::Smtp | Service::Lmtp => false,
         }
     }
 
@@ -88,6 +92,7 @@ impl Service {
             Service::Smtp => "smtp",
             Service::Submission => "submission",
             Service::Lmtp => "lmtp",
+            Service::Pop3 => "pop3",
         }
     }
 }
@@ -98,6 +103,7 @@ impl fmt::Display for Service {
             Service::Smtp => "SMTP",
             Service::Submission => "submission",
             Service::Lmtp => "LMTP",
+            Service::Pop3 => "POP3",
         })
     }
 }

@@ -130,6 +130,8 @@ pub struct Limits {
 pub struct Catcher {
     /// Where to listen; port 2525 of the loopback address when empty.
     pub listen: Vec<SocketAddr>,
+    /// Where mail is fetched by POP3, by those who have a password; nowhere when empty.
+    pub pop3: Vec<SocketAddr>,
     /// How TLS comes to the connections.
     pub tls: ListenerTls,
     /// The directory that holds everything.
@@ -172,11 +174,11 @@ impl Settings {
                 Some(_) => Acceptance::Named(accounts),
                 None => Acceptance::Everyone,
             },
-            listeners: listen
-                .into_iter()
-                .map(|address| Listener {
+            listeners: (listen.into_iter().map(|address| (address, Service::Smtp)))
+                .chain(catcher.pop3.into_iter().map(|address| (address, Service::Pop3)))
+                .map(|(address, service)| Listener {
                     address,
-                    service: Service::Smtp,
+                    service,
                     tls: catcher.tls,
                     proxied: Proxied::No,
                 })
@@ -184,7 +186,8 @@ impl Settings {
             tls: Tls::default(),
             limits: Limits::default(),
             abuse: Policy::default(),
-            auth: AuthSettings::default(),
+            // What is tried out on one's own machine needs no TLS.
+            auth: AuthSettings { in_clear: InClear::Loopback, ..AuthSettings::default() },
             submission: sender::Rules::default(),
             proxies: Proxies::default(),
             hardening: Hardening::default(),
@@ -262,10 +265,11 @@ fn listeners(
             _ => Proxied::No,
         };
         let listener = Listener::usual(address, listen.protocol, listen.tls);
-        if (listener.service, listener.tls) == (Service::Submission, ListenerTls::None)
+        if listener.service.is_for_accounts()
+            && listener.tls == ListenerTls::None
             && (in_clear == InClear::Never || !address.ip().is_loopback())
         {
-            let message = "nobody could log in here: submission needs `tls`, or a loopback address and \
+            let message = "nobody could log in here: submission and POP3 need `tls`, or a loopback address and \
                            `in_clear = \"loopback\"` in [auth]";
             return Err(wrong(listen.address.span(), message.to_owned()));
         }

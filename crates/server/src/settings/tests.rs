@@ -61,7 +61,8 @@ fn the_sample_is_valid_with_every_comment_removed() {
     assert_eq!(settings.accounts.len(), 3);
     let standard = parse(SAMPLE).expect("the sample parses").listeners;
     assert_eq!(settings.listeners[..6], standard);
-    assert_eq!(settings.listeners[6].service, Service::Lmtp);
+    assert_eq!(settings.listeners[6].service, Service::Pop3);
+    assert_eq!(settings.listeners[7].service, Service::Lmtp);
     let acme = settings.tls.acme.expect("the sample has it");
     let minimal = parse("domains = [\"example.org\"]\nhostname = \"mail.example.org\"\n[acme]");
     let minimal = minimal.expect("a short file").tls.acme.expect("it has it");
@@ -184,6 +185,8 @@ fn the_port_says_what_is_usual() {
         ("address = \"[::1]:25\"", Service::Smtp, ListenerTls::StartTls),
         ("address = \"[::1]:465\"", Service::Submission, ListenerTls::Implicit),
         ("address = \"[::1]:587\"", Service::Submission, ListenerTls::StartTls),
+        ("address = \"[::1]:110\"", Service::Pop3, ListenerTls::StartTls),
+        ("address = \"[::1]:995\"", Service::Pop3, ListenerTls::Implicit),
         ("address = \"[::1]:465\"\ntls = \"none\"", Service::Submission, ListenerTls::None),
         ("address = \"[::1]:2525\"\nprotocol = \"submission\"", Service::Submission, ListenerTls::StartTls),
         (

@@ -4,6 +4,7 @@ mod abuse;
 mod admin;
 mod common;
 mod login;
+mod pop3;
 mod recipients;
 mod relay;
 mod session;

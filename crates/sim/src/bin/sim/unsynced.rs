@@ -18,7 +18,7 @@ pub(crate) fn serve(data: &Path) -> Result<(), String> {
         let options = Options { files: Arc::new(Unsynced), ..Options::new(data) };
         let store = Local::open(options).map_err(|error| error.to_string())?;
         let listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
-        let catcher = Catcher { listen, tls: ListenerTls::None, data: data.to_owned(), users: None };
+        let catcher = Catcher { listen, tls: ListenerTls::None, data: data.to_owned(), ..Catcher::default() };
         let settings = Settings::catcher(catcher, server::host::name());
         let server = Server::start(&settings, Arc::new(store), Arc::new(now)).await;
         let server = server.map_err(|error| error.to_string())?;

@@ -1,0 +1,236 @@
+//! A login, whatever protocol carries it: an exchange between a client and the authenticator.
+//!
+//! The session of a protocol ([`crate::inbound`], [`crate::pop3`]) hands over what the client says and makes a reply of the outcome. What
+//! was wrong is in the log, and never in a reply. Secrets pass through the exchange and are in neither. Before anything is checked
+//! [`crate::abuse`] is asked, and it is told of a failure when that is known: a client need not hear the exchange to its end for that.
+
+use crate::abuse::{Attempt, Refusal};
+use crate::auth::pool::Client;
+use crate::auth::{Answered, Asking, Authenticator, Unavailable};
+use crate::inbound::{Context, Peer, now, shown};
+use crate::session::SessionId;
+use sasl::server::{Answer, Exchange, Identity, Next, Question};
+use sasl::{Failure, Mechanism};
+use store::AccountName;
+use tracing::{info, warn};
+
+/// Where somebody logs in: whose session it is, and who looks at it.
+#[derive(Clone, Copy)]
+pub(crate) struct Desk<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) peer: &'a Peer,
+    pub(crate) id: SessionId,
+}
+
+/// An exchange under way.
+pub(crate) struct Login {
+    exchange: Exchange,
+    /// Who the client says it is, once it has.
+    user: Option<String>,
+    /// What the last question came to.
+    application: Option<String>,
+    reason: &'static str,
+    /// While credentials are checked.
+    attempt: Option<Attempt>,
+    failure: Failed,
+}
+
+/// Whether the failure of an exchange was counted.
+#[derive(Debug, Clone, Copy)]
+enum Failed {
+    /// It did not fail until now.
+    NotYet,
+    /// It was; perhaps that led to a ban.
+    Counted(Option<Refusal>),
+}
+
+/// What comes of a step. All but the first end the exchange.
+pub(crate) enum Outcome {
+    /// The client must say more.
+    Challenge(String),
+    /// The session is this account's.
+    Granted(AccountName),
+    /// It is nobody's.
+    Refused,
+    /// It is nobody's, and it was the one that was too many.
+    Banned(Refusal),
+    /// The attempt is not looked at: there were too many.
+    PutOff(Refusal),
+    /// It cannot be looked at now.
+    Unavailable,
+}
+
+impl Login {
+    /// Begins an exchange; `None` where nobody can log in like that.
+    pub(crate) async fn begin(
+        desk: &Desk<'_>,
+        mechanism: &str,
+        initial: Option<&[u8]>,
+    ) -> Option<(Box<Login>, Outcome)> {
+        let authenticator = desk.context.authenticator.as_ref()?;
+        let mut exchange = authenticator.begin(Mechanism::parse(mechanism)?, desk.peer.tls.as_deref());
+        let next = exchange.start(initial);
+        let mut login = Box::new(Login {
+            exchange,
+            user: None,
+            application: None,
+            reason: "",
+            attempt: None,
+            failure: Failed::NotYet,
+        });
+        let outcome = login.go_on(desk, authenticator, next).await;
+        Some((login, outcome))
+    }
+
+    /// The client's answer to a challenge.
+    pub(crate) async fn respond(&mut self, desk: &Desk<'_>, response: &[u8]) -> Outcome {
+        let Some(authenticator) = &desk.context.authenticator else { return Outcome::Unavailable };
+        // A proof of SCRAM is a guess like a password; it is checked in no time.
+        if self.exchange.awaits_proof()
+            && let Err(refusal) = self.attempt(desk, authenticator)
+        {
+            return Outcome::PutOff(refusal);
+        }
+        let next = self.exchange.respond(response);
+        self.go_on(desk, authenticator, next).await
+    }
+
+    /// Who the client says it is, once it has.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    async fn go_on(&mut self, desk: &Desk<'_>, authenticator: &Authenticator, next: Next) -> Outcome {
+        match self.conclude(desk, authenticator, next).await {
+            Ok(outcome) => outcome,
+            Err(reason) => {
+                let (mechanism, user) = (self.exchange.mechanism(), self.user().unwrap_or("-"));
+                info!(session = %desk.id, %mechanism, user = shown(&user), reason, "AUTH refused");
+                match self.count_failure(desk, authenticator) {
+                    Some(refusal) => {
+                        warn!(session = %desk.id, "{refusal}");
+                        Outcome::Banned(refusal)
+                    }
+                    None => Outcome::Refused,
+                }
+            }
+        }
+    }
+
+    /// Answers the exchange's questions until the client must say something, or it is over; an error says why it is nobody's.
+    async fn conclude(
+        &mut self,
+        desk: &Desk<'_>,
+        authenticator: &Authenticator,
+        mut next: Next,
+    ) -> Result<Outcome, String> {
+        loop {
+            next = match next {
+                Next::Challenge(challenge) => {
+                    self.attempt = None;
+                    return Ok(Outcome::Challenge(challenge));
+                }
+                Next::Done(identity) => {
+                    let account = authorised(authenticator, &identity)?;
+                    self.granted(desk, authenticator, &account).await;
+                    return Ok(Outcome::Granted(account));
+                }
+                Next::Failed(Failure::Refused) => return Err(self.reason.to_owned()),
+                Next::Failed(failure) => return Err(failure.to_string()),
+                Next::Ask(question) => {
+                    self.user = user_of(&question);
+                    let client = match self.attempt(desk, authenticator) {
+                        Ok(client) => client,
+                        Err(refusal) => return Ok(Outcome::PutOff(refusal)),
+                    };
+                    match answer(desk, authenticator, question, client).await {
+                        Ok(Answered { answer, application, reason }) => {
+                            (self.application, self.reason) = (application, reason);
+                            if let Answer::Refused = answer
+                                && self.count_failure(desk, authenticator).is_some()
+                            {
+                                // Nothing more is said to who is banned, not even why a token is no good.
+                                return Err(reason.to_owned());
+                            }
+                            self.exchange.answer(answer)
+                        }
+                        Err(unavailable) => {
+                            warn!(session = %desk.id, "AUTH put off: {unavailable}");
+                            return Ok(Outcome::Unavailable);
+                        }
+                    }
+                }
+            };
+        }
+    }
+
+    async fn granted(&self, desk: &Desk<'_>, authenticator: &Authenticator, account: &AccountName) {
+        let mechanism = self.exchange.mechanism();
+        let application = self.application.as_deref().unwrap_or("-");
+        info!(session = %desk.id, %mechanism, %account, application, "AUTH succeeded");
+        desk.context.abuse.logged_in(desk.peer.address.ip(), account.as_str(), now());
+        if let Some(application) = &self.application {
+            authenticator.note_use(account, application, (desk.context.clock)()).await;
+        }
+    }
+
+    /// Begins an attempt, if the limits on failed logins leave room for it.
+    fn attempt(&mut self, desk: &Desk<'_>, authenticator: &Authenticator) -> Result<Client, Refusal> {
+        let account = self.user().map(|user| counted_as(authenticator, user));
+        match desk.context.abuse.attempt(desk.peer.address.ip(), account.as_deref(), now()) {
+            Ok(attempt) => {
+                let client = Client { network: attempt.network(), standing: attempt.standing() };
+                self.attempt = Some(attempt);
+                Ok(client)
+            }
+            Err(refusal) => {
+                info!(session = %desk.id, user = account.as_deref().unwrap_or("-"), "AUTH put off: {refusal}");
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Counts a failure, once for an exchange. Returns the ban that it led to, if it did.
+    fn count_failure(&mut self, desk: &Desk<'_>, authenticator: &Authenticator) -> Option<Refusal> {
+        if let Failed::Counted(ban) = self.failure {
+            return ban;
+        }
+        let account = self.user().map(|user| counted_as(authenticator, user)).unwrap_or_default();
+        let ban = desk.context.abuse.failed_login(desk.peer.address.ip(), &account, now());
+        self.failure = Failed::Counted(ban);
+        self.attempt = None;
+        ban
+    }
+}
+
+async fn answer(
+    desk: &Desk<'_>,
+    authenticator: &Authenticator,
+    question: Question,
+    client: Client,
+) -> Result<Answered, Unavailable> {
+    let tls = desk.peer.tls.as_deref();
+    let asking = Asking { tls, client, time: (desk.context.clock)(), now: now() };
+    authenticator.answer(question, asking).await
+}
+
+fn authorised(authenticator: &Authenticator, identity: &Identity) -> Result<AccountName, String> {
+    authenticator.account(identity).ok_or_else(|| {
+        let wanted = identity.authorization.as_deref().unwrap_or("-");
+        format!("it may not act as {}", shown(&wanted))
+    })
+}
+
+/// The name under which attempts at a user are counted: the account's, however it is spelt.
+fn counted_as(authenticator: &Authenticator, user: &str) -> String {
+    let account = authenticator.account_name(user);
+    account.map_or_else(|| shown(&user), |account| account.to_string())
+}
+
+/// Who a client says it is.
+fn user_of(question: &Question) -> Option<String> {
+    match question {
+        Question::Password { user, .. } | Question::Verifier { user } => Some(user.clone()),
+        Question::Token { user, .. } | Question::External { user } => user.clone(),
+    }
+}
