@@ -8,12 +8,13 @@ mod config;
 mod login;
 mod proxy;
 mod submission;
-mod transaction;
+pub(crate) mod transaction;
 
 use crate::abuse::connections::{Bounds, Connections};
 use crate::abuse::tarpit::Tarpit;
 use crate::abuse::{Abuse, Policy};
 use crate::auth::Authenticator;
+use crate::classroom::Shown;
 use crate::drive::Application;
 use crate::login::Login;
 use crate::policy::recipient::{self, Asked, Known, Onward, Onwards, Relaying, Routes, Rules, Step, Who};
@@ -50,6 +51,10 @@ pub struct Context {
     hops: usize,
     pub(crate) pop3: Pop3Configs,
     pub(crate) maildrops: Arc<Maildrops>,
+    /// Whose mail is shown in the classroom.
+    pub(crate) shown: Shown,
+    /// The largest message in octets; 0 is no limit.
+    pub(crate) message_size: u64,
     /// The time.
     pub clock: Clock,
     /// Who did too much.
@@ -130,6 +135,8 @@ impl Context {
             hops: limits.hops,
             pop3: Pop3Configs::new(settings),
             maildrops: Arc::default(),
+            shown: Shown::new(settings),
+            message_size: limits.message_size,
             clock,
             abuse: Arc::new(Abuse::new(
                 Policy { exempt: limits.exempt.clone(), ..settings.abuse.clone() },
@@ -314,7 +321,7 @@ impl Inbound {
         };
         match self.peer.service {
             Service::Smtp | Service::Submission => recipient::relaying(&self.context.rules, who),
-            Service::Lmtp | Service::Pop3 => Relaying::Denied,
+            Service::Lmtp | Service::Pop3 | Service::Classroom => Relaying::Denied,
         }
     }
 
@@ -338,7 +345,7 @@ impl Inbound {
         }
         let fits = match self.peer.service {
             // One reply stands for all: the commit decides.
-            Service::Smtp | Service::Submission | Service::Pop3 => vec![Fit::Fits],
+            Service::Smtp | Service::Submission | Service::Pop3 | Service::Classroom => vec![Fit::Fits],
             Service::Lmtp => match received.leave_out_full(&self.context.store).await {
                 Ok(fits) => fits,
                 Err(error) => return vec![self.not_stored(&error); recipients],

@@ -10,6 +10,7 @@
 pub mod abuse;
 pub mod admin;
 pub mod auth;
+mod classroom;
 pub mod confine;
 mod declare;
 pub mod deliver;

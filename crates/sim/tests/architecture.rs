@@ -15,13 +15,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("smtp", &["wire"]),
     ("pop3", &["wire"]),
+    ("classroom", &["wire"]),
     ("message", &[]),
     ("sasl", &[]),
     ("store", &["smtp", "message"]),
     ("store-local", &["store", "smtp"]),
-    ("server", &["wire", "smtp", "pop3", "message", "sasl", "store", "store-local"]),
+    ("server", &["wire", "smtp", "pop3", "classroom", "message", "sasl", "store", "store-local"]),
     ("posthaste", &["wire", "smtp", "message", "sasl", "store", "server"]),
-    ("sim", &["wire", "smtp", "pop3", "message", "sasl", "store", "store-local", "server"]),
+    ("sim", &["wire", "smtp", "pop3", "classroom", "message", "sasl", "store", "store-local", "server"]),
 ];
 
 /// The crates without sockets, clocks, files and randomness, and the foreign crates that they may use.
@@ -30,6 +31,7 @@ const PURE: &[(&str, &[&str])] = &[
     ("wire", &["bytes", "data-encoding", "memchr"]),
     ("smtp", &["bytes", "data-encoding", "memchr", "thiserror", "idna"]),
     ("pop3", &["bytes", "memchr", "thiserror"]),
+    ("classroom", &["bytes", "memchr"]),
     ("message", &["bytes", "memchr", "thiserror", "encoding_rs", "jiff", "mail-builder"]),
     // aws-lc-rs can make random numbers, too; what follows keeps that out.
     ("sasl", &["aws-lc-rs", "data-encoding", "stringprep", "thiserror", "zeroize"]),

@@ -26,6 +26,10 @@ pub(crate) struct Args {
     /// Let accounts with a password (`posthaste user passwd`) fetch their mail by POP3 here; written like --listen
     #[arg(long, value_name = "ADDR", value_parser = listen_address)]
     pop3: Vec<SocketAddr>,
+    /// Speak the protocol of the classroom here (HELO, MAIL FROM:, RCPT TO:, DATA, LIST, GET_MAIL, QUIT; 200 to 500), where everybody
+    /// sees all mail; written like --listen
+    #[arg(long, value_name = "ADDR", value_parser = listen_address)]
+    classroom: Vec<SocketAddr>,
     /// Take mail only for the addresses in this file, one on a line
     #[arg(long, value_name = "FILE")]
     users: Option<PathBuf>,
@@ -84,6 +88,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     let catcher = Catcher {
         listen: args.listen,
         pop3: args.pop3,
+        classroom: args.classroom,
         tls: args.tls.into(),
         data: data.clone(),
         users: users.clone(),

@@ -49,8 +49,8 @@ impl Configs {
             Service::Submission if peer.to_canonical().is_loopback() => &self.submission_here,
             Service::Submission => &self.submission,
             Service::Lmtp => &self.lmtp,
-            // It has an endpoint of its own.
-            Service::Pop3 => &self.smtp,
+            // They have endpoints of their own.
+            Service::Pop3 | Service::Classroom => &self.smtp,
         };
         Arc::clone(match tls {
             ListenerTls::StartTls => &offers.starttls,

@@ -16,7 +16,7 @@ use store::{
 };
 
 /// What came so far: the envelope with a route for each recipient, and content on its way into the store.
-pub(super) struct Received {
+pub(crate) struct Received {
     mail: Mail,
     recipients: Vec<(Recipient, Way)>,
     content: Content,
@@ -27,7 +27,7 @@ pub(super) struct Received {
 
 /// Whether content is mended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mending {
+pub(crate) enum Mending {
     /// It is a submission.
     Yes,
     /// It is not ours to change.
@@ -52,16 +52,16 @@ enum Content {
 }
 
 /// What is known at the end of the content.
-pub(super) struct Facts<'a> {
-    pub(super) peer: Peer,
-    pub(super) hello: String,
-    pub(super) esmtp: bool,
-    pub(super) tls: bool,
-    pub(super) authenticated: bool,
-    pub(super) host_name: &'a str,
+pub(crate) struct Facts<'a> {
+    pub(crate) peer: Peer,
+    pub(crate) hello: String,
+    pub(crate) esmtp: bool,
+    pub(crate) tls: bool,
+    pub(crate) authenticated: bool,
+    pub(crate) host_name: &'a str,
     /// Fields that a submission lacked.
-    pub(super) additions: Vec<u8>,
-    pub(super) now: Timestamp,
+    pub(crate) additions: Vec<u8>,
+    pub(crate) now: Timestamp,
 }
 
 /// A whole message whose every recipient has a destination.
@@ -82,21 +82,21 @@ pub(super) enum Fit {
 }
 
 /// What became of it.
-pub(super) struct Committed {
-    pub(super) id: SpoolId,
-    pub(super) size: u64,
+pub(crate) struct Committed {
+    pub(crate) id: SpoolId,
+    pub(crate) size: u64,
     /// Whether any of it is in the queue.
-    pub(super) queued: bool,
+    pub(crate) queued: bool,
 }
 
 impl Received {
-    pub(super) fn new(mail: Mail, mending: Mending) -> Received {
+    pub(crate) fn new(mail: Mail, mending: Mending) -> Received {
         let mender = (mending == Mending::Yes).then(Box::default);
         let hops = HopCounter::default();
         Received { mail, recipients: Vec::new(), content: Content::None, hops, mender }
     }
 
-    pub(super) fn add(&mut self, recipient: Recipient, routes: Vec<Route>) {
+    pub(crate) fn add(&mut self, recipient: Recipient, routes: Vec<Route>) {
         self.recipients.push((recipient, Way::Here(routes)));
     }
 
@@ -143,7 +143,7 @@ impl Received {
     }
 
     /// Takes the next bytes. A failure is kept for the end: the client can only hear of it there.
-    pub(super) async fn content(&mut self, store: &SharedStore, bytes: Bytes) {
+    pub(crate) async fn content(&mut self, store: &SharedStore, bytes: Bytes) {
         self.hops.read(&bytes);
         let kept = match &mut self.mender {
             Some(mender) => mender.pass(bytes),
@@ -184,7 +184,7 @@ impl Received {
     }
 
     /// Makes the message durable: when this returns `Ok`, it is on stable storage and in every mailbox.
-    pub(super) async fn commit(self, store: &SharedStore, facts: Facts<'_>) -> Result<Committed> {
+    pub(crate) async fn commit(self, store: &SharedStore, facts: Facts<'_>) -> Result<Committed> {
         let Evaluated { stage, envelope, ways } = self.evaluated(store)?;
         let size = stage.len();
         let queued = ways.iter().any(|way| matches!(way, Way::Onward));

@@ -34,6 +34,8 @@ pub struct File {
     pub limits: Limits,
     /// How much is too much.
     pub abuse: super::abuse::File,
+    /// What the listeners of the classroom show.
+    pub classroom: Classroom,
     /// How clients prove who they are when they submit mail.
     pub auth: super::auth::File,
     /// Which sender addresses they may use then.
@@ -92,6 +94,14 @@ pub struct Acme {
     pub http: Option<Vec<Text<SocketAddr>>>,
     /// Where TLS-ALPN-01 is answered.
     pub tls_alpn: Option<Vec<Text<SocketAddr>>>,
+}
+
+/// `[classroom]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Classroom {
+    /// Whose mail is shown.
+    pub shows: Vec<Spanned<Text<smtp::Mailbox>>>,
 }
 
 /// `[limits]`.

@@ -31,6 +31,8 @@ pub enum Service {
     Lmtp,
     /// People and programs that fetch the mail of an account (RFC 1939).
     Pop3,
+    /// Pupils, who send and see mail by a small protocol of their own and log in nowhere.
+    Classroom,
 }
 
 /// How TLS comes to the connections of a listener.
@@ -51,6 +53,7 @@ impl Listener {
     /// and 995 begin with TLS.
     pub fn usual(address: SocketAddr, service: Option<Service>, tls: Option<ListenerTls>) -> Listener {
         let usual = match address.port() {
+            _ if service == Some(Service::Classroom) => (Service::Classroom, ListenerTls::None),
             465 => (Service::Submission, ListenerTls::Implicit),
             587 => (Service::Submission, ListenerTls::StartTls),
             110 => (Service::Pop3, ListenerTls::StartTls),
@@ -82,7 +85,7 @@ impl Service {
     pub fn is_for_accounts(self) -> bool {
         match self {
             Service::Submission | Service::Pop3 => true,
-            Service::Smtp | Service::Lmtp => false,
+            Service::Smtp | Service::Lmtp | Service::Classroom => false,
         }
     }
 
@@ -93,6 +96,7 @@ impl Service {
             Service::Submission => "submission",
             Service::Lmtp => "lmtp",
             Service::Pop3 => "pop3",
+            Service::Classroom => "classroom",
         }
     }
 }
@@ -104,6 +108,7 @@ impl fmt::Display for Service {
             Service::Submission => "submission",
             Service::Lmtp => "LMTP",
             Service::Pop3 => "POP3",
+            Service::Classroom => "classroom",
         })
     }
 }

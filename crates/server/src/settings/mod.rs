@@ -60,6 +60,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How much is too much. Its exempt networks are those of the limits.
     pub abuse: Policy,
+    /// Whose mail the listeners of the classroom show.
+    pub classroom: BTreeSet<AccountName>,
     /// How clients prove who they are when they submit mail.
     pub auth: AuthSettings,
     /// Which sender addresses they may use then.
@@ -132,6 +134,8 @@ pub struct Catcher {
     pub listen: Vec<SocketAddr>,
     /// Where mail is fetched by POP3, by those who have a password; nowhere when empty.
     pub pop3: Vec<SocketAddr>,
+    /// Where the protocol of the classroom is spoken; nowhere when empty.
+    pub classroom: Vec<SocketAddr>,
     /// How TLS comes to the connections.
     pub tls: ListenerTls,
     /// The directory that holds everything.
@@ -182,10 +186,12 @@ impl Settings {
                     tls: catcher.tls,
                     proxied: Proxied::No,
                 })
+                .chain(catcher.classroom.into_iter().map(classroom))
                 .collect(),
             tls: Tls::default(),
             limits: Limits::default(),
             abuse: Policy::default(),
+            classroom: BTreeSet::new(),
             // What is tried out on one's own machine needs no TLS.
             auth: AuthSettings { in_clear: InClear::Loopback, ..AuthSettings::default() },
             submission: sender::Rules::default(),
@@ -218,6 +224,7 @@ impl Settings {
         let accounts = written.accounts.iter().map(ours).collect::<Result<Vec<_>, _>>()?;
         let postmaster = written.postmaster.as_ref().map(ours).transpose()?;
         let host_name = written.hostname.map_or(host_name, |name| name.into_inner().0);
+        let shown = written.classroom.shows.iter().map(ours).collect::<Result<_, _>>()?;
         let auth = written.auth.resolve(written.tls.client_ca.as_deref(), &wrong)?;
         let proxies = written.proxies.resolve();
         let routes = route::resolve(&written.route, &domains, &wrong)?;
@@ -231,6 +238,7 @@ impl Settings {
             listeners: listeners(&written.listen, auth.in_clear, &proxies, &wrong)?,
             limits: limits(&written.limits, &wrong)?,
             abuse: written.abuse.resolve(&wrong)?,
+            classroom: shown,
             auth,
             submission: written.submission.resolve(),
             proxies,
@@ -239,6 +247,10 @@ impl Settings {
             banner: Banner::Plain,
         })
     }
+}
+
+fn classroom(address: SocketAddr) -> Listener {
+    Listener::usual(address, Some(Service::Classroom), None)
 }
 
 type At<'a> = &'a dyn Fn(std::ops::Range<usize>, String) -> SettingsError;
@@ -272,6 +284,10 @@ fn listeners(
             let message = "nobody could log in here: submission and POP3 need `tls`, or a loopback address and \
                            `in_clear = \"loopback\"` in [auth]";
             return Err(wrong(listen.address.span(), message.to_owned()));
+        }
+        if listener.service == Service::Classroom && listener.tls != ListenerTls::None {
+            let message = "there is no TLS in the protocol of the classroom; leave `tls` out".to_owned();
+            return Err(wrong(listen.address.span(), message));
         }
         listeners.push(Listener { proxied, ..listener });
     }

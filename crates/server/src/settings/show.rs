@@ -45,6 +45,9 @@ impl fmt::Display for Settings {
         let exempt: Vec<String> = limits.exempt.iter().map(ToString::to_string).collect();
         writeln!(f, "    but not from         {}", exempt.join(", "))?;
         super::abuse::show(&self.abuse, f)?;
+        for account in &self.classroom {
+            writeln!(f, "the classroom shows      {account}")?;
+        }
         super::auth::show(&self.auth, f)?;
         super::submission::show(&self.submission, f)?;
         super::proxies::show(&self.proxies, f)?;

@@ -59,6 +59,7 @@ fn the_sample_is_valid_with_every_comment_removed() {
     );
     assert_eq!((relay.networks.len(), relay.resolvers.len(), relay.private_networks.len()), (2, 1, 1));
     assert_eq!(settings.accounts.len(), 3);
+    assert_eq!(settings.classroom.len(), 1);
     let standard = parse(SAMPLE).expect("the sample parses").listeners;
     assert_eq!(settings.listeners[..6], standard);
     assert_eq!(settings.listeners[6].service, Service::Pop3);

@@ -61,7 +61,7 @@ impl Tls {
     /// How the handshakes of a service are taken.
     pub fn acceptor(&self, service: Service) -> Arc<Acceptor> {
         Arc::clone(match service {
-            Service::Smtp | Service::Lmtp => &self.transfer,
+            Service::Smtp | Service::Lmtp | Service::Classroom => &self.transfer,
             Service::Submission | Service::Pop3 => &self.submission,
         })
     }

@@ -2,6 +2,7 @@
 
 mod abuse;
 mod admin;
+mod classroom;
 mod common;
 mod login;
 mod pop3;
