@@ -1,6 +1,8 @@
 //! What can be typed. The man pages, the completions and `--help` are made from this.
 
-use crate::commands::{ban, completions, config, domain, inbox, man, send, serve, status, store, up, user};
+use crate::commands::{
+    ban, completions, config, domain, export, import, inbox, man, send, serve, status, store, up, user,
+};
 use clap::{Parser, Subcommand};
 
 /// One program for the whole life of an email
@@ -23,6 +25,8 @@ pub(crate) enum Command {
     Config(config::Args),
     Send(Box<send::Args>),
     Inbox(inbox::Args),
+    Export(export::Args),
+    Import(import::Args),
     User(user::Args),
     Domain(domain::Args),
     Ban(ban::Args),

@@ -5,7 +5,7 @@ use crate::exit::Complaint;
 use anyhow::bail;
 use bytes::Bytes;
 use server::admin::{
-    AccountView, Client, DirectoryRequest, Frame, Given, Item, Mark, MessageView, Request, Responses,
+    AccountView, Client, DirectoryRequest, Frame, Given, Import, Item, Mark, MessageView, Request, Responses,
 };
 use std::path::Path;
 
@@ -111,6 +111,11 @@ impl Mail {
             Some(message) => Ok(message),
             None => bail!("the server sent no message"),
         }
+    }
+
+    /// Keeps a message from a file; returns its number, and whether it was there before.
+    pub(crate) async fn import(&self, wanted: Import, text: &[u8]) -> anyhow::Result<(u32, bool)> {
+        Ok(self.client.import(wanted, text).await?)
     }
 
     /// Removes messages; returns how many there were.

@@ -6,7 +6,7 @@ use common::{assert_file, run};
 use std::path::Path;
 
 /// Every command that can be typed.
-const COMMANDS: [&str; 45] = [
+const COMMANDS: [&str; 47] = [
     "",
     "up",
     "serve",
@@ -20,6 +20,8 @@ const COMMANDS: [&str; 45] = [
     "inbox raw",
     "inbox rm",
     "inbox watch",
+    "export",
+    "import",
     "user",
     "user add",
     "user passwd",

@@ -4,6 +4,8 @@ pub(crate) mod ban;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod domain;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod inbox;
 pub(crate) mod man;
 pub(crate) mod send;
@@ -25,6 +27,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Status(args) => status::run(args),
         Command::Send(args) => send::run(*args),
         Command::Inbox(args) => inbox::run(args),
+        Command::Export(args) => export::run(args),
+        Command::Import(args) => import::run(args),
         Command::User(args) => user::run(args),
         Command::Domain(args) => domain::run(args),
         Command::Ban(args) => ban::run(args),

@@ -1,7 +1,9 @@
 //! Printing: for people, in colour where a terminal is and nothing forbids it (NO_COLOR, CLICOLOR), or as JSON for programs.
 
+mod progress;
 mod table;
 
+pub(crate) use progress::{Progress, Unit};
 pub(crate) use table::{Align, Column, Fit, Row, Table};
 
 use serde::Serialize;

@@ -1,10 +1,12 @@
 //! The command line's side: asks a running server, or opens the store itself.
 
 use super::bans::Bans;
-use super::handle::{Gone, answer};
-use super::protocol::{Frame, Item, Request, read_answer, write_request};
+use super::handle::{Gone, Stop, answer};
+use super::import::Importing;
+use super::protocol::{Frame, Import, Item, Request, read_answer, write_content, write_request};
 use super::socket_path;
 use crate::open::{Open, OpenError};
+use bytes::Bytes;
 use std::io;
 use std::path::{Path, PathBuf};
 use tokio::net::UnixStream;
@@ -114,6 +116,31 @@ impl Client {
         }
     }
 
+    /// Keeps a message from a file; returns its number, and whether it was there before.
+    pub async fn import(&self, wanted: Import, text: &[u8]) -> Result<(u32, bool), AdminError> {
+        let item = match &self.way {
+            Way::Server(path) => {
+                let failed = |cause| AdminError::Socket { path: path.clone(), cause };
+                let mut stream = UnixStream::connect(path).await.map_err(failed)?;
+                write_request(&mut stream, &Request::Import(wanted)).await.map_err(failed)?;
+                for piece in text.chunks(PIECE) {
+                    write_content(&mut stream, piece).await.map_err(failed)?;
+                }
+                write_content(&mut stream, &[]).await.map_err(failed)?;
+                match read_answer(&mut stream).await.map_err(failed)? {
+                    Some(Frame::Item(item)) => item,
+                    Some(Frame::Content(_)) | None => return Err(AdminError::Cut),
+                }
+            }
+            Way::Store(open) => keep(open, wanted, text).await.unwrap_or_else(Stop::told),
+        };
+        match item {
+            Item::Imported { uid, was_there } => Ok((uid, was_there)),
+            Item::Failed { message } => Err(AdminError::Failed(message)),
+            _ => Err(AdminError::Cut),
+        }
+    }
+
     /// Sends a request and collects the items of its answer.
     pub async fn ask(&self, request: Request) -> Result<Vec<Item>, AdminError> {
         let mut responses = self.request(request).await?;
@@ -134,6 +161,18 @@ impl Client {
         }
     }
 }
+
+/// Keeps a message in a store that is open here.
+async fn keep(open: &Open, wanted: Import, text: &[u8]) -> Result<Item, Stop> {
+    let mut importing = Importing::begin(&open.access().store, wanted).await?;
+    for piece in text.chunks(PIECE) {
+        importing.take(Bytes::copy_from_slice(piece)).await?;
+    }
+    importing.finish().await
+}
+
+/// A text is handed over in pieces of this size.
+const PIECE: usize = 64 * 1024;
 
 /// The answer to a request, frame by frame.
 pub struct Responses {

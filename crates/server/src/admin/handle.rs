@@ -20,6 +20,18 @@ pub(super) enum Stop {
     Vanished,
 }
 
+impl Stop {
+    /// What a client is told of it.
+    pub(super) fn told(self) -> Item {
+        let message = match self {
+            Stop::Failed(message) => message,
+            Stop::Vanished => "the mailbox was removed meanwhile".to_owned(),
+            Stop::Gone => "nobody listens".to_owned(),
+        };
+        Item::Failed { message }
+    }
+}
+
 /// Carries out a request and sends the answer. [`Request::Status`] is the server's own and not answered here.
 pub(super) async fn answer(
     access: &Access,
@@ -29,9 +41,8 @@ pub(super) async fn answer(
 ) -> Result<(), Gone> {
     let last = match carry_out(access, bans, request, to).await {
         Ok(()) => Item::End,
-        Err(Stop::Failed(message)) => Item::Failed { message },
-        Err(Stop::Vanished) => Item::Failed { message: "the mailbox was removed meanwhile".to_owned() },
         Err(Stop::Gone) => return Err(Gone),
+        Err(stop) => stop.told(),
     };
     to.send(Frame::Item(last)).await.map_err(|_| Gone)
 }
@@ -58,6 +69,7 @@ async fn carry_out(access: &Access, bans: &Bans, request: Request, to: &Sender<F
         Request::RemoveAccount { address } => Ok(store.remove_account(&name(&address)?).await?),
         Request::List { account } => list(store, &name(&account)?, to).await,
         Request::Fetch { account, uid, mark } => fetch(store, &name(&account)?, Uid(uid), mark, to).await,
+        Request::Import(_) => Err(Stop::Failed("the text of the message is missing".to_owned())),
         Request::Remove { account, uids } => {
             let inbox = store.mailbox(&name(&account)?, &MailboxName::inbox()).await?;
             let uids: Vec<Uid> = uids.into_iter().map(Uid).collect();

@@ -8,6 +8,7 @@ mod bans;
 mod client;
 mod directory;
 mod handle;
+mod import;
 mod passwords;
 mod protocol;
 mod socket;
@@ -19,8 +20,8 @@ pub use accounts::{
 pub(crate) use bans::Bans;
 pub use client::{AdminError, Client, Responses};
 pub use protocol::{
-    AccountView, BackupView, BanCause, BanView, Frame, Item, Mark, MessageView, Request, Status, StoreStats,
-    StoreTotals,
+    AccountView, BackupView, BanCause, BanView, Frame, Import, Item, Mark, MessageView, Request, Status,
+    StoreStats, StoreTotals,
 };
 pub(crate) use socket::{Admin, StatusSource, serve};
 

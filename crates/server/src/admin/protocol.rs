@@ -51,6 +51,8 @@ pub enum Request {
         /// Whether it counts as read from now on.
         mark: Mark,
     },
+    /// Keeps a message from a file. Content frames with its text follow, and then an empty one. Answers: [`Item::Imported`].
+    Import(Import),
     /// Removes messages. Answers: [`Item::Removed`].
     Remove {
         /// Whose.
@@ -75,6 +77,19 @@ pub enum Request {
         /// The network.
         network: Network,
     },
+}
+
+/// A message from a file, but for its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    /// The address of the account that gets it.
+    pub account: String,
+    /// When it came to where it was.
+    pub received: Timestamp,
+    /// Its flags.
+    pub flags: Flags,
+    /// The messages of the account that it may be the same as: when one has its text, it is not kept again.
+    pub candidates: Vec<u32>,
 }
 
 /// Whether fetching a message marks it as read.
@@ -121,6 +136,13 @@ pub enum Item {
     Watching,
     /// A ban.
     Ban(BanView),
+    /// A message is kept.
+    Imported {
+        /// Its number.
+        uid: u32,
+        /// It was there before.
+        was_there: bool,
+    },
     /// How many messages or bans were removed.
     Removed {
         /// The number.
@@ -383,6 +405,20 @@ pub(super) async fn read_answer(from: &mut (impl AsyncRead + Unpin)) -> io::Resu
         Some((KIND_JSON, body)) => Ok(Some(Frame::Item(serde_json::from_slice(&body)?))),
         Some((KIND_CONTENT, body)) => Ok(Some(Frame::Content(body.into()))),
         Some((kind, _)) => Err(unknown(kind)),
+    }
+}
+
+/// Writes some of the text of a message that is imported; an empty piece ends it.
+pub(super) async fn write_content(to: &mut (impl AsyncWrite + Unpin), piece: &[u8]) -> io::Result<()> {
+    write_frame(to, KIND_CONTENT, piece).await
+}
+
+/// Reads some of it; an empty piece ends it.
+pub(super) async fn read_content(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Bytes> {
+    match read_frame(from, FRAME_MAX).await? {
+        Some((KIND_CONTENT, body)) => Ok(body.into()),
+        Some((kind, _)) => Err(unknown(kind)),
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }
 

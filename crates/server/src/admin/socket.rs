@@ -1,8 +1,9 @@
 //! The server's side of the admin socket.
 
 use super::bans::Bans;
-use super::handle::answer;
-use super::protocol::{Frame, Item, Request, Status, read_request, write_answer};
+use super::handle::{Stop, answer};
+use super::import::Importing;
+use super::protocol::{Frame, Import, Item, Request, Status, read_content, read_request, write_answer};
 use crate::open::Access;
 use std::future::Future;
 use std::io;
@@ -101,6 +102,12 @@ async fn client(mut stream: UnixStream, access: Access, bans: Bans, status: Stat
         write_answer(&mut stream, &Frame::Item(Item::Status(status))).await?;
         return write_answer(&mut stream, &Frame::Item(Item::End)).await;
     }
+    if let Request::Import(wanted) = request {
+        let item = import(&mut stream, &access, wanted).await?;
+        let is_whole = !matches!(item, Item::Failed { .. });
+        write_answer(&mut stream, &Frame::Item(item)).await?;
+        return if is_whole { write_answer(&mut stream, &Frame::Item(Item::End)).await } else { Ok(()) };
+    }
     let (sender, mut frames) = mpsc::channel(8);
     let answering = async move { answer(&access, &bans, request, &sender).await };
     tokio::pin!(answering);
@@ -120,6 +127,27 @@ async fn client(mut stream: UnixStream, access: Access, bans: Bans, status: Stat
             _ = &mut answering, if !answered => answered = true,
         }
     }
+}
+
+/// Takes a message. Its text is read to the end also when it cannot be kept: the client listens only then.
+async fn import(stream: &mut UnixStream, access: &Access, wanted: Import) -> io::Result<Item> {
+    let mut importing = Importing::begin(&access.store, wanted).await;
+    loop {
+        let piece = tokio::time::timeout(WRITE_TIMEOUT, read_content(stream)).await??;
+        if piece.is_empty() {
+            break;
+        }
+        if let Ok(message) = &mut importing
+            && let Err(stop) = message.take(piece).await
+        {
+            importing = Err(stop);
+        }
+    }
+    let imported = match importing {
+        Ok(message) => message.finish().await,
+        Err(stop) => Err(stop),
+    };
+    Ok(imported.unwrap_or_else(Stop::told))
 }
 
 /// The status with what the store says. A store that cannot be asked is trouble of its own.
