@@ -4,6 +4,7 @@
 //! * [`Summary`] and [`View`]: a message decoded for people, [`terminal`] to show it safely;
 //! * [`trace`]: `Received`, `Return-Path`, `Delivered-To`;
 //! * [`submission`]: what is mended in a message that a person's program submits;
+//! * [`downgrade`]: 8-bit content for hosts that take 7-bit content only;
 //! * [`Draft`]: a message to be written; [`Needs`] and [`normalise_line_endings`] for a ready one.
 //!
 //! No socket, clock, file or randomness is used here: time and identifiers are arguments. Reading never fails: any bytes are a message,
@@ -17,6 +18,7 @@ mod compose;
 mod content;
 mod content_type;
 mod date;
+pub mod downgrade;
 pub mod encoded_word;
 mod error;
 mod header;

@@ -6,5 +6,6 @@
 pub mod dial;
 pub mod health;
 pub mod login;
+mod prepare;
 pub mod relay;
 pub mod secure;

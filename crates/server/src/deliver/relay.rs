@@ -6,11 +6,12 @@
 //! taken (RFC 1047).
 
 use super::login::{self, Login};
+use super::prepare::prepared;
 use super::secure::{Begin, Security};
 use crate::drive::{Application, WhenUnheard, drive, drive_secured};
 use crate::tls::{Connector, HandshakeError, Stream, TlsSession};
 use smtp::client::{Authentication, Client, Config, Event, Failure, Stage};
-use smtp::{Body, Envelope, Extensions, Protocol, Reply, Status};
+use smtp::{Envelope, Protocol, Reply, Status};
 use std::time::Duration;
 use store::{Delivery, Reader, SharedStore, SpoolId, Timestamp};
 use tokio::time::Instant;
@@ -395,32 +396,6 @@ fn sentence(failure: &Failure) -> String {
     let text = failure.to_string();
     let mut letters = text.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
-}
-
-/// The envelope as the server can take it, and the content.
-async fn prepared(
-    store: &SharedStore,
-    offered: &Extensions,
-    letter: &Letter,
-) -> store::Result<(Envelope, Reader)> {
-    let mut envelope = letter.envelope.clone();
-    // Many clients say BODY=8BITMIME whatever they send. Content without 8-bit octets needs nothing of the sort.
-    if envelope.body == Body::EightBitMime
-        && !offered.eight_bit_mime()
-        && is_ascii(store.content(letter.spool).await?).await?
-    {
-        envelope.body = Body::SevenBit;
-    }
-    Ok((envelope, store.content(letter.spool).await?))
-}
-
-async fn is_ascii(mut reader: Reader) -> store::Result<bool> {
-    while let Some(bytes) = reader.content.next().await? {
-        if !bytes.is_ascii() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// `452 4.5.3`: too many recipients for one transaction.
