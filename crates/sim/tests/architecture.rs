@@ -32,7 +32,7 @@ const PURE: &[(&str, &[&str])] = &[
     ("smtp", &["bytes", "data-encoding", "memchr", "thiserror", "idna"]),
     ("pop3", &["bytes", "memchr", "thiserror"]),
     ("classroom", &["bytes", "memchr"]),
-    ("message", &["bytes", "memchr", "thiserror", "encoding_rs", "jiff", "mail-builder"]),
+    ("message", &["bytes", "data-encoding", "memchr", "thiserror", "encoding_rs", "jiff", "mail-builder"]),
     // aws-lc-rs can make random numbers, too; what follows keeps that out.
     ("sasl", &["aws-lc-rs", "data-encoding", "stringprep", "thiserror", "zeroize"]),
 ];
