@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod imap;
 mod lines;
 mod mail;
 mod pop3;
@@ -13,6 +14,7 @@ mod server;
 mod values;
 
 pub use client::smtp_client;
+pub use imap::imap_command;
 pub use lines::line;
 pub use mail::{header, message};
 pub use pop3::pop3_server;
@@ -34,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     ("message", message),
     ("header", header),
     ("pop3_server", pop3_server),
+    ("imap_command", imap_command),
 ];
 
 /// A sequence of numbers that only its seed determines (xorshift64).

@@ -110,9 +110,9 @@ impl Session {
                 match self.decisions.below(8) {
                     0 => self.server.reply(replies::AUTH_FAILED),
                     1 => self.server.challenge(b"more"),
-                    _ => self.server.open(
-                        (1..4).map(|unique| Message { octets: unique * 10, unique }).collect(),
-                    ),
+                    _ => self
+                        .server
+                        .open((1..4).map(|unique| Message { octets: unique * 10, unique }).collect()),
                 }
             }
             Event::Retrieve(unique) => {
@@ -126,7 +126,8 @@ impl Session {
             Event::More if self.pieces_left == 0 => self.server.end_of_content(),
             Event::More => {
                 self.pieces_left -= 1;
-                let piece: &[u8] = [&b"Subject: a\r\n\r\n.dot\r\n"[..], b".", b"\r", b"\n."][self.decisions.below(4)];
+                let piece: &[u8] =
+                    [&b"Subject: a\r\n\r\n.dot\r\n"[..], b".", b"\r", b"\n."][self.decisions.below(4)];
                 self.server.content(piece.to_vec().into());
             }
             Event::Update { mut deleted, read } => {
@@ -136,12 +137,16 @@ impl Session {
                 deleted.sort_unstable();
                 deleted.dedup();
                 assert!(deleted.len() == total && total <= 3, "each message has one fate");
-                let reply: Reply = if self.decisions.below(2) == 0 { replies::BYE } else { replies::NOT_REMOVED };
+                let reply: Reply =
+                    if self.decisions.below(2) == 0 { replies::BYE } else { replies::NOT_REMOVED };
                 self.server.reply(reply);
             }
             Event::Refused { line, .. } => {
                 self.seen.stls |= line.as_ref() == b"STLS";
-                assert!(self.server.is_logged_in() || !line.starts_with(b"PASS "), "a password is in the log");
+                assert!(
+                    self.server.is_logged_in() || !line.starts_with(b"PASS "),
+                    "a password is in the log"
+                );
             }
             Event::Secured => self.seen.stls = true,
             Event::Closing(_) => self.closings += 1,
