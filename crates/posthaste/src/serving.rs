@@ -32,7 +32,8 @@ pub(crate) fn run(
         // before anything else, so that a signal during the start is not the default one
         let mut stop = StopSignals::new()?;
         let mut reload = signal(SignalKind::hangup())?;
-        let open = Open::for_server(&settings.data, settings.limits.disk_reserve).await?;
+        let fates = settings.relay.as_ref().map(|relay| relay.fates).unwrap_or_default();
+        let open = Open::for_server(&settings.data, settings.limits.disk_reserve, fates).await?;
         let server = Server::start_on(&settings, sockets, open.access(), Arc::new(now)).await?;
         match format {
             Format::Json => output::json(&Ready::new(&server, &settings.data))?,

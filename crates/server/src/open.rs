@@ -3,7 +3,7 @@
 use crate::auth::WithScram;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::{SharedStore, Spool};
+use store::{FateLimits, SharedStore, Spool};
 pub use store_local::{BackedUp, Finding, Loss, Repaired, Report, Restored, Stats, Totals};
 use store_local::{Local, Options, Recovery};
 
@@ -54,15 +54,15 @@ pub enum OpenError {
 
 impl Open {
     /// Opens the store in `data`, and makes an empty one when there is none. `reserve` is the free disk space in bytes below which no
-    /// mail is accepted.
-    pub async fn for_server(data: &Path, reserve: u64) -> Result<Open, OpenError> {
-        let options = Options { reserve, ..Options::new(data) };
+    /// mail is accepted; `fates` says how much is remembered of what became of deliveries.
+    pub async fn for_server(data: &Path, reserve: u64, fates: FateLimits) -> Result<Open, OpenError> {
+        let options = Options { reserve, fates, ..Options::new(data) };
         Open::with(data, options).await
     }
 
     /// The same for a command that runs without a server: removing mail must work on a disk that is nearly full.
     pub async fn for_administration(data: &Path) -> Result<Open, OpenError> {
-        let options = Options { reserve: 0, reclaim_rate: 0, ..Options::new(data) };
+        let options = Options { reserve: 0, reclaim_rate: 0, fates: FateLimits::ALL, ..Options::new(data) };
         Open::with(data, options).await
     }
 

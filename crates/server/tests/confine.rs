@@ -146,7 +146,8 @@ fn mail_is_received_and_kept() {
         confined(&data, needs, move |_| {
             let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
             runtime.block_on(async {
-                let open = Open::for_server(&settings.data, 0).await.expect("a store");
+                let open =
+                    Open::for_server(&settings.data, 0, store::FateLimits::default()).await.expect("a store");
                 let clock = Arc::new(|| Timestamp(1_767_323_045_000));
                 let server =
                     Server::start_on(&settings, sockets, open.access(), clock).await.expect("it starts");

@@ -4,9 +4,11 @@
 //! one. Addresses are kept as the text that `smtp` parses and prints, so that the format does not follow that crate's types.
 
 mod directory;
+mod queue;
 mod settlement;
 
 pub(crate) use directory::{Belongings, DirectoryChange, Subject};
+pub(crate) use queue::{AttemptRecord, Fate, QueueChange};
 use settlement::SettlementRecord;
 
 use bytes::Bytes;
@@ -282,7 +284,12 @@ impl Envelope {
 
     /// The reverse-path alone.
     pub(crate) fn reverse_path(&self) -> Result<smtp::ReversePath> {
-        self.reverse_path.parse().map_err(|_| unreadable("reverse-path", &self.reverse_path))
+        Envelope::path(&self.reverse_path)
+    }
+
+    /// A reverse-path as it is kept.
+    fn path(text: &str) -> Result<smtp::ReversePath> {
+        text.parse().map_err(|_| unreadable("reverse-path", text))
     }
 
     /// The whole envelope.

@@ -4,7 +4,7 @@
 //! and its records join the batch, or it is refused without a trace. Only when the batch is durable is anybody answered.
 
 use crate::batch::Batch;
-use crate::body::{self, AccountChange, Large, MailboxChange, Opening, Placed};
+use crate::body::{self, AccountChange, Large, MailboxChange, Opening, Placed, QueueChange};
 use crate::effect::{Arrival, Committed, Content, Effect};
 use crate::job::{Answer, ContentBytes, DirectoryRequest, EntryChange, Job, Message, send};
 use crate::large::Unclaimed;
@@ -103,6 +103,17 @@ impl Committer {
             },
             Job::Settle { settlement, answer } => {
                 self.push(pending, Kind::Settlement, Effect::Settled(settlement));
+                pending.waiting.push(Waiting::Done(answer));
+            }
+            Job::End { fate, expired, keep, answer } => {
+                let number = self.state.next_fate();
+                let forgotten = number.saturating_sub(keep).max(expired).min(number - 1);
+                let change = QueueChange::Ended { number, forgotten, fate };
+                self.push(pending, Kind::Queue, Effect::Queue(change));
+                pending.waiting.push(Waiting::Done(answer));
+            }
+            Job::Queue { change, answer } => {
+                self.push(pending, Kind::Queue, Effect::Queue(change));
                 pending.waiting.push(Waiting::Done(answer));
             }
             Job::CreateAccount { new, now, answer } => self.admit_account(&new, now, answer, pending),
@@ -231,6 +242,7 @@ impl Committer {
             Effect::Account(change) => body::encode(change),
             Effect::Directory(change) => body::encode(change),
             Effect::Settled(settlement) => body::encode(settlement),
+            Effect::Queue(change) => body::encode(change),
             Effect::Opening(opening) => body::encode(opening),
             Effect::Remains(remains) => body::encode(remains),
             Effect::Accepted(_) => unreachable!("a message has two records; push_message writes them"),

@@ -5,7 +5,7 @@
 
 use crate::body::{
     self, Accepted, AccountChange, Destination, DirectoryChange, Large, MailboxChange, Opening, Placed,
-    Remains, Settlement,
+    QueueChange, Remains, Settlement,
 };
 use crate::record::{BODY_VERSION, Kind};
 use crate::scan::{Batch, Record};
@@ -47,6 +47,7 @@ pub(crate) enum Effect {
     Account(AccountChange),
     Directory(DirectoryChange),
     Settled(Settlement),
+    Queue(QueueChange),
     Remains(Remains),
 }
 
@@ -68,6 +69,8 @@ pub(crate) struct Arrival {
 pub(crate) struct NewQueued {
     pub(crate) recipient: u32,
     pub(crate) queue: QueueName,
+    /// Whose it counts as: see [`store::sender_group`].
+    pub(crate) sender: u32,
     /// When it is first due.
     pub(crate) due: Timestamp,
 }
@@ -133,9 +136,14 @@ impl NewQueued {
             Destination::Queue { due } | Destination::Forward { due, .. } => Some((delivery.recipient, due)),
             Destination::Mailbox { .. } => None,
         });
+        let mut sender = None;
         let named = |(recipient, due)| {
             let queue = accepted.envelope.queue_name(recipient)?;
-            Ok(NewQueued { recipient, queue, due })
+            let sender = match sender {
+                Some(sender) => sender,
+                None => *sender.insert(sender_of(&accepted.envelope.reverse_path()?)),
+            };
+            Ok(NewQueued { recipient, queue, sender, due })
         };
         queued.map(named).collect()
     }
@@ -159,6 +167,11 @@ impl Committed {
         }
         Ok(Committed { position: Position { segment, start: batch.start, end: batch.end }, effects })
     }
+}
+
+/// A number that stands for a sender's group. Two groups that share one only share their turns.
+fn sender_of(reverse_path: &smtp::ReversePath) -> u32 {
+    crc32c::crc32c(store::sender_group(reverse_path).as_bytes())
 }
 
 /// A content whose acceptance has not come yet.
@@ -212,6 +225,7 @@ fn effect(segment: u64, record: &Record, unaccepted: &mut Option<Unaccepted>) ->
         Kind::Account => Some(Effect::Account(body::decode(body)?)),
         Kind::Directory => Some(Effect::Directory(body::decode(body)?)),
         Kind::Settlement => Some(Effect::Settled(body::decode(body)?)),
+        Kind::Queue => Some(Effect::Queue(body::decode(body)?)),
         Kind::Remains => Some(Effect::Remains(body::decode(body)?)),
         kind @ Kind::Unknown(_) => {
             let number = kind.number();

@@ -13,7 +13,7 @@ use crate::view::View;
 use crate::writer::Writer;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use store::{Error, Result, SpoolId, SpoolIds, Timestamp};
+use store::{Error, FateLimits, Result, SpoolId, SpoolIds, Timestamp};
 use tokio::sync::{Semaphore, oneshot};
 
 /// An open store.
@@ -31,6 +31,8 @@ pub(crate) struct Engine {
     pub(crate) work: Work,
     /// Content longer than this gets a file of its own.
     pub(crate) large_from: usize,
+    /// How much is remembered of what became of deliveries.
+    pub(crate) fates: FateLimits,
     pub(crate) ids: Mutex<SpoolIds>,
     pub(crate) large_writes: Semaphore,
     /// Held until the store is closed.

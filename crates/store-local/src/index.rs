@@ -12,7 +12,7 @@ mod read;
 mod rows;
 
 pub(crate) use adopt::{Relocated, Rewritten};
-pub(crate) use apply::Applied;
+pub(crate) use apply::{Applied, pause_key};
 pub(crate) use read::Snapshot;
 pub(crate) use rows::{MessageRow, SegmentRow};
 
@@ -22,8 +22,8 @@ use crate::file::{File, Files, Mode};
 use backend::Backend;
 use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
 use rows::{
-    ACCOUNTS, ALIASES, BELONGINGS, CHANGES, DOMAINS, ENTRIES, MAILBOXES, MESSAGES, META, NAMES, QUEUE,
-    SEGMENTS,
+    ACCOUNTS, ALIASES, BELONGINGS, CHANGES, DOMAINS, ENTRIES, FATE_ORDER, FATES, MAILBOXES, MESSAGES, META,
+    NAMES, PAUSES, QUEUE, SEGMENTS,
 };
 use std::io;
 use std::path::Path;
@@ -83,10 +83,10 @@ impl Index {
         let file = files.open(path, Mode::Create).map_err(|error| io_error("creating", path, error))?;
         let index = Index::on(file, cache).map_err(index_error)?;
         let transaction = index.begin(Sync::Now)?;
-        for table in [BELONGINGS, MAILBOXES, ENTRIES, CHANGES, MESSAGES, QUEUE, SEGMENTS] {
+        for table in [BELONGINGS, MAILBOXES, ENTRIES, CHANGES, MESSAGES, QUEUE, FATES, FATE_ORDER, SEGMENTS] {
             transaction.open_table(table).map_err(index_error)?;
         }
-        for table in [ACCOUNTS, ALIASES, DOMAINS] {
+        for table in [ACCOUNTS, ALIASES, DOMAINS, PAUSES] {
             transaction.open_table(table).map_err(index_error)?;
         }
         transaction.open_table(NAMES).map_err(index_error)?;
@@ -150,4 +150,4 @@ fn put_meta<T: serde::Serialize>(transaction: &WriteTransaction, name: &str, val
 }
 
 /// The version of the index's format. Another one is thrown away and made anew.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;

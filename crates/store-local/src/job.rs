@@ -1,12 +1,12 @@
 //! What callers ask of the writer, and how they are answered.
 
-use crate::body::{Accepted, Settlement};
+use crate::body::{Accepted, Fate, QueueChange, Settlement};
 use crate::effect::NewQueued;
 use bytes::Bytes;
 use smtp::{Domain, Mailbox};
 use store::{
-    Account, AccountName, ApplicationPassword, Error, Flags, Identity, MailboxId, NewAccount, NewDelivery,
-    Origin, Quota, Result, Secret, SpoolId, Timestamp, Uid,
+    Account, AccountName, ApplicationPassword, Error, Flags, MailboxId, NewAccount, NewDelivery, Origin,
+    Quota, Result, Secret, SpoolId, Timestamp, Uid,
 };
 use tokio::sync::oneshot;
 
@@ -19,6 +19,10 @@ pub(crate) enum Job {
     Entries { change: EntryChange, answer: Answer<u64> },
     /// The outcome of a delivery.
     Settle { settlement: Settlement, answer: Answer<()> },
+    /// The end of a delivery, to be remembered: `keep` fates at most, and none up to the number `expired`.
+    End { fate: Box<Fate>, expired: u64, keep: u64, answer: Answer<()> },
+    /// Another change of the queue.
+    Queue { change: QueueChange, answer: Answer<()> },
     /// A new account, or a stronger origin for one.
     CreateAccount { new: Box<NewAccount>, now: Timestamp, answer: Answer<Account> },
     /// An account's end.
@@ -108,7 +112,9 @@ impl Job {
         match self {
             Job::Commit { answer, .. } => send(answer, Err(error)),
             Job::Entries { answer, .. } => send(answer, Err(error)),
-            Job::Settle { answer, .. } => send(answer, Err(error)),
+            Job::Settle { answer, .. } | Job::End { answer, .. } | Job::Queue { answer, .. } => {
+                send(answer, Err(error));
+            }
             Job::CreateAccount { answer, .. } => send(answer, Err(error)),
             Job::RemoveAccount { answer, .. } | Job::Directory { answer, .. } => send(answer, Err(error)),
         }
@@ -124,14 +130,12 @@ impl Job {
                     uids.len() as u64 * NUMBER_MAX
                 }
                 Job::Settle { settlement: Settlement::Deferred { attempt, .. }, .. } => {
-                    let host = attempt.host.as_ref().map_or(0, String::len);
-                    let tls = attempt.tls.as_ref().map_or(0, |tls| {
-                        let (Identity::Proven(text) | Identity::Unproven(text)) = &tls.identity;
-                        tls.version.len() + tls.cipher.len() + text.len()
-                    });
-                    (attempt.reply.len() + host + tls) as u64 + 8 * NUMBER_MAX
+                    crate::body::encode(&crate::body::AttemptRecord::from(&**attempt)).len() as u64
+                        + 4 * NUMBER_MAX
                 }
                 Job::Settle { .. } => 0,
+                Job::End { fate, .. } => crate::body::encode(fate).len() as u64,
+                Job::Queue { change, .. } => change.texts() as u64,
                 Job::CreateAccount { new, .. } => {
                     let secrets = [&new.password, &new.scram].into_iter().flatten();
                     let texts = secrets.map(|secret| secret.reveal().len()).sum::<usize>()

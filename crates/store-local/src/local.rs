@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
-use store::{Result, Timestamp};
+use store::{FateLimits, Result, Timestamp};
 
 /// A store on the local disk.
 ///
@@ -48,6 +48,8 @@ pub struct Options {
     /// How many bytes of the log's segments are read in a second, about, by the thread that gives back the space of what was removed; 0
     /// for no such thread. With [`Work::Caller`] there is none anyway: see [`Local::reclaim`].
     pub reclaim_rate: u64,
+    /// How much is remembered of what became of deliveries.
+    pub fates: FateLimits,
     /// Who does the work.
     pub work: Work,
     /// What to do when acknowledged data turn out to be damaged at opening.
@@ -100,6 +102,7 @@ impl Options {
             index_cache: 64 << 20,
             node: 0,
             reclaim_rate: 16 << 20,
+            fates: FateLimits::default(),
             work: Work::Threads,
             on_damage: OnDamage::Refuse,
         }

@@ -93,6 +93,7 @@ pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
         clock: options.clock,
         work: options.work,
         large_from: options.large_from.min(LARGE_FROM_MAX),
+        fates: options.fates,
         ids: Mutex::new(ids),
         large_writes: Semaphore::new(LARGE_WRITES),
         lock: Mutex::new(Some(lock)),
@@ -344,7 +345,7 @@ fn usages(index: &Index) -> Result<Usages> {
 /// What the writer must know.
 fn state(index: &Index, roster: &Roster, usages: Arc<Usages>) -> Result<State> {
     let snapshot = index.read()?;
-    let mut state = State::new(snapshot.counters()?, usages);
+    let mut state = State::new(snapshot.counters()?, snapshot.last_fate()?, usages);
     let accounts = snapshot.accounts()?;
     let names: HashMap<_, _> = accounts.iter().map(|account| (account.id, account.name.clone())).collect();
     accounts.into_iter().for_each(|account| state.add_account(account));

@@ -1,55 +1,88 @@
 //! The queue in memory: deliveries by destination and due time, and who holds them.
 //!
 //! It holds names and times only; the rest of a delivery is read when somebody asks. A destination with many deliveries costs the
-//! others nothing: each has a lane of its own, and of a lane only the first delivery is seen from outside. Leases are nowhere else:
-//! after a restart every delivery is free, so one that was under way is tried again, as SMTP allows.
+//! others nothing: each has a lane of its own, and of a lane only the first delivery is seen from outside. Within a lane the senders take
+//! turns. Leases are nowhere else: after a restart every delivery is free, so one that was under way is tried again, as SMTP allows.
 
-use crate::body::Settlement;
-use crate::effect::Effect;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::body::{QueueChange, Settlement};
+use crate::effect::{Effect, NewQueued};
+use lane::{Lane, Place};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
-use store::{DeliveryId, QueueName, SpoolId, Timestamp, Waiting};
+use store::{DeliveryId, PauseScope, QueueName, SpoolId, Timestamp, Waiting};
+
+mod lane;
 
 /// Every queued delivery.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     deliveries: BTreeMap<DeliveryId, Queued>,
-    lanes: BTreeMap<QueueName, Lane>,
-    /// The lanes that have deliveries which nobody holds, by the due time of their first.
+    /// The lanes by number; a number is used again when its lane is gone.
+    lanes: Vec<Option<Lane>>,
+    numbers: HashMap<QueueName, u32>,
+    unused: Vec<u32>,
+    /// The lanes that have deliveries which nobody holds and that are not paused, by the due time of their first.
     ready: BTreeSet<(Timestamp, QueueName)>,
-    /// Deliveries that are held, by the end of the lease.
-    held: BTreeSet<(Timestamp, DeliveryId)>,
+    /// Deliveries that somebody has claimed, by the end of the lease.
+    leased: BTreeSet<(Timestamp, DeliveryId)>,
+    paused: BTreeSet<QueueName>,
 }
 
-/// The deliveries for one destination.
-#[derive(Debug, Default)]
-struct Lane {
-    /// Those that nobody holds, by due time.
-    free: BTreeSet<(Timestamp, DeliveryId)>,
-    /// How many there are, held or not.
-    count: usize,
-}
-
+/// A delivery as it is loaded.
 #[derive(Debug, Clone)]
+pub(crate) struct Loaded {
+    pub(crate) id: DeliveryId,
+    pub(crate) queue: QueueName,
+    pub(crate) sender: u32,
+    pub(crate) due: Timestamp,
+    pub(crate) attempts: u32,
+    pub(crate) held: bool,
+}
+
+/// Kept small: there may be a million.
+#[derive(Debug, Clone, Copy)]
 struct Queued {
-    /// Shared with the lane's key, so that a million deliveries have one text for each destination.
-    queue: QueueName,
     due: Timestamp,
+    /// Where it is in its lane; only what is free is there.
+    state: State,
+    lane: u32,
+    sender: u32,
     attempts: u32,
-    lease: Option<Timestamp>,
+    /// Whether an operator has put it on hold.
+    held: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nobody has it.
+    Free,
+    /// Somebody has it until then.
+    Leased(Timestamp),
 }
 
 impl Queue {
-    /// Adds a delivery, free to be claimed.
-    pub(crate) fn add(&mut self, id: DeliveryId, queue: QueueName, due: Timestamp, attempts: u32) {
-        self.remove(id);
-        let queue = match self.lanes.get_key_value(&queue) {
-            Some((shared, _)) => shared.clone(),
-            None => queue,
-        };
-        self.lanes.entry(queue.clone()).or_default().count += 1;
-        self.deliveries.insert(id, Queued { queue: queue.clone(), due, attempts, lease: None });
-        self.change_lane(&queue, |free| free.insert((due, id)));
+    /// The queue with these deliveries, all free, in the order of their ids.
+    pub(crate) fn load(deliveries: impl IntoIterator<Item = Loaded>) -> Queue {
+        let mut queue = Queue::default();
+        let mut places: Vec<Vec<Place>> = Vec::new();
+        let mut all = Vec::new();
+        for Loaded { id, queue: name, sender, due, attempts, held } in deliveries {
+            let lane = queue.lane(&name);
+            let (state, free) = (State::Free, !held);
+            all.push((id, Queued { due, state, lane, sender, attempts, held }));
+            queue.lane_mut(lane).count += 1;
+            places.resize_with(queue.lanes.len(), Vec::new);
+            if free {
+                places[lane as usize].push(Place { sender, due, id });
+            }
+        }
+        // In one go from a sorted list: a tree that grows by appending has nodes that are half empty.
+        queue.deliveries = all.into_iter().collect();
+        for (number, places) in places.into_iter().enumerate() {
+            queue.lane_mut(number as u32).fill(places);
+            queue.show(number as u32, None);
+        }
+        queue
     }
 
     /// How many deliveries there are.
@@ -61,9 +94,9 @@ impl Queue {
     pub(crate) fn apply(&mut self, effect: &Effect) {
         match effect {
             Effect::Accepted(arrival) => {
-                for queued in &arrival.queued {
-                    let id = DeliveryId { spool: SpoolId(arrival.spool), recipient: queued.recipient };
-                    self.add(id, queued.queue.clone(), queued.due, 0);
+                for NewQueued { recipient, queue, sender, due } in &arrival.queued {
+                    let id = DeliveryId { spool: SpoolId(arrival.spool), recipient: *recipient };
+                    self.add(id, queue, *sender, *due);
                 }
             }
             &Effect::Settled(Settlement::Done { spool, recipient }) => {
@@ -71,16 +104,22 @@ impl Queue {
             }
             &Effect::Settled(Settlement::Deferred { spool, recipient, due, attempts, .. }) => {
                 let id = DeliveryId { spool: SpoolId(spool), recipient };
-                if let Some(queued) = self.deliveries.get(&id) {
-                    self.add(id, queued.queue.clone(), due, attempts);
-                }
+                self.change(id, |queued| {
+                    (queued.due, queued.attempts, queued.state) = (due, attempts, State::Free);
+                });
             }
+            Effect::Queue(change) => self.order(change),
             Effect::Opening(_)
             | Effect::Mailbox(_)
             | Effect::Account(_)
             | Effect::Directory(_)
             | Effect::Remains(_) => {}
         }
+    }
+
+    /// Pauses a destination.
+    pub(crate) fn pause(&mut self, scope: &PauseScope) {
+        self.set_paused(scope, true);
     }
 
     /// The destinations with deliveries that are due and free.
@@ -92,7 +131,7 @@ impl Queue {
         ready.take(limit).map(|(due, queue)| Waiting { queue: queue.clone(), due: *due }).collect()
     }
 
-    /// Takes up to `limit` deliveries for a destination that are due and free, and holds them until `lease`.
+    /// Takes up to `limit` deliveries for a destination that are due and free, sender by sender, and leases them until `lease`.
     pub(crate) fn claim(
         &mut self,
         queue: &QueueName,
@@ -101,26 +140,41 @@ impl Queue {
         lease: Timestamp,
     ) -> Vec<DeliveryId> {
         self.end_leases(now);
-        let Some(lane) = self.lanes.get(queue) else { return Vec::new() };
-        let due = lane.free.iter().take_while(|(due, _)| *due <= now);
-        let claimed: Vec<(Timestamp, DeliveryId)> = due.take(limit).copied().collect();
-        self.change_lane(queue, |free| {
-            for one in &claimed {
-                free.remove(one);
-            }
-        });
-        for (_, id) in &claimed {
-            self.held.insert((lease, *id));
-            self.deliveries.get_mut(id).expect("what is free is queued").lease = Some(lease);
+        let Some(&number) = self.numbers.get(queue).filter(|_| !self.paused.contains(queue)) else {
+            return Vec::new();
+        };
+        let before = self.lane_mut(number).first();
+        let senders = &self.deliveries;
+        let lane = self.lanes[number as usize].as_mut().expect("a named lane is there");
+        let claimed = lane.turns(now, limit, |id| senders[&id].sender);
+        for place in &claimed {
+            lane.remove(*place);
         }
-        claimed.into_iter().map(|(_, id)| id).collect()
+        self.show(number, before);
+        for Place { id, .. } in &claimed {
+            self.leased.insert((lease, *id));
+            self.deliveries.get_mut(id).expect("what is free is queued").state = State::Leased(lease);
+        }
+        claimed.into_iter().map(|place| place.id).collect()
+    }
+
+    /// Frees what was claimed.
+    pub(crate) fn let_go(&mut self, ids: &[DeliveryId]) {
+        for id in ids {
+            self.change(*id, |queued| queued.state = State::Free);
+        }
     }
 
     /// The earliest moment at which a claim could take something.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         let ready = self.ready.first().map(|(due, _)| *due);
-        let held = self.held.first().map(|(end, _)| *end);
-        [ready, held].into_iter().flatten().min()
+        let can_end = |id: &DeliveryId| {
+            let queued = &self.deliveries[id];
+            let lane = self.lanes[queued.lane as usize].as_ref().expect("what is queued has a lane");
+            !queued.held && !self.paused.contains(&lane.name)
+        };
+        let leased = self.leased.iter().find(|(_, id)| can_end(id)).map(|(end, _)| *end);
+        [ready, leased].into_iter().flatten().min()
     }
 
     /// How often a delivery was tried; `None` when it is not queued.
@@ -134,57 +188,178 @@ impl Queue {
         self.deliveries.range(first..).next().is_some_and(|(id, _)| id.spool == spool)
     }
 
-    /// The deliveries after this one, by id, held or not.
+    /// The deliveries after this one, by id, leased or not.
     pub(crate) fn after(&self, after: Option<DeliveryId>, limit: usize) -> Vec<DeliveryId> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.deliveries.range((from, Bound::Unbounded)).take(limit).map(|(id, _)| *id).collect()
     }
 
+    fn add(&mut self, id: DeliveryId, queue: &QueueName, sender: u32, due: Timestamp) {
+        self.remove(id);
+        let lane = self.lane(queue);
+        self.lane_mut(lane).count += 1;
+        let queued = Queued { due, state: State::Free, lane, sender, attempts: 0, held: false };
+        self.deliveries.insert(id, queued);
+        self.place(id, queued);
+    }
+
     fn remove(&mut self, id: DeliveryId) {
-        let Some(Queued { queue, due, lease, .. }) = self.deliveries.remove(&id) else { return };
-        match lease {
-            Some(lease) => {
-                self.held.remove(&(lease, id));
-            }
-            None => self.change_lane(&queue, |free| free.remove(&(due, id))),
-        }
-        let lane = self.lanes.get_mut(&queue).expect("what is queued has a lane");
+        let Some(queued) = self.deliveries.remove(&id) else { return };
+        self.displace(id, queued);
+        let lane = self.lane_mut(queued.lane);
         lane.count -= 1;
         if lane.count == 0 {
-            self.lanes.remove(&queue);
+            let name = lane.name.clone();
+            self.lanes[queued.lane as usize] = None;
+            self.numbers.remove(&name);
+            self.unused.push(queued.lane);
         }
     }
 
-    /// Frees what is held until `now` or less.
+    /// An operator's order.
+    fn order(&mut self, change: &QueueChange) {
+        match change {
+            QueueChange::Ended { fate, .. } => {
+                self.remove(DeliveryId { spool: SpoolId(fate.spool), recipient: fate.number });
+            }
+            QueueChange::Paused(pause) => self.set_paused(&pause.scope, true),
+            QueueChange::Resumed(scope) => self.set_paused(scope, false),
+            QueueChange::Held { .. }
+            | QueueChange::Released { .. }
+            | QueueChange::Due { .. }
+            | QueueChange::Rerouted { .. } => {}
+        }
+        let Some(id) = change.adjusted() else { return };
+        match change {
+            QueueChange::Held { .. } => self.change(id, |queued| queued.held = true),
+            QueueChange::Released { .. } => self.change(id, |queued| queued.held = false),
+            QueueChange::Due { due, .. } => self.change(id, |queued| queued.due = *due),
+            QueueChange::Rerouted { queue, .. } => match queue.parse() {
+                Ok(queue) => self.reroute(id, &queue),
+                Err(_) => tracing::error!(queue, "a destination in the log is none; the delivery stays"),
+            },
+            QueueChange::Ended { .. } | QueueChange::Paused(_) | QueueChange::Resumed(_) => {}
+        }
+    }
+
+    fn reroute(&mut self, id: DeliveryId, queue: &QueueName) {
+        let Some(before) = self.deliveries.get(&id).copied() else { return };
+        self.remove(id);
+        self.add(id, queue, before.sender, before.due);
+        self.change(id, |queued| {
+            (queued.attempts, queued.held, queued.state) = (before.attempts, before.held, before.state);
+        });
+    }
+
+    fn set_paused(&mut self, scope: &PauseScope, paused: bool) {
+        let PauseScope::Destination(name) = scope else { return };
+        let Ok(name) = name.parse::<QueueName>() else { return };
+        let before = self.numbers.get(&name).copied().map(|number| (number, self.shown(number)));
+        match paused {
+            true => self.paused.insert(name),
+            false => self.paused.remove(&name),
+        };
+        if let Some((number, shown)) = before {
+            self.show_instead(number, shown);
+        }
+    }
+
+    /// Changes a delivery, and its place with it.
+    fn change(&mut self, id: DeliveryId, change: impl FnOnce(&mut Queued)) {
+        let Some(before) = self.deliveries.get(&id).copied() else { return };
+        self.displace(id, before);
+        let queued = self.deliveries.get_mut(&id).expect("it was there a moment ago");
+        change(queued);
+        let after = *queued;
+        self.place(id, after);
+    }
+
+    /// Puts a delivery where it is found: among the free ones of its lane, or those that are leased.
+    fn place(&mut self, id: DeliveryId, queued: Queued) {
+        match queued.state {
+            State::Leased(end) => {
+                self.leased.insert((end, id));
+            }
+            State::Free if queued.held => {}
+            State::Free => {
+                let before = self.lane_mut(queued.lane).first();
+                let place = Place { sender: queued.sender, due: queued.due, id };
+                self.lane_mut(queued.lane).insert(place);
+                self.show(queued.lane, before);
+            }
+        }
+    }
+
+    /// Takes a delivery from where it is found.
+    fn displace(&mut self, id: DeliveryId, queued: Queued) {
+        match queued.state {
+            State::Leased(end) => {
+                self.leased.remove(&(end, id));
+            }
+            State::Free if queued.held => {}
+            State::Free => {
+                let before = self.lane_mut(queued.lane).first();
+                let place = Place { sender: queued.sender, due: queued.due, id };
+                self.lane_mut(queued.lane).remove(place);
+                self.show(queued.lane, before);
+            }
+        }
+    }
+
+    /// Frees what is leased until `now` or less.
     fn end_leases(&mut self, now: Timestamp) {
-        while let Some(&(end, id)) = self.held.first().filter(|(end, _)| *end <= now) {
-            self.held.remove(&(end, id));
-            let queued = self.deliveries.get_mut(&id).expect("what is held is queued");
-            queued.lease = None;
-            let (queue, due) = (queued.queue.clone(), queued.due);
-            self.change_lane(&queue, |free| free.insert((due, id)));
+        while let Some(&(_, id)) = self.leased.first().filter(|(end, _)| *end <= now) {
+            self.change(id, |queued| queued.state = State::Free);
         }
     }
 
-    /// Changes what is free in a lane, and its place among the others with it.
-    fn change_lane<T>(
-        &mut self,
-        queue: &QueueName,
-        change: impl FnOnce(&mut BTreeSet<(Timestamp, DeliveryId)>) -> T,
-    ) {
-        let lane = self.lanes.get_mut(queue).expect("what is queued has a lane");
-        let due = |lane: &Lane| lane.free.first().map(|(due, _)| *due);
-        let before = due(lane);
-        change(&mut lane.free);
-        let after = due(lane);
+    /// The lane of a destination, made if need be.
+    fn lane(&mut self, name: &QueueName) -> u32 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let number = self.unused.pop().unwrap_or_else(|| {
+            self.lanes.push(None);
+            u32::try_from(self.lanes.len() - 1).expect("there are fewer lanes than deliveries")
+        });
+        self.lanes[number as usize] = Some(Lane::new(name.clone()));
+        self.numbers.insert(name.clone(), number);
+        number
+    }
+
+    fn lane_mut(&mut self, number: u32) -> &mut Lane {
+        self.lanes[number as usize].as_mut().expect("what is queued has a lane")
+    }
+
+    /// Shows a lane by its first delivery, when that was another one before.
+    fn show(&mut self, number: u32, before: Option<Timestamp>) {
+        let lane = self.lanes[number as usize].as_ref().expect("what is queued has a lane");
+        if self.paused.contains(&lane.name) {
+            return;
+        }
+        self.show_instead(number, before);
+    }
+
+    /// By what a lane is shown.
+    fn shown(&self, number: u32) -> Option<Timestamp> {
+        let lane = self.lanes[number as usize].as_ref().expect("what is queued has a lane");
+        lane.first().filter(|_| !self.paused.contains(&lane.name))
+    }
+
+    fn show_instead(&mut self, number: u32, before: Option<Timestamp>) {
+        let after = self.shown(number);
         if before == after {
             return;
         }
+        let name = self.lane_mut(number).name.clone();
         if let Some(due) = before {
-            self.ready.remove(&(due, queue.clone()));
+            self.ready.remove(&(due, name.clone()));
         }
         if let Some(due) = after {
-            self.ready.insert((due, queue.clone()));
+            self.ready.insert((due, name));
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

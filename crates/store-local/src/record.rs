@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Settlement,
     /// What belongs to an account, an alias or a domain changed.
     Directory,
+    /// A queued delivery ended, or an operator ordered something about the queue.
+    Queue,
     /// What a reclamation keeps of messages that nothing names any more: the last UIDs and ModSeqs that they had.
     Remains,
     /// A record that a later program has written. It is whole, and must not be taken for damage or a torn end.
@@ -181,7 +183,7 @@ fn header_crc(segment: u64, offset: u64, header: &[u8; RECORD_HEADER as usize]) 
 }
 
 /// The number of each kind on disk.
-const KINDS: [(Kind, u8); 9] = [
+const KINDS: [(Kind, u8); 10] = [
     (Kind::Opening, 1),
     (Kind::Content, 2),
     (Kind::Large, 3),
@@ -191,6 +193,7 @@ const KINDS: [(Kind, u8); 9] = [
     (Kind::Settlement, 7),
     (Kind::Remains, 8),
     (Kind::Directory, 9),
+    (Kind::Queue, 10),
 ];
 
 const SEGMENT_MAGIC: &[u8; 8] = b"PosthLog";

@@ -6,7 +6,7 @@
 
 use crate::batch::Batch;
 use crate::body::{
-    self, Accepted, DirectoryChange, MailboxChange, Opening, Place, Remains, Settlement, Subject,
+    self, Accepted, DirectoryChange, MailboxChange, Opening, Place, QueueChange, Remains, Settlement, Subject,
 };
 use crate::effect::Locator;
 use crate::error::io_error;
@@ -180,6 +180,7 @@ impl Rewriter<'_> {
                 Kind::Account => true,
                 Kind::Directory => self.directory_stays(&body::decode(bytes)?)?,
                 Kind::Mailbox => self.change_stays(&body::decode(bytes)?)?,
+                Kind::Queue => self.queue_stays(&body::decode(bytes)?, &mut out)?,
                 Kind::Settlement => self.settlement_stays(&body::decode(bytes)?)?,
                 Kind::Unknown(_) => return Err(damaged(segment, "a later program wrote to it")),
             };
@@ -232,6 +233,30 @@ impl Rewriter<'_> {
                 let id = DeliveryId { spool: SpoolId(*spool), recipient: *recipient };
                 self.snapshot.queued(id)?.is_some()
             }
+        })
+    }
+
+    /// A fate stays as long as it is remembered. Of one that is not there stays that the delivery is done, as long as that matters; what an
+    /// operator ordered, as long as the delivery is queued, or the pause is so.
+    fn queue_stays(&self, change: &QueueChange, out: &mut Batch) -> Result<bool> {
+        if let Some(id) = change.adjusted() {
+            return Ok(self.snapshot.queued(id)?.is_some());
+        }
+        Ok(match change {
+            QueueChange::Ended { number, fate, .. } => {
+                let remembered = self.snapshot.has_fate(*number)?;
+                let done = Settlement::Done { spool: fate.spool, recipient: fate.number };
+                if !remembered && self.settlement_stays(&done)? {
+                    out.push(Kind::Settlement, &body::encode(&done));
+                }
+                remembered
+            }
+            QueueChange::Paused(pause) => self.snapshot.pause(&pause.scope)?.as_ref() == Some(pause),
+            QueueChange::Resumed(scope) => !self.oldest && self.snapshot.pause(scope)?.is_none(),
+            QueueChange::Held { .. }
+            | QueueChange::Released { .. }
+            | QueueChange::Due { .. }
+            | QueueChange::Rerouted { .. } => true,
         })
     }
 

@@ -1,16 +1,16 @@
 //! [`Spool`] for [`Local`].
 
-use crate::body::{Accepted, Settlement};
+use crate::body::{self, Accepted, AttemptRecord, Destination, Placed, QueueChange, Settlement};
 use crate::content::For;
 use crate::engine::Engine;
-use crate::job::Job;
+use crate::job::{Answer, Job};
 use crate::local::Local;
 use crate::stage::LocalStage;
 use async_trait::async_trait;
 use std::sync::Arc;
 use store::{
-    Claim, Delivery, DeliveryId, Error, Outcome, QueueName, Reader, Result, Spool, SpoolId, Stage, Timestamp,
-    Waiting,
+    Acceptance, Adjustment, Claim, Delivery, DeliveryId, End, Error, Fate, Outcome, Pause, PauseScope,
+    Placement, QueueName, Reader, Result, Spool, SpoolId, Stage, Timestamp, Waiting,
 };
 use tokio::sync::oneshot;
 
@@ -47,20 +47,80 @@ impl Spool for Local {
     async fn settle(&self, id: DeliveryId, outcome: Outcome) -> Result<()> {
         self.engine.catch_up().await?;
         let attempts = self.engine.view.queue().attempts(id);
-        let missing =
-            || Error::NoSuchMessage(format!("{} for recipient {} in the queue", id.spool, id.recipient));
-        let attempts = attempts.ok_or_else(missing)?.saturating_add(1);
-        let (spool, recipient) = (id.spool.0, id.recipient);
-        let settlement = match outcome {
-            Outcome::Done => Settlement::Done { spool, recipient },
+        let attempts = attempts.ok_or_else(|| not_queued(id))?.saturating_add(1);
+        let (answer, answered) = oneshot::channel();
+        let job = match outcome {
+            Outcome::Done(end) => {
+                let engine = self.engine.clone();
+                self.engine.off_thread(move || engine.end(id, end, answer)).await?
+            }
             Outcome::Deferred { due, attempt } => {
-                let attempt = Box::new(attempt);
-                Settlement::Deferred { spool, recipient, due, attempts, attempt }
+                let (spool, recipient, attempt) = (id.spool.0, id.recipient, Box::new(attempt));
+                let settlement = Settlement::Deferred { spool, recipient, due, attempts, attempt };
+                Job::Settle { settlement, answer }
             }
         };
-        let (answer, answered) = oneshot::channel();
-        self.engine.writer.submit(Job::Settle { settlement, answer });
+        self.engine.writer.submit(job);
         self.engine.answer(answered).await
+    }
+
+    async fn let_go(&self, ids: &[DeliveryId]) -> Result<()> {
+        self.engine.catch_up().await?;
+        self.engine.view.queue().let_go(ids);
+        Ok(())
+    }
+
+    async fn adjust(&self, ids: &[DeliveryId], adjustment: Adjustment) -> Result<u64> {
+        self.engine.catch_up().await?;
+        let mut answers = Vec::new();
+        for &id in ids {
+            if self.engine.view.queue().attempts(id).is_some() {
+                answers.push(self.engine.submit_change(adjusted(id, adjustment.clone())));
+            }
+        }
+        let count = answers.len() as u64;
+        for answered in answers {
+            self.engine.answer(answered).await?;
+        }
+        Ok(count)
+    }
+
+    async fn pause(&self, pause: Pause) -> Result<()> {
+        let scope = pause.scope.canonical()?;
+        let answered = self.engine.submit_change(QueueChange::Paused(Pause { scope, ..pause }));
+        self.engine.answer(answered).await
+    }
+
+    async fn resume(&self, scope: &PauseScope) -> Result<bool> {
+        let scope = scope.canonical()?;
+        if !self.pauses().await?.iter().any(|pause| pause.scope == scope) {
+            return Ok(false);
+        }
+        let answered = self.engine.submit_change(QueueChange::Resumed(scope));
+        self.engine.answer(answered).await.map(|()| true)
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>> {
+        let engine = self.engine.clone();
+        self.engine.read(move || engine.view.read()?.pauses()).await
+    }
+
+    async fn fates(&self, before: Option<SpoolId>, limit: usize) -> Result<Vec<Fate>> {
+        let engine = self.engine.clone();
+        let fates = self.engine.read(move || engine.view.read()?.fates(before, limit)).await?;
+        fates.iter().map(body::Fate::value).collect()
+    }
+
+    async fn fates_of(&self, id: SpoolId) -> Result<Vec<Fate>> {
+        let engine = self.engine.clone();
+        let fates = self.engine.read(move || engine.view.read()?.fates_of(id)).await?;
+        fates.iter().map(body::Fate::value).collect()
+    }
+
+    async fn acceptance(&self, id: SpoolId) -> Result<Acceptance> {
+        let engine = self.engine.clone();
+        let accepted = self.engine.read(move || engine.accepted_as(id)).await?;
+        accepted.ok_or_else(|| Error::NoSuchMessage(id.to_string()))
     }
 
     async fn content(&self, id: SpoolId) -> Result<Reader> {
@@ -107,7 +167,91 @@ impl Spool for Local {
 impl Engine {
     /// The acceptance of a message; `None` when nothing names it any more.
     fn acceptance(self: &Arc<Self>, spool: SpoolId) -> Result<Option<Accepted>> {
-        self.with_message(spool, |message| Ok(Accepted::decode(&self.segments.read(message.record)?)?.0))
+        Ok(self.acceptance_and_places(spool)?.map(|(accepted, _)| accepted))
+    }
+
+    fn acceptance_and_places(self: &Arc<Self>, spool: SpoolId) -> Result<Option<(Accepted, Placed)>> {
+        self.with_message(spool, |message| Accepted::decode(&self.segments.read(message.record)?))
+    }
+
+    /// The acceptance of a message as the domain knows it.
+    fn accepted_as(self: &Arc<Self>, spool: SpoolId) -> Result<Option<Acceptance>> {
+        let Some((accepted, placed)) = self.acceptance_and_places(spool)? else { return Ok(None) };
+        let snapshot = self.view.read()?;
+        let recipients = accepted.deliveries.iter().filter_map(|delivery| match delivery.destination {
+            Destination::Mailbox { .. } => Some(delivery.recipient),
+            Destination::Queue { .. } | Destination::Forward { .. } => None,
+        });
+        let mut entries = Vec::new();
+        for (recipient, place) in recipients.zip(&placed.0) {
+            if !snapshot.has_any(place.mailbox, &[place.uid])? {
+                continue;
+            }
+            let status = snapshot.mailbox(place.mailbox)?;
+            let account = snapshot.accounts()?.into_iter().find(|account| account.id == status.account);
+            let Some(account) = account else { continue };
+            let (account, mailbox, uid) = (account.name, status.name, place.uid);
+            entries.push(Placement { recipient, account, mailbox, uid });
+        }
+        Ok(Some(Acceptance {
+            received: accepted.received,
+            envelope: accepted.envelope.value()?,
+            trace: accepted.trace,
+            size: accepted.length,
+            entries,
+        }))
+    }
+
+    /// What makes the end of a delivery durable, with all that is to be remembered of it.
+    fn end(self: &Arc<Self>, id: DeliveryId, end: End, answer: Answer<()>) -> Result<Job> {
+        match self.fate(id, &end) {
+            Ok(Some((fate, expired))) => {
+                Ok(Job::End { fate: Box::new(fate), expired, keep: self.fates.number, answer })
+            }
+            Ok(None) => Err(not_queued(id)),
+            Err(error @ (Error::Closed | Error::Fenced(_))) => Err(error),
+            // What cannot be remembered is done all the same: it must not be delivered again.
+            Err(error) => {
+                tracing::error!(id = %id.spool, recipient = id.recipient, %error, "what became of a delivery cannot be kept");
+                let settlement = Settlement::Done { spool: id.spool.0, recipient: id.recipient };
+                Ok(Job::Settle { settlement, answer })
+            }
+        }
+    }
+
+    /// What is to be remembered of a delivery, and up to which number earlier fates are not any longer.
+    fn fate(self: &Arc<Self>, id: DeliveryId, end: &End) -> Result<Option<(body::Fate, u64)>> {
+        let snapshot = self.view.read()?;
+        let Some(mut row) = snapshot.queued(id)? else { return Ok(None) };
+        let Some(accepted) = self.acceptance(id.spool)? else { return Ok(None) };
+        if let Some(attempt) = &end.attempt {
+            row.attempts = row.attempts.saturating_add(1);
+            store::remember(&mut row.history, attempt.clone());
+        }
+        let recipient = accepted.envelope.recipients.into_iter().nth(id.recipient as usize);
+        let recipient = recipient.ok_or_else(|| no_recipient(id))?;
+        let fate = body::Fate {
+            spool: id.spool.0,
+            number: id.recipient,
+            received: accepted.received,
+            reverse_path: accepted.envelope.reverse_path,
+            recipient,
+            size: accepted.length,
+            queue: row.queue,
+            due: row.due,
+            trace: accepted.trace,
+            attempts: row.attempts,
+            history: row.history.iter().map(AttemptRecord::from).collect(),
+            ended: end.at,
+            ending: end.ending,
+        };
+        Ok(Some((fate, snapshot.expired_fates(self.fates.horizon(end.at))?)))
+    }
+
+    fn submit_change(&self, change: QueueChange) -> oneshot::Receiver<Result<()>> {
+        let (answer, answered) = oneshot::channel();
+        self.writer.submit(Job::Queue { change, answer });
+        answered
     }
 
     /// What is known of these deliveries, in this order; what was settled meanwhile is left out.
@@ -122,20 +266,45 @@ impl Engine {
                 last = Some((id.spool, accepted));
             }
             let (_, accepted) = last.as_ref().expect("set above");
-            let recipient = accepted.envelope.recipients.get(id.recipient as usize).ok_or_else(|| {
-                Error::Damaged(format!("message {} has no recipient {}", id.spool, id.recipient))
-            })?;
+            let recipient = accepted.envelope.recipients.get(id.recipient as usize);
+            let recipient = recipient.ok_or_else(|| no_recipient(id))?;
             deliveries.push(Delivery {
                 id,
                 received: accepted.received,
                 reverse_path: accepted.envelope.reverse_path()?,
                 recipient: recipient.value()?,
                 forward: accepted.forward(id.recipient)?,
+                size: accepted.length,
+                queue: queue_name(&row.queue)?,
                 due: row.due,
+                held: row.held,
                 attempts: row.attempts,
                 history: row.history,
             });
         }
         Ok(deliveries)
     }
+}
+
+/// An order about one delivery, for the log.
+fn adjusted(id: DeliveryId, adjustment: Adjustment) -> QueueChange {
+    let (spool, recipient) = (id.spool.0, id.recipient);
+    match adjustment {
+        Adjustment::Hold(hold) => QueueChange::Held { spool, recipient, hold },
+        Adjustment::Release => QueueChange::Released { spool, recipient },
+        Adjustment::Due(due) => QueueChange::Due { spool, recipient, due },
+        Adjustment::Reroute(queue) => QueueChange::Rerouted { spool, recipient, queue: queue.to_string() },
+    }
+}
+
+fn queue_name(text: &str) -> Result<QueueName> {
+    text.parse().map_err(|_| Error::Damaged(format!("the index names a destination that is none: {text:?}")))
+}
+
+fn not_queued(id: DeliveryId) -> Error {
+    Error::NoSuchMessage(format!("{} for recipient {} in the queue", id.spool, id.recipient))
+}
+
+fn no_recipient(id: DeliveryId) -> Error {
+    Error::Damaged(format!("message {} has no recipient {}", id.spool, id.recipient))
 }

@@ -19,6 +19,8 @@ use store::{
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) counters: Counters,
+    /// The number of the last fate.
+    last_fate: u64,
     accounts: HashMap<AccountName, Known>,
     /// The last UID given in each mailbox.
     uids: HashMap<MailboxId, Uid>,
@@ -44,8 +46,14 @@ struct Known {
 
 impl State {
     /// Nothing known but these numbers.
-    pub(crate) fn new(counters: Counters, usages: Arc<Usages>) -> State {
-        State { counters, usages, ..State::default() }
+    pub(crate) fn new(counters: Counters, last_fate: u64, usages: Arc<Usages>) -> State {
+        State { counters, last_fate, usages, ..State::default() }
+    }
+
+    /// Numbers a fate.
+    pub(crate) fn next_fate(&mut self) -> u64 {
+        self.last_fate += 1;
+        self.last_fate
     }
 
     /// Takes in an account that exists.

@@ -9,11 +9,12 @@ use crate::index::{Applied, Index, Rewritten, Snapshot};
 use crate::job::send;
 use crate::large::LargeFiles;
 use crate::mend::{From, Source};
-use crate::queue::Queue;
+use crate::queue::{Loaded, Queue};
 use crate::status::Status;
 use crate::usage::Usages;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
-use store::{Error, ModSeq, Result};
+use store::{Error, ModSeq, QueueName, Result};
 use tokio::sync::watch;
 
 /// The state that readers see.
@@ -74,16 +75,8 @@ impl View {
         (large, usages): (Arc<LargeFiles>, Arc<Usages>),
         status: Arc<Status>,
     ) -> Result<View> {
-        let mut queue = Queue::default();
         let snapshot = index.read()?;
-        let mut unreadable = None;
-        snapshot.all_queued(|id, row| match row.queue.parse() {
-            Ok(name) => queue.add(id, name, row.due, row.attempts),
-            Err(_) => unreadable = Some(row.queue),
-        })?;
-        if let Some(name) = unreadable {
-            return Err(Error::Damaged(format!("the index names a destination that is none: {name:?}")));
-        }
+        let queue = loaded(&snapshot)?;
         let modseq = snapshot.counters()?.modseq;
         let following = Following {
             position: snapshot.position()?,
@@ -300,4 +293,28 @@ impl View {
             Held::Closed => Err(Error::Closed),
         }
     }
+}
+
+/// The queue as the index has it.
+fn loaded(snapshot: &Snapshot) -> Result<Queue> {
+    let mut names: HashMap<String, QueueName> = HashMap::new();
+    let (mut deliveries, mut unreadable) = (Vec::new(), None);
+    snapshot.all_queued(|id, row| {
+        let queue = match names.get(&row.queue) {
+            Some(name) => name.clone(),
+            None => match row.queue.parse::<QueueName>() {
+                Ok(name) => names.entry(row.queue).or_insert(name).clone(),
+                Err(_) => return unreadable = Some(row.queue),
+            },
+        };
+        let (sender, due, attempts, held) = (row.sender, row.due, row.attempts, row.held.is_some());
+        deliveries.push(Loaded { id, queue, sender, due, attempts, held });
+    })?;
+    if let Some(name) = unreadable {
+        return Err(Error::Damaged(format!("the index names a destination that is none: {name:?}")));
+    }
+    drop(names);
+    let mut queue = Queue::load(deliveries);
+    snapshot.pauses()?.iter().for_each(|pause| queue.pause(&pause.scope));
+    Ok(queue)
 }

@@ -503,7 +503,10 @@ async fn what_was_acknowledged_before_is_in_a_backup_of_a_busy_store() {
                     let entries = store.entries(inbox_id, Uid(0), usize::MAX).await.unwrap();
                     let uid = entries.iter().find(|entry| entry.spool == id).unwrap().uid;
                     store
-                        .settle(store::DeliveryId { spool: id, recipient: 0 }, store::Outcome::Done)
+                        .settle(
+                            store::DeliveryId { spool: id, recipient: 0 },
+                            store::Outcome::delivered(store::Timestamp(50)),
+                        )
                         .await
                         .unwrap();
                     if message % 4 == 0 {

@@ -89,7 +89,7 @@ async fn workers_never_hold_the_same_delivery() {
                     return done;
                 }
                 for claim in claims {
-                    store.settle(claim.delivery.id, Outcome::Done).await.unwrap();
+                    store.settle(claim.delivery.id, Outcome::delivered(Timestamp(50))).await.unwrap();
                     done.push(claim.delivery.id);
                 }
             }

@@ -350,7 +350,7 @@ async fn large_content_lives_and_goes_with_its_message() {
     store.expunge(inbox_id, &[Uid(1)]).await.unwrap();
     assert!(file.exists(), "it is still queued");
     let delivery = store.deliveries(None, 1).await.unwrap()[0].id;
-    store.settle(delivery, store::Outcome::Done).await.unwrap();
+    store.settle(delivery, store::Outcome::delivered(store::Timestamp(50))).await.unwrap();
     assert!(!file.exists());
 
     // A stage that is dropped, a commit that is refused, and a crash before the commit leave nothing.

@@ -44,7 +44,10 @@ impl Fixture {
                 store.expunge(id, &[Uid(number)]).await.unwrap();
             }
             if number % 2 == 0 {
-                store.settle(DeliveryId { spool, recipient: 0 }, Outcome::Done).await.unwrap();
+                store
+                    .settle(DeliveryId { spool, recipient: 0 }, Outcome::delivered(store::Timestamp(50)))
+                    .await
+                    .unwrap();
             }
         }
         let status = store.mailbox(&alice(), &inbox_name()).await.unwrap();

@@ -250,7 +250,7 @@ async fn history(store: &Local, acknowledged: &mut Vec<u32>, deleted: &mut Vec<u
         }
         let inbox_id = store.mailbox(&alice(), &inbox_name()).await?.id;
         for delivery in store.deliveries(None, usize::MAX).await? {
-            store.settle(delivery.id, Outcome::Done).await?;
+            store.settle(delivery.id, Outcome::delivered(store::Timestamp(50))).await?;
         }
         for uid in round * 12 + 1..=round * 12 + 10 {
             // Whether it is gone is open from now on, until it is answered.
@@ -348,7 +348,7 @@ async fn mail_is_accepted_meanwhile() {
                 if message % 10 != 0 {
                     store.expunge(inbox_id, &[uid]).await.unwrap();
                     let delivery = store::DeliveryId { spool: id, recipient: 0 };
-                    store.settle(delivery, Outcome::Done).await.unwrap();
+                    store.settle(delivery, Outcome::delivered(store::Timestamp(50))).await.unwrap();
                 }
                 store.reclaim().await.unwrap();
             }

@@ -7,6 +7,7 @@
 mod directory;
 mod history;
 mod mailboxes;
+mod orders;
 mod queue;
 
 use crate::{
@@ -31,8 +32,9 @@ pub async fn run(subject: &dyn Subject) {
     mailboxes::run(subject).await;
     directory::run(subject).await;
     queue::run(subject).await;
+    orders::run(subject).await;
     for seed in 1..=8 {
-        history::run(subject, seed, 120).await;
+        history::run(subject, seed, 140).await;
     }
 }
 
@@ -81,7 +83,16 @@ fn attempt(at: i64, number: usize) -> Attempt {
             false => Identity::Unproven("it signed its certificate itself".to_owned()),
         },
     });
-    Attempt { at: Timestamp(at), took: 7, host, address, tls, reply: format!("451 4.7.1 try {number}") }
+    let choice = (number > 3).then(|| format!("the best of {number}"));
+    Attempt {
+        at: Timestamp(at),
+        took: 7,
+        host,
+        address,
+        tls,
+        choice,
+        reply: format!("451 4.7.1 try {number}"),
+    }
 }
 
 /// Commits a message with this content in one piece.

@@ -12,6 +12,7 @@
 pub mod contract;
 pub mod directory;
 mod error;
+mod fate;
 mod ids;
 mod mailboxes;
 pub mod memory;
@@ -23,6 +24,9 @@ pub use directory::{
     NewAccount, Origin, Quota, Resolution, Secret, Standing, Usage,
 };
 pub use error::{Error, Result};
+pub use fate::{
+    Acceptance, Adjustment, End, Ending, Fate, FateLimits, Hold, Pause, PauseScope, Placement, sender_group,
+};
 pub use ids::{AccountId, MailboxId, ModSeq, SpoolId, SpoolIdError, SpoolIds, Timestamp, Uid, UidValidity};
 pub use mailboxes::{Change, ChangeKind, Entry, Flags, INBOX, MailboxName, MailboxStatus, Mailboxes};
 pub use queue_name::QueueName;

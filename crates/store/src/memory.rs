@@ -2,16 +2,17 @@
 //!
 //! It defines what the traits mean: the contract suite compares each engine with it, step by step. The tests of other crates use it
 //! where a disk would only be in the way. It keeps no promise across a crash, and it searches its queue from end to end, so it is
-//! no engine for a server.
+//! no engine for a server. It remembers every fate.
 
 mod directory;
 mod mailboxes;
+mod queue;
 
 use crate::{
-    Accepted, Account, AccountId, AccountName, Alias, Attempt, Claim, Content, Credentials, Delivery,
-    DeliveryId, Destination, DomainRecord, Entry, Error, Flags, IfMissing, MailboxId, MailboxName, ModSeq,
-    NewDelivery, Origin, Outcome, QueueName, Quota, Reader, Result, Spool, SpoolId, SpoolIds, Stage,
-    Timestamp, Uid, UidValidity, Waiting, remember,
+    Acceptance, Accepted, Account, AccountId, AccountName, Adjustment, Alias, Attempt, Claim, Content,
+    Credentials, Delivery, DeliveryId, Destination, DomainRecord, Entry, Error, Fate, Flags, Hold, IfMissing,
+    MailboxId, MailboxName, ModSeq, NewDelivery, Origin, Outcome, Pause, PauseScope, QueueName, Quota,
+    Reader, Result, Spool, SpoolId, SpoolIds, Stage, Timestamp, Uid, UidValidity, Waiting,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -45,6 +46,8 @@ struct Model {
     mailboxes: BTreeMap<MailboxId, Kept>,
     messages: BTreeMap<SpoolId, Message>,
     queue: BTreeMap<DeliveryId, Queued>,
+    fates: BTreeMap<DeliveryId, Fate>,
+    pauses: BTreeMap<PauseScope, Pause>,
 }
 
 /// What belongs to an account besides its mail.
@@ -69,10 +72,14 @@ struct Kept {
 struct Message {
     accepted: Accepted,
     content: Vec<Bytes>,
+    /// Where its mailbox entries are or were, by recipient.
+    placed: Vec<(u32, MailboxId, Uid)>,
 }
 
 struct Queued {
+    queue: QueueName,
     due: Timestamp,
+    held: Option<Hold>,
     attempts: u32,
     history: Vec<Attempt>,
     lease: Option<Timestamp>,
@@ -104,6 +111,8 @@ impl Memory {
             mailboxes: BTreeMap::new(),
             messages: BTreeMap::new(),
             queue: BTreeMap::new(),
+            fates: BTreeMap::new(),
+            pauses: BTreeMap::new(),
         };
         let inner =
             Inner { clock: Box::new(clock), model: Mutex::new(model), watch: watch::Sender::new(ModSeq(0)) };
@@ -146,21 +155,7 @@ impl Spool for Memory {
     }
 
     async fn waiting(&self, now: Timestamp, after: Option<&Waiting>, limit: usize) -> Result<Vec<Waiting>> {
-        let model = self.inner.model();
-        let mut first = BTreeMap::<QueueName, Timestamp>::new();
-        for (id, queued) in model.queue.iter().filter(|(_, queued)| queued.is_free(now)) {
-            let due = first.entry(model.queue_name(*id)).or_insert(queued.due);
-            *due = queued.due.min(*due);
-        }
-        let mut waiting: Vec<Waiting> = first
-            .into_iter()
-            .map(|(queue, due)| Waiting { queue, due })
-            .filter(|one| one.due <= now)
-            .collect();
-        waiting.sort_by(Waiting::order);
-        waiting.retain(|one| after.is_none_or(|after| one.order(after).is_gt()));
-        waiting.truncate(limit);
-        Ok(waiting)
+        Ok(self.inner.model().waiting(now, after, limit))
     }
 
     async fn claim(
@@ -171,39 +166,51 @@ impl Spool for Memory {
         lease: Timestamp,
     ) -> Result<Vec<Claim>> {
         let mut model = self.inner.model();
-        let mut ready: Vec<(Timestamp, DeliveryId)> = model
-            .queue
-            .iter()
-            .filter(|(id, queued)| {
-                queued.due <= now && queued.is_free(now) && model.queue_name(**id) == *queue
-            })
-            .map(|(id, queued)| (queued.due, *id))
-            .collect();
-        ready.sort();
-        ready.truncate(limit);
-        for (_, id) in &ready {
-            model.queue.get_mut(id).expect("taken from the queue above").lease = Some(lease);
-        }
-        Ok(ready.iter().map(|(_, id)| Claim { delivery: model.delivery(*id), lease }).collect())
+        let ids = model.claim(queue, now, limit, lease);
+        Ok(ids.into_iter().map(|id| Claim { delivery: model.delivery(id), lease }).collect())
     }
 
     async fn settle(&self, id: DeliveryId, outcome: Outcome) -> Result<()> {
-        self.inner.change(|model| {
-            let queued = model.queue.get_mut(&id).ok_or_else(|| no_such_delivery(id))?;
-            match outcome {
-                Outcome::Done => {
-                    model.queue.remove(&id);
-                    model.forget_if_unused(id.spool);
-                }
-                Outcome::Deferred { due, attempt } => {
-                    queued.attempts += 1;
-                    queued.due = due;
-                    queued.lease = None;
-                    remember(&mut queued.history, attempt);
-                }
+        self.inner.change(|model| model.settle(id, outcome))
+    }
+
+    async fn let_go(&self, ids: &[DeliveryId]) -> Result<()> {
+        let mut model = self.inner.model();
+        for id in ids {
+            if let Some(queued) = model.queue.get_mut(id) {
+                queued.lease = None;
             }
-            Ok(())
-        })
+        }
+        Ok(())
+    }
+
+    async fn adjust(&self, ids: &[DeliveryId], adjustment: Adjustment) -> Result<u64> {
+        self.inner.change(|model| Ok(model.adjust(ids, &adjustment)))
+    }
+
+    async fn pause(&self, pause: Pause) -> Result<()> {
+        self.inner.change(|model| model.pause(pause))
+    }
+
+    async fn resume(&self, scope: &PauseScope) -> Result<bool> {
+        self.inner.change(|model| model.resume(scope))
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>> {
+        Ok(self.inner.model().pauses.values().cloned().collect())
+    }
+
+    async fn fates(&self, before: Option<SpoolId>, limit: usize) -> Result<Vec<Fate>> {
+        Ok(self.inner.model().fates(before, limit))
+    }
+
+    async fn fates_of(&self, id: SpoolId) -> Result<Vec<Fate>> {
+        let model = self.inner.model();
+        Ok(model.fates.values().filter(|fate| fate.delivery.id.spool == id).cloned().collect())
+    }
+
+    async fn acceptance(&self, id: SpoolId) -> Result<Acceptance> {
+        self.inner.model().acceptance(id)
     }
 
     async fn content(&self, id: SpoolId) -> Result<Reader> {
@@ -221,8 +228,7 @@ impl Spool for Memory {
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>> {
-        let model = self.inner.model();
-        Ok(model.queue.values().map(|queued| queued.lease.unwrap_or(queued.due)).min())
+        Ok(self.inner.model().next_due())
     }
 
     async fn deliveries(&self, after: Option<DeliveryId>, limit: usize) -> Result<Vec<Delivery>> {
@@ -264,10 +270,10 @@ impl Stage for MemoryStage {
         inner.change(|model| {
             model.check_accounts(&accepted.deliveries)?;
             model.check_quotas(&accepted, len)?;
-            for delivery in &accepted.deliveries {
-                model.place(now, id, &accepted, len, delivery);
-            }
-            model.messages.insert(id, Message { accepted, content });
+            let placed = accepted.deliveries.iter();
+            let placed =
+                placed.filter_map(|delivery| model.place(now, id, (&accepted, len), delivery)).collect();
+            model.messages.insert(id, Message { accepted, content, placed });
             Ok(id)
         })
     }
@@ -291,19 +297,22 @@ impl Model {
         Ok(())
     }
 
-    /// Makes one delivery of a message whose accounts were checked.
+    /// Makes one delivery of a message whose accounts were checked; says where it is when that is a mailbox.
     fn place(
         &mut self,
         now: Timestamp,
         spool: SpoolId,
-        accepted: &Accepted,
-        len: u64,
+        (accepted, len): (&Accepted, u64),
         delivery: &NewDelivery,
-    ) {
+    ) -> Option<(u32, MailboxId, Uid)> {
         match &delivery.destination {
             Destination::Queue { due } | Destination::Forward { due, .. } => {
-                let queued = Queued { due: *due, attempts: 0, history: Vec::new(), lease: None };
+                let recipient = &accepted.envelope.recipients[delivery.recipient as usize];
+                let queue = QueueName::of(&recipient.forward_path).expect("checked when it was accepted");
+                let queued =
+                    Queued { queue, due: *due, held: None, attempts: 0, history: Vec::new(), lease: None };
                 self.queue.insert(DeliveryId { spool, recipient: delivery.recipient }, queued);
+                None
             }
             Destination::Mailbox { account, mailbox, trace, .. } => {
                 let account = match self.accounts.get(account) {
@@ -325,28 +334,10 @@ impl Model {
                     size: trace.len() as u64 + accepted.trace.len() as u64 + len,
                     spool,
                 };
-                kept.entries.insert(entry.uid, (entry, trace.clone()));
+                let uid = entry.uid;
+                kept.entries.insert(uid, (entry, trace.clone()));
+                Some((delivery.recipient, id, uid))
             }
-        }
-    }
-
-    fn queue_name(&self, id: DeliveryId) -> QueueName {
-        let recipients = &self.messages[&id.spool].accepted.envelope.recipients;
-        QueueName::of(&recipients[id.recipient as usize].forward_path).expect("checked when it was accepted")
-    }
-
-    fn delivery(&self, id: DeliveryId) -> Delivery {
-        let queued = &self.queue[&id];
-        let accepted = &self.messages[&id.spool].accepted;
-        Delivery {
-            id,
-            received: accepted.received,
-            reverse_path: accepted.envelope.reverse_path.clone(),
-            recipient: accepted.envelope.recipients[id.recipient as usize].clone(),
-            forward: accepted.forward(id.recipient).cloned(),
-            due: queued.due,
-            attempts: queued.attempts,
-            history: queued.history.clone(),
         }
     }
 
@@ -368,11 +359,15 @@ impl Model {
 
 impl Queued {
     fn is_free(&self, now: Timestamp) -> bool {
-        self.lease.is_none_or(|end| end <= now)
+        self.held.is_none() && self.lease.is_none_or(|end| end <= now)
     }
 }
 
 impl Message {
+    fn size(&self) -> u64 {
+        self.content.iter().map(|chunk| chunk.len() as u64).sum()
+    }
+
     fn reader(&self, own_trace: Bytes) -> Reader {
         let front = [own_trace, self.accepted.trace.clone()];
         let chunks: VecDeque<Bytes> =

@@ -3,7 +3,10 @@
 //! One message has one content, one envelope, and for each recipient a delivery: into a mailbox, within the commit itself, or into
 //! the queue. The queue's workers, their schedule and their concurrency are the server's affair.
 
-use crate::{AccountName, Error, MailboxName, QueueName, Result, SpoolId, Timestamp};
+use crate::{
+    Acceptance, AccountName, Adjustment, End, Error, Fate, Hold, MailboxName, Pause, PauseScope, QueueName,
+    Result, SpoolId, Timestamp,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -108,6 +111,11 @@ pub struct DeliveryId {
     pub recipient: u32,
 }
 
+impl DeliveryId {
+    /// Comes before all others.
+    pub const FIRST: DeliveryId = DeliveryId { spool: SpoolId(0), recipient: 0 };
+}
+
 /// A queued delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
@@ -121,16 +129,22 @@ pub struct Delivery {
     pub recipient: smtp::Recipient,
     /// How it is sent on, when that differs from what the envelope says.
     pub forward: Option<Forward>,
+    /// The length of the message's content.
+    pub size: u64,
+    /// The destination that it is queued for: that of the recipient, or where an operator has sent it.
+    pub queue: QueueName,
     /// When it is due.
     pub due: Timestamp,
+    /// Why it is not tried, whatever is due.
+    pub held: Option<Hold>,
     /// How often it was tried.
     pub attempts: u32,
     /// The attempts that are remembered, oldest first: see [`remember`].
     pub history: Vec<Attempt>,
 }
 
-/// One try to deliver that did not succeed.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// One try to deliver.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Attempt {
     /// When it began.
     pub at: Timestamp,
@@ -142,6 +156,8 @@ pub struct Attempt {
     pub address: Option<SocketAddr>,
     /// The TLS of the connection; `None` when it was in clear, or there was none.
     pub tls: Option<Tls>,
+    /// Why that host and no other, with the numbers that decided it.
+    pub choice: Option<String>,
     /// What that host said, or what stood in the way, as a reply: code, enhanced status, text.
     pub reply: String,
 }
@@ -204,8 +220,8 @@ pub struct Claim {
 /// What a worker gives back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is done with: delivered, or failed and reported.
-    Done,
+    /// It is done with, and that is remembered as a [`Fate`].
+    Done(End),
     /// To be tried again.
     Deferred {
         /// From when on.
@@ -240,8 +256,9 @@ pub trait Spool: Send + Sync {
     /// those due first first and then by name; at most `limit`, and only what comes after `after` in that order.
     async fn waiting(&self, now: Timestamp, after: Option<&Waiting>, limit: usize) -> Result<Vec<Waiting>>;
 
-    /// Takes up to `limit` deliveries for one destination that are due at `now` and not held by anybody, those due first first, and
-    /// holds them until `lease`.
+    /// Takes up to `limit` deliveries for one destination that are due at `now` and not held by anybody, and holds them until `lease`.
+    /// The senders ([`crate::sender_group`]) take turns: the delivery due first of each comes before the second of any, and among those
+    /// that stand equal the one due first comes first.
     async fn claim(
         &self,
         queue: &QueueName,
@@ -253,6 +270,32 @@ pub trait Spool: Send + Sync {
     /// Settles a delivery, durably. [`crate::Error::NoSuchMessage`] when it is not queued (any more). A lease that has ended
     /// meanwhile does not matter: what was tried was tried.
     async fn settle(&self, id: DeliveryId, outcome: Outcome) -> Result<()>;
+
+    /// Gives back what was claimed and not tried: it is free at once.
+    async fn let_go(&self, ids: &[DeliveryId]) -> Result<()>;
+
+    /// Carries out an order about queued deliveries, durably; says how many of them were queued.
+    async fn adjust(&self, ids: &[DeliveryId], adjustment: Adjustment) -> Result<u64>;
+
+    /// Pauses mail, durably; another pause of the same scope takes the place of the one before. [`crate::Error::Invalid`] when the scope
+    /// names no destination or host.
+    async fn pause(&self, pause: Pause) -> Result<()>;
+
+    /// Ends a pause, durably; says whether there was one.
+    async fn resume(&self, scope: &PauseScope) -> Result<bool>;
+
+    /// The pauses in force, by scope.
+    async fn pauses(&self) -> Result<Vec<Pause>>;
+
+    /// The fates that are remembered of messages before this one (or of all), the latest message first and its recipients in order; at
+    /// most `limit`, but always all of a message. How many are remembered is the engine's setting.
+    async fn fates(&self, before: Option<SpoolId>, limit: usize) -> Result<Vec<Fate>>;
+
+    /// The fates that are remembered of one message, by recipient.
+    async fn fates_of(&self, id: SpoolId) -> Result<Vec<Fate>>;
+
+    /// How a message was accepted that is still queued or in a mailbox.
+    async fn acceptance(&self, id: SpoolId) -> Result<Acceptance>;
 
     /// The trace fields and the content of a message that is still queued or in a mailbox: what a relay sends.
     async fn content(&self, id: SpoolId) -> Result<Reader>;
@@ -309,6 +352,13 @@ impl Accepted {
             return Err(Error::Invalid("a message without deliveries".to_owned()));
         }
         Ok(())
+    }
+}
+
+impl Outcome {
+    /// The next hop has it; nothing is said about how.
+    pub fn delivered(at: Timestamp) -> Outcome {
+        Outcome::Done(End { at, ending: crate::Ending::Delivered, attempt: None })
     }
 }
 

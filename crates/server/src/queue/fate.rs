@@ -10,7 +10,7 @@ use crate::schedule::{Mail, Next, Schedule};
 use smtp::{Reply, ReversePath, Severity};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use store::{Attempt, Delivery, DeliveryId, Error, Outcome, Timestamp, Tls};
+use store::{Attempt, Delivery, DeliveryId, End, Ending, Error, Outcome, Timestamp, Tls};
 use tokio::task::JoinSet;
 
 /// With whom an attempt was made, and since when.
@@ -74,11 +74,14 @@ pub(super) async fn settle(
     let reported = report(shared, &letter, &replies, &fates, (&tried, next_hop, now)).await;
     let mut settling = JoinSet::new();
     for ((delivery, reply), fate) in letter.deliveries.iter().zip(&replies).zip(fates) {
+        let attempt = attempt(&tried, reply, now);
+        let done = |ending, attempt| Outcome::Done(End { at: now, ending, attempt: Some(attempt) });
         let outcome = match fate {
-            Fate::Retry { due, .. } => Outcome::Deferred { due, attempt: attempt(&tried, reply, now) },
+            Fate::Retry { due, .. } => Outcome::Deferred { due, attempt },
             // Without its report a failure would be lost. The lease ends, and it is tried again.
             Fate::Failed(_) if !reported => continue,
-            Fate::Delivered | Fate::Failed(_) => Outcome::Done,
+            Fate::Delivered => done(Ending::Delivered, attempt),
+            Fate::Failed(_) => done(Ending::Failed, attempt),
         };
         // Together, so that they share a sync.
         settling.spawn(finish(Arc::clone(shared), delivery.id, outcome));
@@ -135,6 +138,7 @@ fn attempt(tried: &Tried, reply: &Reply, now: Timestamp) -> Attempt {
         host: tried.host.clone(),
         address: tried.address,
         tls: tried.tls.clone(),
+        choice: None,
         reply: reply.to_string(),
     }
 }
@@ -211,21 +215,17 @@ mod tests {
     const HOUR: i64 = 3_600_000;
 
     fn delivery(attempts: u32, previous: Option<i64>) -> Delivery {
-        let attempt = |at| Attempt {
-            at: Timestamp(at),
-            took: 0,
-            host: None,
-            address: None,
-            tls: None,
-            reply: String::new(),
-        };
+        let attempt = |at| Attempt { at: Timestamp(at), ..Attempt::default() };
         Delivery {
             id: DeliveryId { spool: store::SpoolId(1), recipient: 0 },
             received: Timestamp(0),
             reverse_path: ReversePath::Null,
             recipient: smtp::Recipient::new("<a@example.com>".parse().expect("a path")),
             forward: None,
+            size: 0,
+            queue: "example.com".parse().expect("a destination"),
             due: Timestamp(0),
+            held: None,
             attempts,
             history: previous.map(attempt).into_iter().collect(),
         }

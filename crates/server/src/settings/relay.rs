@@ -14,6 +14,7 @@ use smtp::Domain;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+use store::FateLimits;
 use toml::Spanned;
 
 /// Sending mail on to other hosts, resolved and typed.
@@ -39,6 +40,8 @@ pub struct Relay {
     pub routes: Routes,
     /// Domains without mailboxes here whose mail is taken from everybody, to be passed on.
     pub accepted: Vec<Domain>,
+    /// How much is remembered of what became of deliveries.
+    pub fates: FateLimits,
 }
 
 impl Default for Relay {
@@ -54,6 +57,7 @@ impl Default for Relay {
             bounds: Bounds::default(),
             routes: Routes::default(),
             accepted: Vec::new(),
+            fates: FateLimits::default(),
         }
     }
 }
@@ -94,6 +98,10 @@ pub struct QueueFile {
     pub connections: Option<Spanned<u32>>,
     /// Connections to one site.
     pub connections_per_site: Option<Spanned<u32>>,
+    /// How many finished deliveries are remembered.
+    pub remembered: Option<Spanned<u32>>,
+    /// For how long.
+    pub remembered_for: Option<Text<Span>>,
 }
 
 impl Relay {
@@ -130,6 +138,10 @@ impl Relay {
             },
             routes,
             accepted,
+            fates: FateLimits {
+                number: number(&queue.remembered, default.fates.number as usize, wrong)? as u64,
+                time: queue.remembered_for.as_ref().map_or(default.fates.time, |time| time.0.0),
+            },
         })
     }
 }
@@ -253,6 +265,12 @@ pub(super) fn show(relay: &Relay, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f,
         "connections out          {}, {} to one site",
         relay.bounds.connections, relay.bounds.connections_per_site
+    )?;
+    writeln!(
+        f,
+        "remembers                {} finished deliveries, for {}",
+        relay.fates.number,
+        Span(relay.fates.time)
     )
 }
 

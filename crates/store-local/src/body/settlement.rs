@@ -1,6 +1,6 @@
-//! How a settlement stands in the log: attempts first had no TLS, and records from then are still read.
+//! How a settlement stands in the log: attempts first had five fields and no room for more, and records from then are still read.
 
-use super::Settlement;
+use super::{AttemptRecord, Settlement};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use store::{Attempt, Timestamp};
@@ -25,7 +25,7 @@ pub(super) enum SettlementRecord {
         recipient: u32,
         due: Timestamp,
         attempts: u32,
-        attempt: Box<Attempt>,
+        attempt: AttemptRecord,
     },
 }
 
@@ -44,10 +44,11 @@ impl From<SettlementRecord> for Settlement {
             SettlementRecord::Done { spool, recipient } => Settlement::Done { spool, recipient },
             SettlementRecord::DeferredBeforeTls { spool, recipient, due, attempts, attempt } => {
                 let AttemptBeforeTls { at, took, host, address, reply } = attempt;
-                let attempt = Box::new(Attempt { at, took, host, address, tls: None, reply });
+                let attempt = Box::new(Attempt { at, took, host, address, tls: None, choice: None, reply });
                 Settlement::Deferred { spool, recipient, due, attempts, attempt }
             }
             SettlementRecord::Deferred { spool, recipient, due, attempts, attempt } => {
+                let attempt = Box::new(Attempt::from(&attempt));
                 Settlement::Deferred { spool, recipient, due, attempts, attempt }
             }
         }
@@ -59,6 +60,7 @@ impl From<Settlement> for SettlementRecord {
         match settlement {
             Settlement::Done { spool, recipient } => SettlementRecord::Done { spool, recipient },
             Settlement::Deferred { spool, recipient, due, attempts, attempt } => {
+                let attempt = AttemptRecord::from(&*attempt);
                 SettlementRecord::Deferred { spool, recipient, due, attempts, attempt }
             }
         }

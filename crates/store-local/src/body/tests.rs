@@ -255,6 +255,7 @@ fn an_attempt_from_before_tls_was_used_still_reads() {
         host: Some("mx.example.com".to_owned()),
         address,
         tls: None,
+        choice: None,
         reply: "451 later".to_owned(),
     });
     let read: Settlement = decode(&encode(&old)).expect("it reads");

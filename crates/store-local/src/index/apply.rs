@@ -5,14 +5,18 @@
 //! crossed each other on their way to the log are settled.
 
 mod directory;
+mod queue;
+
+pub(crate) use queue::pause_key;
 
 use super::overlay::Overlay;
 use super::rows::{
-    ACCOUNTS, ALIASES, BELONGINGS, CHANGES, ChangeRow, DOMAINS, ENTRIES, EntryRow, MAILBOXES, MESSAGES,
-    MailboxRow, MessageRow, NAMES, QUEUE, QueueRow, SEGMENTS, SegmentRow,
+    ACCOUNTS, ALIASES, BELONGINGS, CHANGES, ChangeRow, DOMAINS, ENTRIES, EntryRow, FATE_ORDER, FATES,
+    FateRow, MAILBOXES, MESSAGES, MailboxRow, MessageRow, NAMES, OrderRow, PAUSES, QUEUE, QueueRow, SEGMENTS,
+    SegmentRow,
 };
 use super::{Index, Sync, put_meta};
-use crate::body::{self, AccountChange, Belongings, Counters, MailboxChange, Place, Remains, Settlement};
+use crate::body::{self, AccountChange, Belongings, Counters, MailboxChange, Place, Remains};
 use crate::effect::{Arrival, Committed, Content, Effect, Locator};
 use crate::error::index_error;
 use crate::record;
@@ -49,6 +53,11 @@ struct Work<'t> {
     changes: Overlay<'t, ChangeRow>,
     messages: Overlay<'t, MessageRow>,
     queue: Overlay<'t, QueueRow>,
+    fates: Overlay<'t, FateRow>,
+    fate_order: Overlay<'t, OrderRow>,
+    /// No fate with a lower number is there.
+    remembered_from: u64,
+    pauses: Table<'t, &'static str, &'static [u8]>,
     segments: Overlay<'t, SegmentRow>,
     counters: Counters,
     applied: Applied,
@@ -93,6 +102,10 @@ impl<'t> Work<'t> {
             changes: Overlay::new(transaction, CHANGES)?,
             messages: Overlay::new(transaction, MESSAGES)?,
             queue: Overlay::new(transaction, QUEUE)?,
+            fates: Overlay::new(transaction, FATES)?,
+            fate_order: Overlay::new(transaction, FATE_ORDER)?,
+            remembered_from: 0,
+            pauses: transaction.open_table(PAUSES).map_err(index_error)?,
             segments: Overlay::new(transaction, SEGMENTS)?,
             counters,
             applied: Applied::default(),
@@ -106,6 +119,8 @@ impl<'t> Work<'t> {
         self.changes.write()?;
         self.messages.write()?;
         self.queue.write()?;
+        self.fates.write()?;
+        self.fate_order.write()?;
         self.segments.write()?;
         Ok((self.counters, self.applied))
     }
@@ -118,6 +133,7 @@ impl<'t> Work<'t> {
             Effect::Account(change) => self.account(change)?,
             Effect::Directory(change) => self.directory(change)?,
             Effect::Settled(settlement) => self.settlement(settlement)?,
+            Effect::Queue(change) => self.queue_change(change)?,
             Effect::Remains(remains) => self.remains(remains)?,
             Effect::Mailbox(change) => {
                 self.counters.see_mailbox_change(change);
@@ -161,7 +177,8 @@ impl<'t> Work<'t> {
         }
         for queued in &arrival.queued {
             let queue = queued.queue.to_string();
-            let row = QueueRow { queue, due: queued.due, attempts: 0, history: Vec::new() };
+            let (sender, due) = (queued.sender, queued.due);
+            let row = QueueRow { queue, sender, due, attempts: 0, held: None, history: Vec::new() };
             self.queue.put((spool, u64::from(queued.recipient)), row);
             references += 1;
         }
@@ -226,23 +243,6 @@ impl<'t> Work<'t> {
             let Some(row) = self.mailboxes.row((mailbox.0, 0))? else { continue };
             row.last = row.last.max(uid);
             row.highest = row.highest.max(modseq);
-        }
-        Ok(())
-    }
-
-    fn settlement(&mut self, settlement: &Settlement) -> Result<()> {
-        match settlement {
-            Settlement::Done { spool, recipient } => {
-                if self.queue.take((*spool, u64::from(*recipient)))?.is_some() {
-                    self.release(*spool)?;
-                }
-            }
-            Settlement::Deferred { spool, recipient, due, attempts, attempt } => {
-                if let Some(row) = self.queue.row((*spool, u64::from(*recipient)))? {
-                    (row.due, row.attempts) = (*due, *attempts);
-                    store::remember(&mut row.history, store::Attempt::clone(attempt));
-                }
-            }
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use redb::{ReadableTable, Table, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use store::Result;
 
 /// A table and the changes to it.
@@ -52,7 +53,11 @@ impl<'t, V: Serialize + DeserializeOwned> Overlay<'t, V> {
 
     /// Removes all rows whose keys begin with this number; returns them.
     pub(super) fn take_all(&mut self, first: u64) -> Result<Vec<V>> {
-        let range = (first, 0)..=(first, u64::MAX);
+        self.take_range((first, 0)..=(first, u64::MAX))
+    }
+
+    /// Removes all rows in a range of keys; returns them.
+    pub(super) fn take_range(&mut self, range: RangeInclusive<(u64, u64)>) -> Result<Vec<V>> {
         let mut keys: Vec<(u64, u64)> = self.changed.range(range.clone()).map(|(key, _)| *key).collect();
         for row in self.table.range(range).map_err(index_error)? {
             keys.push(row.map_err(index_error)?.0.value());

@@ -1,10 +1,11 @@
 //! Reading the index.
 
 use super::rows::{
-    ACCOUNTS, ALIASES, BELONGINGS, CHANGES, ChangeRow, DOMAINS, Definition, ENTRIES, EntryRow, MAILBOXES,
-    MESSAGES, META, MailboxRow, MessageRow, NAMES, Named, QUEUE, QueueRow, SEGMENTS, SegmentRow,
+    ACCOUNTS, ALIASES, BELONGINGS, CHANGES, ChangeRow, DOMAINS, Definition, ENTRIES, EntryRow, FATE_ORDER,
+    FATES, FateRow, MAILBOXES, MESSAGES, META, MailboxRow, MessageRow, NAMES, Named, OrderRow, PAUSES, QUEUE,
+    QueueRow, SEGMENTS, SegmentRow,
 };
-use crate::body::{self, Belongings, Counters, DirectoryChange};
+use crate::body::{self, Belongings, Counters, DirectoryChange, Fate};
 use crate::effect::Position;
 use crate::error::index_error;
 use crate::segment;
@@ -12,7 +13,7 @@ use redb::{ReadTransaction, ReadableTable};
 use serde::de::DeserializeOwned;
 use store::{
     Account, AccountId, AccountName, Change, ChangeKind, DeliveryId, Entry, Error, MailboxId, MailboxName,
-    MailboxStatus, ModSeq, Result, SpoolId, Uid,
+    MailboxStatus, ModSeq, Pause, PauseScope, Result, SpoolId, Timestamp, Uid,
 };
 
 /// The index at one moment.
@@ -223,6 +224,73 @@ impl Snapshot {
         })
     }
 
+    /// The fates of messages before this one, the latest message first, until there are `limit` and no more of the last message.
+    pub(crate) fn fates(&self, before: Option<SpoolId>, limit: usize) -> Result<Vec<Fate>> {
+        let table = self.transaction.open_table(FATES).map_err(index_error)?;
+        let end = before.map_or((u64::MAX, u64::MAX), |before| (before.0, 0));
+        let mut fates: Vec<Fate> = Vec::new();
+        for row in table.range(..end).map_err(index_error)?.rev() {
+            let (key, bytes) = row.map_err(index_error)?;
+            let spool = key.value().0;
+            if fates.len() >= limit && fates.last().is_none_or(|last| last.spool != spool) {
+                break;
+            }
+            fates.push(body::decode::<FateRow>(bytes.value())?.fate);
+        }
+        fates.sort_by_key(|fate| (std::cmp::Reverse(fate.spool), fate.number));
+        Ok(fates)
+    }
+
+    /// The fates of one message.
+    pub(crate) fn fates_of(&self, spool: SpoolId) -> Result<Vec<Fate>> {
+        let mut fates = Vec::new();
+        self.rows(FATES, (spool.0, 0), |key, row: FateRow| {
+            let more = key.0 == spool.0;
+            if more {
+                fates.push(row.fate);
+            }
+            Ok(more)
+        })?;
+        Ok(fates)
+    }
+
+    /// The number of the last fate; 0 when there was none yet.
+    pub(crate) fn last_fate(&self) -> Result<u64> {
+        let table = self.transaction.open_table(FATE_ORDER).map_err(index_error)?;
+        Ok(table.last().map_err(index_error)?.map_or(0, |(key, _)| key.value().0))
+    }
+
+    /// Whether the fate of this number is remembered.
+    pub(crate) fn has_fate(&self, number: u64) -> Result<bool> {
+        Ok(self.row::<OrderRow>(FATE_ORDER, (number, 0))?.is_some())
+    }
+
+    /// The number up to which fates ended before this moment, as far as a look at the first few tells; 0 when the first did not.
+    pub(crate) fn expired_fates(&self, horizon: Timestamp) -> Result<u64> {
+        let (mut last, mut looked_at) = (0, 0);
+        self.rows(FATE_ORDER, (0, 0), |key, row: OrderRow| {
+            let expired = row.ended < horizon;
+            if expired {
+                last = key.0;
+            }
+            looked_at += 1;
+            Ok(expired && looked_at < FORGOTTEN_AT_ONCE)
+        })?;
+        Ok(last)
+    }
+
+    /// A pause.
+    pub(crate) fn pause(&self, scope: &PauseScope) -> Result<Option<Pause>> {
+        self.row_named(PAUSES, &super::pause_key(scope))
+    }
+
+    /// All pauses.
+    pub(crate) fn pauses(&self) -> Result<Vec<Pause>> {
+        let mut pauses: Vec<Pause> = self.named(PAUSES)?;
+        pauses.sort_by(|a, b| a.scope.cmp(&b.scope));
+        Ok(pauses)
+    }
+
     fn meta<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         let meta = self.transaction.open_table(META).map_err(index_error)?;
         let value = meta.get(name).map_err(index_error)?;
@@ -265,6 +333,9 @@ impl Snapshot {
         Ok(())
     }
 }
+
+/// As many fates go when one comes, at most: they become fewer when there are more than are wanted, without a long pause for anybody.
+const FORGOTTEN_AT_ONCE: usize = 4;
 
 fn status(id: MailboxId, row: MailboxRow) -> MailboxStatus {
     MailboxStatus {

@@ -1,9 +1,10 @@
 //! The tables of the index and their rows.
 
+use crate::body::Fate;
 use crate::effect::{Content, Locator};
 use redb::TableDefinition;
 use serde::{Deserialize, Serialize};
-use store::{AccountId, Attempt, Flags, MailboxName, ModSeq, Timestamp, Uid, UidValidity};
+use store::{AccountId, Attempt, Flags, Hold, MailboxName, ModSeq, Timestamp, Uid, UidValidity};
 
 /// Rows by two numbers, encoded with postcard.
 pub(super) type Definition = TableDefinition<'static, (u64, u64), &'static [u8]>;
@@ -33,6 +34,12 @@ pub(super) const CHANGES: Definition = TableDefinition::new("changes");
 pub(super) const MESSAGES: Definition = TableDefinition::new("messages");
 /// Spool id, recipient → [`QueueRow`].
 pub(super) const QUEUE: Definition = TableDefinition::new("queue");
+/// Spool id, recipient → [`FateRow`].
+pub(super) const FATES: Definition = TableDefinition::new("fates");
+/// Number, 0 → [`OrderRow`]: the fates in the order in which they are forgotten.
+pub(super) const FATE_ORDER: Definition = TableDefinition::new("fate order");
+/// Scope → [`store::Pause`].
+pub(super) const PAUSES: Named = TableDefinition::new("pauses");
 /// Segment (see [`crate::segment`]), 0 → [`SegmentRow`].
 pub(super) const SEGMENTS: Definition = TableDefinition::new("segments");
 
@@ -80,9 +87,26 @@ pub(crate) struct MessageRow {
 pub(crate) struct QueueRow {
     /// The destination, as [`QueueName`] writes it.
     pub(crate) queue: String,
+    /// Whose it counts as.
+    pub(crate) sender: u32,
     pub(crate) due: Timestamp,
     pub(crate) attempts: u32,
+    pub(crate) held: Option<Hold>,
     pub(crate) history: Vec<Attempt>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FateRow {
+    /// Its number among the fates.
+    pub(crate) number: u64,
+    pub(crate) fate: Fate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OrderRow {
+    pub(crate) spool: u64,
+    pub(crate) recipient: u32,
+    pub(crate) ended: Timestamp,
 }
 
 /// For the reclamation of space: what of a segment is in use.

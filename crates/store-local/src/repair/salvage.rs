@@ -225,6 +225,7 @@ impl<'a> Salvage<'a> {
             (Kind::Mailbox, _) => "a change of flags, or the removal of messages".to_owned(),
             (Kind::Account, _) => "the making or the removal of an account or a mailbox".to_owned(),
             (Kind::Directory, _) => "a change of a password, a quota, an alias or a domain".to_owned(),
+            (Kind::Queue, _) => "the end of a delivery, or an order about the queue".to_owned(),
             (Kind::Settlement, _) => "the outcome of a delivery".to_owned(),
             (kind, _) => format!("a record of kind {kind:?}"),
         };

@@ -114,7 +114,11 @@ impl<'a> Survey<'a> {
                     self.expunged.extend(uids.iter().map(|uid| (*mailbox, *uid)));
                 }
             }
-            Effect::Accepted(_) | Effect::Directory(_) | Effect::Settled(_) | Effect::Remains(_) => {}
+            Effect::Accepted(_)
+            | Effect::Directory(_)
+            | Effect::Settled(_)
+            | Effect::Queue(_)
+            | Effect::Remains(_) => {}
         }
     }
 

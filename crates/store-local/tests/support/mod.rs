@@ -127,7 +127,10 @@ pub(crate) async fn settle(store: &Local, numbers: impl Fn(usize) -> bool) {
         store.deliveries(None, usize::MAX).await.expect("the store can be read").into_iter().enumerate()
     {
         if numbers(index + 1) {
-            store.settle(delivery.id, Outcome::Done).await.expect("the store can be changed");
+            store
+                .settle(delivery.id, Outcome::delivered(Timestamp(50)))
+                .await
+                .expect("the store can be changed");
         }
     }
 }

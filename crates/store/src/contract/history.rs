@@ -7,8 +7,9 @@ use super::{Subject, accepted, account, attempt, commit};
 use crate::directory::LAST_USED_GRAIN;
 use crate::memory::Memory;
 use crate::{
-    AccountName, ApplicationPassword, Destination, Error, Flags, IfMissing, MailboxId, MailboxName, ModSeq,
-    NewDelivery, Origin, Outcome, Quota, Reader, Result, Secret, SharedStore, SpoolId, Timestamp, Uid,
+    AccountName, Adjustment, ApplicationPassword, DeliveryId, Destination, End, Ending, Error, Flags, Hold,
+    IfMissing, MailboxId, MailboxName, ModSeq, NewDelivery, Origin, Outcome, Pause, PauseScope, Quota,
+    Reader, Result, Secret, SharedStore, SpoolId, Timestamp, Uid,
 };
 use bytes::Bytes;
 use smtp::{Domain, Mailbox};
@@ -58,13 +59,15 @@ pub(super) async fn run(subject: &dyn Subject, seed: u64, steps: usize) {
 impl Pair {
     async fn step(&mut self) {
         self.now += self.random.below(20) as i64;
-        match self.random.below(24) {
+        match self.random.below(27) {
             0 => self.create_account().await,
             1 => self.remove_account().await,
             2..8 => self.commit().await,
             8..12 => self.update_flags().await,
             12..15 => self.expunge().await,
             15..19 => self.work_the_queue().await,
+            24..26 => self.order().await,
+            26 => self.pause_or_resume().await,
             19 => self.compare().await,
             _ => self.change_directory().await,
         }
@@ -201,7 +204,11 @@ impl Pair {
             assert_eq!(engine.delivery, expected);
             let outcome = match self.random.below(3) {
                 0 => continue,
-                1 => Outcome::Done,
+                1 => Outcome::Done(End {
+                    at: now,
+                    ending: [Ending::Delivered, Ending::Failed][self.random.below(2)],
+                    attempt: (self.random.below(4) > 0).then(|| attempt(self.now, self.random.below(9))),
+                }),
                 _ => {
                     let due = Timestamp(self.now + self.random.below(60) as i64);
                     Outcome::Deferred { due, attempt: attempt(self.now, self.random.below(9)) }
@@ -210,6 +217,40 @@ impl Pair {
             let settled = self.engine.settle(engine.delivery.id, outcome.clone()).await;
             same("settle", settled, self.model.settle(model.delivery.id, outcome).await);
         }
+    }
+
+    /// Adjusts a delivery on both sides.
+    async fn order(&mut self) {
+        let queued = self.model.deliveries(None, usize::MAX).await.unwrap();
+        if queued.is_empty() {
+            return;
+        }
+        let model = queued[self.random.below(queued.len())].id;
+        let engine = DeliveryId { spool: self.spools[&model.spool], ..model };
+        let adjustment = match self.random.below(6) {
+            0 => Adjustment::Hold(Hold { since: Timestamp(self.now), reason: "why".to_owned() }),
+            1 | 2 => Adjustment::Release,
+            3 | 4 => Adjustment::Due(Timestamp(self.now + self.random.below(40) as i64)),
+            _ => Adjustment::Reroute(
+                ["example.com", "[192.0.2.7]"][self.random.below(2)].parse().expect("one"),
+            ),
+        };
+        let adjusted = self.engine.adjust(&[engine], adjustment.clone()).await;
+        same("adjust", adjusted, self.model.adjust(&[model], adjustment).await);
+        if self.random.below(3) == 0 {
+            self.engine.let_go(&[engine]).await.unwrap();
+            self.model.let_go(&[model]).await.unwrap();
+        }
+    }
+
+    async fn pause_or_resume(&mut self) {
+        let scope = PauseScope::Destination(["example.com", "Example.NET"][self.random.below(2)].to_owned());
+        if self.random.below(3) > 0 {
+            same("resume", self.engine.resume(&scope).await, self.model.resume(&scope).await);
+            return;
+        }
+        let pause = Pause { scope, since: Timestamp(self.now), reason: String::new() };
+        same("pause", self.engine.pause(pause.clone()).await, self.model.pause(pause).await);
     }
 
     /// A mailbox that exists on both sides: the model's id, the engine's.
@@ -228,7 +269,7 @@ impl Pair {
     async fn end_leases(&mut self) {
         self.now += 1_000;
         let (now, limit) = (Timestamp(self.now), usize::MAX);
-        for queue in ["example.com", "example.net"] {
+        for queue in ["example.com", "example.net", "[192.0.2.7]"] {
             let queue = queue.parse().expect("a domain");
             self.engine.claim(&queue, now, limit, now).await.unwrap();
             self.model.claim(&queue, now, limit, now).await.unwrap();
@@ -327,9 +368,22 @@ impl Pair {
             delivery.id.spool = engine;
         }
         assert_eq!(engine, model);
+        self.compare_fates().await;
+        assert_eq!(self.engine.pauses().await.unwrap(), self.model.pauses().await.unwrap());
         // What is overdue is overdue, whether the due time or the end of a lease was the later one.
         let next = |due: Option<Timestamp>| due.map(|due| due.0.max(self.now));
         assert_eq!(next(self.engine.next_due().await.unwrap()), next(self.model.next_due().await.unwrap()));
+    }
+}
+
+impl Pair {
+    async fn compare_fates(&self) {
+        let engine = self.engine.fates(None, usize::MAX).await.unwrap();
+        let mut model = self.model.fates(None, usize::MAX).await.unwrap();
+        for fate in &mut model {
+            fate.delivery.id.spool = self.spools[&fate.delivery.id.spool];
+        }
+        assert_eq!(engine, model);
     }
 }
 

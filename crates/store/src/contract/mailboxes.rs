@@ -167,7 +167,10 @@ async fn text_lives_as_long_as_it_is_named(store: SharedStore) {
     let inbox = store.mailbox(&alice, &MailboxName::inbox()).await.unwrap().id;
     store.expunge(inbox, &[Uid(1)]).await.unwrap();
     assert!(text(store.content(id).await.unwrap()).await.ends_with(b"kept"));
-    store.settle(DeliveryId { spool: id, recipient: 0 }, Outcome::Done).await.unwrap();
+    store
+        .settle(DeliveryId { spool: id, recipient: 0 }, Outcome::delivered(crate::Timestamp(50)))
+        .await
+        .unwrap();
     assert!(matches!(store.content(id).await, Err(Error::NoSuchMessage(_))));
 }
 

@@ -78,9 +78,9 @@ async fn leases_hold_and_end(store: SharedStore) {
     assert_eq!(store.next_due().await.unwrap(), Some(Timestamp(50)), "when the lease ends");
     assert_eq!(dues(&claim(&store, 50, 1, 80).await), [10]);
     // The first worker was slow, but what it did is done.
-    store.settle(held[0].delivery.id, Outcome::Done).await.unwrap();
+    store.settle(held[0].delivery.id, Outcome::delivered(Timestamp(50))).await.unwrap();
     assert!(claim(&store, 500, 1, 900).await.is_empty());
-    let again = store.settle(held[0].delivery.id, Outcome::Done).await;
+    let again = store.settle(held[0].delivery.id, Outcome::delivered(Timestamp(50))).await;
     assert!(matches!(again, Err(Error::NoSuchMessage(_))));
 }
 
@@ -95,7 +95,7 @@ async fn outcomes_are_kept(subject: &dyn Subject) {
         let outcome = Outcome::Deferred { due: Timestamp(due), attempt };
         store.settle(DeliveryId { spool, recipient: 0 }, outcome).await.unwrap();
     }
-    store.settle(DeliveryId { spool, recipient: 1 }, Outcome::Done).await.unwrap();
+    store.settle(DeliveryId { spool, recipient: 1 }, Outcome::delivered(Timestamp(50))).await.unwrap();
     let check = async |store: &SharedStore| {
         let left = store.deliveries(None, 9).await.unwrap();
         assert_eq!(left.len(), 1);
@@ -115,7 +115,7 @@ async fn envelopes_live_while_queued(store: SharedStore) {
     let envelope = message.envelope.clone();
     let spool = commit(&store, b"x", message).await.unwrap();
     assert_eq!(store.envelope(spool).await.unwrap(), envelope);
-    store.settle(DeliveryId { spool, recipient: 0 }, Outcome::Done).await.unwrap();
+    store.settle(DeliveryId { spool, recipient: 0 }, Outcome::delivered(Timestamp(50))).await.unwrap();
     assert!(matches!(store.envelope(spool).await, Err(Error::NoSuchMessage(_))));
 }
 
