@@ -1,7 +1,8 @@
 //! What can be typed. The man pages, the completions and `--help` are made from this.
 
 use crate::commands::{
-    ban, completions, config, domain, export, import, inbox, man, send, serve, status, store, up, user,
+    ban, completions, config, domain, explain, export, import, inbox, man, queue, send, serve, status, store,
+    up, user,
 };
 use clap::{Parser, Subcommand};
 
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Import(import::Args),
     User(user::Args),
     Domain(domain::Args),
+    Queue(Box<queue::Args>),
+    Explain(explain::Args),
     Ban(ban::Args),
     Store(store::Args),
     Completions(completions::Args),

@@ -32,6 +32,11 @@ pub(crate) fn minute(at: store::Timestamp, zone: &TimeZone) -> String {
     moment(at).to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
+/// The same to the second: `2026-11-21 09:51:12`.
+pub(crate) fn second(at: store::Timestamp, zone: &TimeZone) -> String {
+    moment(at).to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
 /// A moment for programs (RFC 3339): `2026-11-21T08:51:12.345Z`.
 pub(crate) fn rfc3339(at: store::Timestamp) -> String {
     moment(at).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()

@@ -6,7 +6,7 @@ use common::{assert_file, run};
 use std::path::Path;
 
 /// Every command that can be typed.
-const COMMANDS: [&str; 47] = [
+const COMMANDS: [&str; 60] = [
     "",
     "up",
     "serve",
@@ -42,6 +42,19 @@ const COMMANDS: [&str; 47] = [
     "domain add",
     "domain ls",
     "domain rm",
+    "queue",
+    "queue ls",
+    "queue show",
+    "queue summary",
+    "queue hold",
+    "queue release",
+    "queue retry",
+    "queue remove",
+    "queue reroute",
+    "queue pause",
+    "queue resume",
+    "queue pauses",
+    "explain",
     "ban",
     "ban ls",
     "ban add",

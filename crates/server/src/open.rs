@@ -1,9 +1,11 @@
 //! Opens the store: the one place that names a concrete engine.
 
 use crate::auth::WithScram;
+use crate::inbound::Clock;
+use crate::queue::Outbound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::{FateLimits, SharedStore, Spool};
+use store::{FateLimits, SharedStore, Spool, Timestamp};
 pub use store_local::{BackedUp, Finding, Loss, Repaired, Report, Restored, Stats, Totals};
 use store_local::{Local, Options, Recovery};
 
@@ -22,6 +24,10 @@ pub struct Access {
     pub upkeep: Option<Upkeep>,
     /// What is kept of new passwords besides their hash. A command that has no settings keeps all.
     pub scram: WithScram,
+    /// The running queue, if there is one.
+    pub outbound: Option<Arc<Outbound>>,
+    /// The time.
+    pub clock: Clock,
 }
 
 /// What an operator asks of the engine itself, besides the mail in it.
@@ -88,7 +94,8 @@ impl Open {
     /// The store, and what only its operator asks for.
     pub fn access(&self) -> Access {
         let (local, directory) = (self.local.clone(), self.directory.clone());
-        Access { store: self.store(), upkeep: Some(Upkeep { local, directory }), scram: WithScram::Yes }
+        let upkeep = Some(Upkeep { local, directory });
+        Access { upkeep, ..Access::from(self.store()) }
     }
 
     /// The data directory.
@@ -143,8 +150,15 @@ fn outside(target: PathBuf, data: &Path) -> store::Result<PathBuf> {
 
 impl From<SharedStore> for Access {
     fn from(store: SharedStore) -> Access {
-        Access { store, upkeep: None, scram: WithScram::Yes }
+        Access { store, upkeep: None, scram: WithScram::Yes, outbound: None, clock: Arc::new(now) }
     }
+}
+
+/// The system's clock.
+fn now() -> Timestamp {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    // A clock before 1970 is unset.
+    Timestamp(since_1970.map_or(0, |time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
 }
 
 /// Says what had to be done after a crash.

@@ -145,7 +145,8 @@ impl Server {
         }
         let path = socket_path(&settings.data);
         let admin = Admin::bind(&path).map_err(|cause| StartError::Admin { path, cause })?;
-        let access = Access { scram: WithScram::wanted(&settings.auth), ..access };
+        let scram = WithScram::wanted(&settings.auth);
+        let mut access = Access { scram, clock: Arc::clone(&clock), ..access };
         let settings = &declare::domains(settings, &access.store).await?;
         declare::accounts(settings, &access.store).await?;
         let tls = Tls::open(settings, clock())?.map(Arc::new);
@@ -167,7 +168,8 @@ impl Server {
             tasks.spawn(watch::watch(tls, clock, context.stopped()));
         }
         if let Some(relay) = &settings.relay {
-            let outbound = outbound(settings, relay, &context, &listening)?;
+            let outbound = Arc::new(outbound(settings, relay, &context, &listening)?);
+            access.outbound = Some(Arc::clone(&outbound));
             if let Some(policies) = &outbound.policies {
                 tasks.spawn(Arc::clone(policies).run(context.stop.subscribe()));
             }
@@ -247,6 +249,7 @@ fn outbound(
         random: queue::random(),
         secrets: auth::system_random(),
         wake: Arc::clone(&context.queued),
+        paused_hosts: queue::PausedHosts::default(),
     })
 }
 

@@ -109,13 +109,9 @@ impl Committer {
                 let number = self.state.next_fate();
                 let forgotten = number.saturating_sub(keep).max(expired).min(number - 1);
                 let change = QueueChange::Ended { number, forgotten, fate };
-                self.push(pending, Kind::Queue, Effect::Queue(change));
-                pending.waiting.push(Waiting::Done(answer));
+                self.push_queue(change, answer, pending);
             }
-            Job::Queue { change, answer } => {
-                self.push(pending, Kind::Queue, Effect::Queue(change));
-                pending.waiting.push(Waiting::Done(answer));
-            }
+            Job::Queue { change, answer } => self.push_queue(change, answer, pending),
             Job::CreateAccount { new, now, answer } => self.admit_account(&new, now, answer, pending),
             Job::Directory { request, now, answer } => self.admit_directory(*request, now, answer, pending),
             Job::RemoveAccount { name, answer } => match self.state.remove_account(&name) {
@@ -242,13 +238,21 @@ impl Committer {
             Effect::Account(change) => body::encode(change),
             Effect::Directory(change) => body::encode(change),
             Effect::Settled(settlement) => body::encode(settlement),
-            Effect::Queue(change) => body::encode(change),
+            Effect::Queue(..) => unreachable!("push_queue writes it"),
             Effect::Opening(opening) => body::encode(opening),
             Effect::Remains(remains) => body::encode(remains),
             Effect::Accepted(_) => unreachable!("a message has two records; push_message writes them"),
         };
         pending.batch.push(kind, &body);
         pending.batch.mean(effect);
+    }
+
+    /// Adds a change of the queue.
+    fn push_queue(&mut self, change: QueueChange, answer: Answer<()>, pending: &mut Pending) {
+        self.open_segment(pending);
+        let record = pending.batch.push(Kind::Queue, &body::encode(&change));
+        pending.batch.mean(Effect::Queue(change, record));
+        pending.waiting.push(Waiting::Done(answer));
     }
 
     /// Puts the opening record before the first one of a segment.

@@ -47,7 +47,8 @@ pub(crate) enum Effect {
     Account(AccountChange),
     Directory(DirectoryChange),
     Settled(Settlement),
-    Queue(QueueChange),
+    /// With where its record is: it takes space as long as it is remembered.
+    Queue(QueueChange, Locator),
     Remains(Remains),
 }
 
@@ -225,7 +226,7 @@ fn effect(segment: u64, record: &Record, unaccepted: &mut Option<Unaccepted>) ->
         Kind::Account => Some(Effect::Account(body::decode(body)?)),
         Kind::Directory => Some(Effect::Directory(body::decode(body)?)),
         Kind::Settlement => Some(Effect::Settled(body::decode(body)?)),
-        Kind::Queue => Some(Effect::Queue(body::decode(body)?)),
+        Kind::Queue => Some(Effect::Queue(body::decode(body)?, at)),
         Kind::Remains => Some(Effect::Remains(body::decode(body)?)),
         kind @ Kind::Unknown(_) => {
             let number = kind.number();

@@ -9,7 +9,7 @@ use crate::effect::{Effect, NewQueued};
 use lane::{Lane, Place};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
-use store::{DeliveryId, PauseScope, QueueName, SpoolId, Timestamp, Waiting};
+use store::{Backlog, DeliveryId, PauseScope, QueueName, SpoolId, Timestamp, Waiting};
 
 mod lane;
 
@@ -108,7 +108,7 @@ impl Queue {
                     (queued.due, queued.attempts, queued.state) = (due, attempts, State::Free);
                 });
             }
-            Effect::Queue(change) => self.order(change),
+            Effect::Queue(change, _) => self.order(change),
             Effect::Opening(_)
             | Effect::Mailbox(_)
             | Effect::Account(_)
@@ -192,6 +192,33 @@ impl Queue {
     pub(crate) fn after(&self, after: Option<DeliveryId>, limit: usize) -> Vec<DeliveryId> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.deliveries.range((from, Bound::Unbounded)).take(limit).map(|(id, _)| *id).collect()
+    }
+
+    /// What is queued for each destination; goes through all of it.
+    pub(crate) fn backlogs(&self, limit: usize) -> Vec<Backlog> {
+        let mut all: Vec<Option<Backlog>> = vec![None; self.lanes.len()];
+        for (id, queued) in &self.deliveries {
+            let backlog = all[queued.lane as usize].get_or_insert_with(|| Backlog {
+                queue: self.lanes[queued.lane as usize]
+                    .as_ref()
+                    .expect("what is queued has a lane")
+                    .name
+                    .clone(),
+                deliveries: 0,
+                held: 0,
+                oldest: *id,
+                next: None,
+            });
+            backlog.deliveries += 1;
+            match queued.held {
+                true => backlog.held += 1,
+                false => backlog.next = Some(backlog.next.map_or(queued.due, |next| next.min(queued.due))),
+            }
+        }
+        let mut backlogs: Vec<Backlog> = all.into_iter().flatten().collect();
+        backlogs.sort_by(Backlog::order);
+        backlogs.truncate(limit);
+        backlogs
     }
 
     fn add(&mut self, id: DeliveryId, queue: &QueueName, sender: u32, due: Timestamp) {

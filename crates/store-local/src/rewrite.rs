@@ -57,8 +57,13 @@ pub(crate) fn rewrite(
     });
     let target = target.ok_or_else(|| Error::Invalid("these segments cannot be rewritten".to_owned()))?;
     let written = segments.begin_rewritten(target).and_then(|file| {
-        let rewritten =
-            Rewritten { segment: target, replaced: replaced.to_vec(), used: 0, messages: Vec::new() };
+        let rewritten = Rewritten {
+            segment: target,
+            replaced: replaced.to_vec(),
+            used: 0,
+            messages: Vec::new(),
+            fates: Vec::new(),
+        };
         let mut rewriter = Rewriter {
             segments,
             snapshot,
@@ -180,7 +185,7 @@ impl Rewriter<'_> {
                 Kind::Account => true,
                 Kind::Directory => self.directory_stays(&body::decode(bytes)?)?,
                 Kind::Mailbox => self.change_stays(&body::decode(bytes)?)?,
-                Kind::Queue => self.queue_stays(&body::decode(bytes)?, &mut out)?,
+                Kind::Queue => self.queue(&body::decode(bytes)?, record, &mut out)?,
                 Kind::Settlement => self.settlement_stays(&body::decode(bytes)?)?,
                 Kind::Unknown(_) => return Err(damaged(segment, "a later program wrote to it")),
             };
@@ -238,18 +243,19 @@ impl Rewriter<'_> {
 
     /// A fate stays as long as it is remembered. Of one that is not there stays that the delivery is done, as long as that matters; what an
     /// operator ordered, as long as the delivery is queued, or the pause is so.
-    fn queue_stays(&self, change: &QueueChange, out: &mut Batch) -> Result<bool> {
+    fn queue(&mut self, change: &QueueChange, record: &Record, out: &mut Batch) -> Result<bool> {
         if let Some(id) = change.adjusted() {
             return Ok(self.snapshot.queued(id)?.is_some());
         }
         Ok(match change {
             QueueChange::Ended { number, fate, .. } => {
-                let remembered = self.snapshot.has_fate(*number)?;
                 let done = Settlement::Done { spool: fate.spool, recipient: fate.number };
-                if !remembered && self.settlement_stays(&done)? {
+                if self.snapshot.has_fate(*number)? {
+                    self.rewritten.fates.push((*number, copy(out, record)));
+                } else if self.settlement_stays(&done)? {
                     out.push(Kind::Settlement, &body::encode(&done));
                 }
-                remembered
+                false
             }
             QueueChange::Paused(pause) => self.snapshot.pause(&pause.scope)?.as_ref() == Some(pause),
             QueueChange::Resumed(scope) => !self.oldest && self.snapshot.pause(scope)?.is_none(),

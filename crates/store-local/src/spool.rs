@@ -9,8 +9,8 @@ use crate::stage::LocalStage;
 use async_trait::async_trait;
 use std::sync::Arc;
 use store::{
-    Acceptance, Adjustment, Claim, Delivery, DeliveryId, End, Error, Fate, Outcome, Pause, PauseScope,
-    Placement, QueueName, Reader, Result, Spool, SpoolId, Stage, Timestamp, Waiting,
+    Acceptance, Adjustment, Backlog, Claim, Delivery, DeliveryId, End, Error, Fate, Outcome, Pause,
+    PauseScope, Placement, QueueName, Reader, Result, Spool, SpoolId, Stage, Timestamp, Waiting,
 };
 use tokio::sync::oneshot;
 
@@ -142,6 +142,11 @@ impl Spool for Local {
     async fn next_due(&self) -> Result<Option<Timestamp>> {
         self.engine.catch_up().await?;
         Ok(self.engine.view.queue().next_due())
+    }
+
+    async fn destinations(&self, limit: usize) -> Result<Vec<Backlog>> {
+        let engine = self.engine.clone();
+        self.engine.read(move || Ok(engine.view.queue().backlogs(limit))).await
     }
 
     async fn deliveries(&self, after: Option<DeliveryId>, limit: usize) -> Result<Vec<Delivery>> {

@@ -3,7 +3,7 @@
 //! A queued delivery ends as a [`Fate`], which is kept for a while so that somebody can be told what happened. Until then it can be
 //! adjusted ([`Adjustment`]), and all mail for a destination or a host can be paused ([`Pause`]).
 
-use crate::{AccountName, Delivery, MailboxName, QueueName, Timestamp, Uid};
+use crate::{AccountName, Delivery, DeliveryId, MailboxName, QueueName, Timestamp, Uid};
 use bytes::Bytes;
 use std::fmt;
 use std::time::Duration;
@@ -96,6 +96,28 @@ pub enum PauseScope {
     Destination(String),
     /// What would go to a host of this name, or to one below it. Who knows the hosts must see to it.
     Host(String),
+}
+
+/// What is queued for one destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    /// The destination.
+    pub queue: QueueName,
+    /// How many deliveries there are.
+    pub deliveries: u64,
+    /// How many of them an operator has put on hold.
+    pub held: u64,
+    /// The one whose message came first.
+    pub oldest: DeliveryId,
+    /// When the first of those that are not on hold is due, or was.
+    pub next: Option<Timestamp>,
+}
+
+impl Backlog {
+    /// The order of [`crate::Spool::destinations`].
+    pub fn order(&self, other: &Backlog) -> std::cmp::Ordering {
+        other.deliveries.cmp(&self.deliveries).then_with(|| self.queue.cmp(&other.queue))
+    }
 }
 
 /// An accepted message, as it was accepted, and where it went.

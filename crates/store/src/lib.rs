@@ -25,7 +25,8 @@ pub use directory::{
 };
 pub use error::{Error, Result};
 pub use fate::{
-    Acceptance, Adjustment, End, Ending, Fate, FateLimits, Hold, Pause, PauseScope, Placement, sender_group,
+    Acceptance, Adjustment, Backlog, End, Ending, Fate, FateLimits, Hold, Pause, PauseScope, Placement,
+    sender_group,
 };
 pub use ids::{AccountId, MailboxId, ModSeq, SpoolId, SpoolIdError, SpoolIds, Timestamp, Uid, UidValidity};
 pub use mailboxes::{Change, ChangeKind, Entry, Flags, INBOX, MailboxName, MailboxStatus, Mailboxes};

@@ -9,10 +9,10 @@ mod mailboxes;
 mod queue;
 
 use crate::{
-    Acceptance, Accepted, Account, AccountId, AccountName, Adjustment, Alias, Attempt, Claim, Content,
-    Credentials, Delivery, DeliveryId, Destination, DomainRecord, Entry, Error, Fate, Flags, Hold, IfMissing,
-    MailboxId, MailboxName, ModSeq, NewDelivery, Origin, Outcome, Pause, PauseScope, QueueName, Quota,
-    Reader, Result, Spool, SpoolId, SpoolIds, Stage, Timestamp, Uid, UidValidity, Waiting,
+    Acceptance, Accepted, Account, AccountId, AccountName, Adjustment, Alias, Attempt, Backlog, Claim,
+    Content, Credentials, Delivery, DeliveryId, Destination, DomainRecord, Entry, Error, Fate, Flags, Hold,
+    IfMissing, MailboxId, MailboxName, ModSeq, NewDelivery, Origin, Outcome, Pause, PauseScope, QueueName,
+    Quota, Reader, Result, Spool, SpoolId, SpoolIds, Stage, Timestamp, Uid, UidValidity, Waiting,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -229,6 +229,10 @@ impl Spool for Memory {
 
     async fn next_due(&self) -> Result<Option<Timestamp>> {
         Ok(self.inner.model().next_due())
+    }
+
+    async fn destinations(&self, limit: usize) -> Result<Vec<Backlog>> {
+        Ok(self.inner.model().backlogs(limit))
     }
 
     async fn deliveries(&self, after: Option<DeliveryId>, limit: usize) -> Result<Vec<Delivery>> {

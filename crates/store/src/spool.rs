@@ -4,8 +4,8 @@
 //! the queue. The queue's workers, their schedule and their concurrency are the server's affair.
 
 use crate::{
-    Acceptance, AccountName, Adjustment, End, Error, Fate, Hold, MailboxName, Pause, PauseScope, QueueName,
-    Result, SpoolId, Timestamp,
+    Acceptance, AccountName, Adjustment, Backlog, End, Error, Fate, Hold, MailboxName, Pause, PauseScope,
+    QueueName, Result, SpoolId, Timestamp,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -306,6 +306,9 @@ pub trait Spool: Send + Sync {
     /// The earliest moment at which [`waiting`](Spool::waiting) could name something: the due time of a delivery that nobody holds, or
     /// the end of a lease, whichever comes first. `None` when nothing is queued.
     async fn next_due(&self) -> Result<Option<Timestamp>>;
+
+    /// The destinations with queued deliveries: those with the most first, then by name; at most `limit`.
+    async fn destinations(&self, limit: usize) -> Result<Vec<Backlog>>;
 
     /// The queued deliveries after this one, by id, so in the order in which their messages came; at most `limit`.
     async fn deliveries(&self, after: Option<DeliveryId>, limit: usize) -> Result<Vec<Delivery>>;

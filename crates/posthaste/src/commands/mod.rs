@@ -4,10 +4,12 @@ pub(crate) mod ban;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod domain;
+pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod inbox;
 pub(crate) mod man;
+pub(crate) mod queue;
 pub(crate) mod send;
 pub(crate) mod serve;
 pub(crate) mod status;
@@ -31,6 +33,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Import(args) => import::run(args),
         Command::User(args) => user::run(args),
         Command::Domain(args) => domain::run(args),
+        Command::Queue(args) => queue::run(*args),
+        Command::Explain(args) => explain::run(args),
         Command::Ban(args) => ban::run(args),
         Command::Store(args) => store::run(args),
         Command::Completions(args) => completions::run(args),

@@ -3,6 +3,7 @@
 use super::bans::Bans;
 use super::directory;
 use super::protocol::{AccountView, Frame, Item, Mark, MessageView, Request};
+use super::queue;
 use crate::abuse::ban_file::BanFileError;
 use crate::open::{Access, Upkeep};
 use message::Summary;
@@ -65,6 +66,7 @@ async fn carry_out(access: &Access, bans: &Bans, request: Request, to: &Sender<F
             }
             Ok(())
         }
+        Request::Queue(request) => queue::carry_out(access, request, to).await,
         Request::Directory(request) => directory::carry_out(access, request, to).await,
         Request::RemoveAccount { address } => Ok(store.remove_account(&name(&address)?).await?),
         Request::List { account } => list(store, &name(&account)?, to).await,

@@ -11,6 +11,7 @@ mod handle;
 mod import;
 mod passwords;
 mod protocol;
+mod queue;
 mod socket;
 
 pub use accounts::{
@@ -22,6 +23,10 @@ pub use client::{AdminError, Client, Responses};
 pub use protocol::{
     AccountView, BackupView, BanCause, BanView, Frame, Import, Item, Mark, MessageView, Request, Status,
     StoreStats, StoreTotals,
+};
+pub use queue::{
+    AttemptView, BacklogView, DeliveryView, EndView, EntryView, HoldState, Intent, OrderedView, OriginView,
+    QueueFilter, QueueOrder, QueueRequest, RecipientView, SenderReport, StoryView,
 };
 pub(crate) use socket::{Admin, StatusSource, serve};
 

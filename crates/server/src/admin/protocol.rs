@@ -4,6 +4,7 @@
 //! then answer frames until one holds [`Item::End`] or [`Item::Failed`].
 
 use super::accounts::{AccountDetails, AliasView, DirectoryRequest, DomainView};
+use super::queue::{BacklogView, DeliveryView, OrderedView, QueueRequest, StoryView};
 use crate::abuse::Measure;
 use crate::abuse::ban_file::HandBan;
 use crate::open::{BackedUp, Stats, Totals};
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::PathBuf;
-use store::{Account, Flags, Quota, Secret, Timestamp};
+use store::{Account, Flags, Pause, Quota, Secret, Timestamp};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// What can be asked.
@@ -32,6 +33,8 @@ pub enum Request {
     Accounts,
     /// Something about accounts, aliases or domains.
     Directory(DirectoryRequest),
+    /// Something about the queue, or what became of messages.
+    Queue(QueueRequest),
     /// Removes an account and all its mail.
     RemoveAccount {
         /// Its address.
@@ -134,6 +137,16 @@ pub enum Item {
     Message(MessageView),
     /// From now on new messages are reported.
     Watching,
+    /// A queued delivery.
+    Delivery(Box<DeliveryView>),
+    /// What is queued for a destination.
+    Backlog(Box<BacklogView>),
+    /// The story of a message.
+    Story(Box<StoryView>),
+    /// A pause.
+    Pause(Pause),
+    /// What an order was about.
+    Ordered(OrderedView),
     /// A ban.
     Ban(BanView),
     /// A message is kept.
@@ -143,7 +156,7 @@ pub enum Item {
         /// It was there before.
         was_there: bool,
     },
-    /// How many messages or bans were removed.
+    /// How many messages, bans or pauses were removed.
     Removed {
         /// The number.
         count: u64,

@@ -80,6 +80,7 @@ pub(super) async fn settle(
             Fate::Retry { due, .. } => Outcome::Deferred { due, attempt },
             // Without its report a failure would be lost. The lease ends, and it is tried again.
             Fate::Failed(_) if !reported => continue,
+            Fate::Delivered if next_hop == NextHop::Nowhere => done(Ending::Discarded, attempt),
             Fate::Delivered => done(Ending::Delivered, attempt),
             Fate::Failed(_) => done(Ending::Failed, attempt),
         };

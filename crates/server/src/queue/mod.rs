@@ -6,8 +6,12 @@
 //! long as it takes to find out, whatever waits for it.
 
 mod fate;
+mod orders;
 mod sites;
 mod worker;
+
+pub use orders::PausedHosts;
+pub(crate) use orders::tell_senders;
 
 use crate::deliver::dial::Dialer;
 use crate::deliver::health::Health;
@@ -70,6 +74,8 @@ pub struct Outbound {
     pub secrets: crate::auth::Random,
     /// Tells the dispatcher that something was queued.
     pub wake: Arc<Notify>,
+    /// The hosts that an operator has paused.
+    pub paused_hosts: PausedHosts,
 }
 
 /// How much is done at the same time.
@@ -94,7 +100,7 @@ impl Default for Bounds {
 
 /// What the workers share.
 struct Shared {
-    outbound: Outbound,
+    outbound: Arc<Outbound>,
     sites: sites::Sites,
     health: Health,
     tls: secure::Memory,
@@ -102,7 +108,10 @@ struct Shared {
 }
 
 /// Runs the queue until `stop` is true, then lets the messages in flight come to their end.
-pub async fn run(outbound: Outbound, mut stop: watch::Receiver<bool>) {
+pub async fn run(outbound: Arc<Outbound>, mut stop: watch::Receiver<bool>) {
+    if let Err(error) = outbound.reconsider().await {
+        tracing::error!(%error, "the pauses of hosts cannot be read; hosts are not paused");
+    }
     let wake = Arc::clone(&outbound.wake);
     let sites = sites::Sites::new(outbound.bounds.connections_per_site);
     let (health, tls) = (Health::default(), secure::Memory::default());
@@ -126,7 +135,7 @@ pub async fn run(outbound: Outbound, mut stop: watch::Receiver<bool>) {
 
 /// Starts a worker wherever there is work and room for one. Says how long there is nothing to do, as far as the store knows.
 async fn dispatch(shared: &Arc<Shared>, workers: &mut JoinSet<()>) -> Duration {
-    let Outbound { store, clock, bounds, .. } = &shared.outbound;
+    let Outbound { store, clock, bounds, .. } = &*shared.outbound;
     let now = clock();
     let mut after: Option<Waiting> = None;
     while workers.len() < bounds.connections {
@@ -143,7 +152,7 @@ async fn dispatch(shared: &Arc<Shared>, workers: &mut JoinSet<()>) -> Duration {
             if workers.len() >= bounds.connections {
                 break;
             }
-            if let Some(slot) = shared.sites.begin(&queue) {
+            if let Some(slot) = shared.sites.begin(&queue, shared.outbound.paused_hosts.version()) {
                 start(shared, workers, queue, slot);
             }
         }

@@ -27,6 +27,8 @@ struct Queue {
     workers: usize,
     /// A worker has not claimed anything yet, so another would find the same deliveries waiting.
     starting: bool,
+    /// All of its hosts were paused when the pauses had this version.
+    paused: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -61,12 +63,12 @@ impl Sites {
         Sites { inner: Arc::new(Mutex::new(Inner { most: most.max(1), ..Inner::default() })) }
     }
 
-    /// A place for one more worker for this destination, if there is room.
-    pub(super) fn begin(&self, queue: &QueueName) -> Option<Slot> {
+    /// A place for one more worker for this destination, if there is room, and its hosts were not all paused by this version of the pauses.
+    pub(super) fn begin(&self, queue: &QueueName, pauses: u64) -> Option<Slot> {
         let mut inner = lock(&self.inner);
         inner.make_room();
         let known = inner.queues.get(queue);
-        if known.is_some_and(|known| known.starting) {
+        if known.is_some_and(|known| known.starting || known.paused == Some(pauses)) {
             return None;
         }
         let site = known.and_then(|known| known.site.as_ref()).and_then(|site| inner.sites.get(site));
@@ -98,6 +100,13 @@ impl Slot {
         entry.active += 1;
         self.site = Some(site);
         true
+    }
+
+    /// All hosts are paused: no worker is needed until the pauses have another version.
+    pub(super) fn pause(&self, pauses: u64) {
+        if let Some(queue) = lock(&self.inner).queues.get_mut(&self.queue) {
+            queue.paused = Some(pauses);
+        }
     }
 
     /// The worker has claimed what it could: whatever is waiting now is for another.
@@ -171,7 +180,7 @@ mod tests {
     }
 
     fn worker(sites: &Sites, queue: &str, site: &str) -> Option<Slot> {
-        let mut slot = sites.begin(&name(queue))?;
+        let mut slot = sites.begin(&name(queue), 0)?;
         let entered = slot.enter(site.into());
         slot.claimed();
         entered.then_some(slot)
@@ -180,11 +189,11 @@ mod tests {
     #[test]
     fn one_worker_looks_before_others_follow() {
         let sites = Sites::new(10);
-        let first = sites.begin(&name("a.example")).expect("room");
-        assert!(sites.begin(&name("a.example")).is_none(), "it has claimed nothing yet");
-        assert!(sites.begin(&name("b.example")).is_some());
+        let first = sites.begin(&name("a.example"), 0).expect("room");
+        assert!(sites.begin(&name("a.example"), 0).is_none(), "it has claimed nothing yet");
+        assert!(sites.begin(&name("b.example"), 0).is_some());
         first.claimed();
-        assert!(sites.begin(&name("a.example")).is_some());
+        assert!(sites.begin(&name("a.example"), 0).is_some());
     }
 
     #[test]
@@ -194,7 +203,7 @@ mod tests {
         let second = worker(&sites, "b.example", "mx");
         assert!(first.is_some() && second.is_some());
         assert!(worker(&sites, "c.example", "mx").is_none());
-        assert!(sites.begin(&name("c.example")).is_none(), "known by now");
+        assert!(sites.begin(&name("c.example"), 0).is_none(), "known by now");
         assert!(worker(&sites, "d.example", "other").is_some());
         drop(first);
         assert!(worker(&sites, "c.example", "mx").is_some());
@@ -217,6 +226,16 @@ mod tests {
         slot.went(Mood::Badly);
         slot.went(Mood::Badly);
         assert_eq!(limit(), 1);
+    }
+
+    #[test]
+    fn a_paused_destination_waits_for_another_version_of_the_pauses() {
+        let sites = Sites::new(4);
+        let slot = sites.begin(&name("a.example"), 3).expect("room");
+        slot.pause(3);
+        drop(slot);
+        assert!(sites.begin(&name("a.example"), 3).is_none());
+        assert!(sites.begin(&name("a.example"), 4).is_some());
     }
 
     #[test]

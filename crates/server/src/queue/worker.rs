@@ -30,8 +30,12 @@ pub(super) async fn work(shared: Arc<Shared>, queue: QueueName, mut slot: Slot) 
     match found {
         Err(reply) => mail.give_back_all(&reply, NextHop::WithoutReports, &slot).await,
         Ok(None) => mail.give_back_all(&DISCARDED, NextHop::Nowhere, &slot).await,
-        Ok(Some(targets)) => {
-            if slot.enter(site(&targets)) {
+        Ok(Some(mut targets)) => {
+            let (version, site) = (outbound.paused_hosts.version(), site(&targets));
+            targets.retain(|target| !outbound.paused_hosts.has(&target.host));
+            if targets.is_empty() {
+                slot.pause(version);
+            } else if slot.enter(site) {
                 mail.claim().await;
                 slot.claimed();
                 // Others may be waiting for as much as this one has left.

@@ -1,7 +1,7 @@
 //! Taking a rewritten segment in place of those that it replaces: one durable transaction.
 
 use super::overlay::Overlay;
-use super::rows::{MESSAGES, MessageRow, SEGMENTS, SegmentRow};
+use super::rows::{FATE_ORDER, MESSAGES, MessageRow, OrderRow, SEGMENTS, SegmentRow};
 use super::{Index, Sync};
 use crate::effect::{Content, Locator};
 use crate::error::index_error;
@@ -17,6 +17,8 @@ pub(crate) struct Rewritten {
     /// Bytes of all its records.
     pub(crate) used: u64,
     pub(crate) messages: Vec<Relocated>,
+    /// Fates by number, and where their records are now.
+    pub(crate) fates: Vec<(u64, Locator)>,
 }
 
 /// A message that now is somewhere else.
@@ -46,11 +48,20 @@ impl Index {
                 }
             }
         }
+        let mut fates: Overlay<'_, OrderRow> = Overlay::new(&transaction, FATE_ORDER)?;
+        for (number, record) in &rewritten.fates {
+            match fates.row((*number, 0))? {
+                Some(order) => order.record = *record,
+                // It was forgotten while the segment was being written.
+                None => row.dead += record::space(record.length),
+            }
+        }
         for replaced in &rewritten.replaced {
             segments.remove((*replaced, 0));
         }
         segments.put((rewritten.segment, 0), row);
         messages.write()?;
+        fates.write()?;
         segments.write()?;
         transaction.commit().map_err(index_error)
     }

@@ -133,7 +133,7 @@ impl<'t> Work<'t> {
             Effect::Account(change) => self.account(change)?,
             Effect::Directory(change) => self.directory(change)?,
             Effect::Settled(settlement) => self.settlement(settlement)?,
-            Effect::Queue(change) => self.queue_change(change)?,
+            Effect::Queue(change, record) => self.queue_change(change, *record)?,
             Effect::Remains(remains) => self.remains(remains)?,
             Effect::Mailbox(change) => {
                 self.counters.see_mailbox_change(change);

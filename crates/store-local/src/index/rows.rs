@@ -107,6 +107,8 @@ pub(crate) struct OrderRow {
     pub(crate) spool: u64,
     pub(crate) recipient: u32,
     pub(crate) ended: Timestamp,
+    /// Where its record is.
+    pub(crate) record: Locator,
 }
 
 /// For the reclamation of space: what of a segment is in use.

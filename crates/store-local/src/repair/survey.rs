@@ -117,7 +117,7 @@ impl<'a> Survey<'a> {
             Effect::Accepted(_)
             | Effect::Directory(_)
             | Effect::Settled(_)
-            | Effect::Queue(_)
+            | Effect::Queue(..)
             | Effect::Remains(_) => {}
         }
     }

@@ -68,7 +68,7 @@ impl Writer {
             Effect::Mailbox(change) => (Kind::Mailbox, body::encode(&change)),
             Effect::Directory(change) => (Kind::Directory, body::encode(&change)),
             Effect::Settled(settlement) => (Kind::Settlement, body::encode(&settlement)),
-            Effect::Queue(change) => (Kind::Queue, body::encode(&change)),
+            Effect::Queue(change, _) => (Kind::Queue, body::encode(&change)),
             Effect::Remains(Remains(places)) => {
                 places.into_iter().for_each(|place| self.remain(place));
                 return Ok(());

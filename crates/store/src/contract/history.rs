@@ -369,6 +369,10 @@ impl Pair {
         }
         assert_eq!(engine, model);
         self.compare_fates().await;
+        let engine = self.engine.destinations(3).await.unwrap();
+        let mut model = self.model.destinations(3).await.unwrap();
+        model.iter_mut().for_each(|one| one.oldest.spool = self.spools[&one.oldest.spool]);
+        assert_eq!(engine, model);
         assert_eq!(self.engine.pauses().await.unwrap(), self.model.pauses().await.unwrap());
         // What is overdue is overdue, whether the due time or the end of a lease was the later one.
         let next = |due: Option<Timestamp>| due.map(|due| due.0.max(self.now));

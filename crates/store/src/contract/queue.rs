@@ -66,8 +66,8 @@ async fn a_forwarded_recipient_keeps_its_own_terms(subject: &dyn Subject) {
     check(&store).await;
     let held = claim(&store, 20, 9, 50).await;
     assert_eq!(held[1].delivery.forward.as_ref(), Some(&forward));
-    store.settle(DeliveryId { spool, recipient: 0 }, Outcome::Done).await.unwrap();
-    store.settle(DeliveryId { spool, recipient: 1 }, Outcome::Done).await.unwrap();
+    store.settle(DeliveryId { spool, recipient: 0 }, Outcome::delivered(Timestamp(50))).await.unwrap();
+    store.settle(DeliveryId { spool, recipient: 1 }, Outcome::delivered(Timestamp(50))).await.unwrap();
     assert!(store.deliveries(None, 9).await.unwrap().is_empty());
 }
 

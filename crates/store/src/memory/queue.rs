@@ -2,8 +2,8 @@
 
 use super::{Model, Queued, no_such_delivery};
 use crate::{
-    Acceptance, Adjustment, Delivery, DeliveryId, End, Error, Fate, Outcome, Pause, PauseScope, Placement,
-    QueueName, Result, SpoolId, Timestamp, Waiting, remember, sender_group,
+    Acceptance, Adjustment, Backlog, Delivery, DeliveryId, End, Error, Fate, Outcome, Pause, PauseScope,
+    Placement, QueueName, Result, SpoolId, Timestamp, Waiting, remember, sender_group,
 };
 use std::collections::BTreeMap;
 
@@ -98,6 +98,29 @@ impl Model {
             }
         }
         found
+    }
+
+    /// See [`crate::Spool::destinations`].
+    pub(super) fn backlogs(&self, limit: usize) -> Vec<Backlog> {
+        let mut all = BTreeMap::<&QueueName, Backlog>::new();
+        for (id, queued) in &self.queue {
+            let backlog = all.entry(&queued.queue).or_insert_with(|| Backlog {
+                queue: queued.queue.clone(),
+                deliveries: 0,
+                held: 0,
+                oldest: *id,
+                next: None,
+            });
+            backlog.deliveries += 1;
+            match queued.held {
+                Some(_) => backlog.held += 1,
+                None => backlog.next = Some(backlog.next.map_or(queued.due, |next| next.min(queued.due))),
+            }
+        }
+        let mut backlogs: Vec<Backlog> = all.into_values().collect();
+        backlogs.sort_by(Backlog::order);
+        backlogs.truncate(limit);
+        backlogs
     }
 
     /// See [`crate::Spool::next_due`].

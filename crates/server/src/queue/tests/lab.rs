@@ -4,7 +4,7 @@ use super::certificates::{Authority, Certificate, HopTls};
 use crate::deliver::dial::{Connection, Dialer, Stream};
 use crate::mta_sts::{Outside, Policies};
 use crate::policy::recipient::{Onwards, Rules};
-use crate::queue::{Bounds, Outbound, run};
+use crate::queue::{Bounds, Outbound, PausedHosts, run};
 use crate::resolve::{Answer, Authenticity, Dns, Exchange, Lookup, Private, Terms};
 use crate::schedule::Schedule;
 use crate::settings::Acceptance;
@@ -161,9 +161,10 @@ impl Lab {
             clock: Arc::clone(&clock),
             random: Arc::new(move || chance.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed)),
             wake: Arc::default(),
+            paused_hosts: PausedHosts::default(),
         };
         let wake = Arc::clone(&outbound.wake);
-        tokio::spawn(run(outbound, stopped));
+        tokio::spawn(run(Arc::new(outbound), stopped));
         let content = Mutex::new("Subject: hello\r\n\r\n.dots\r\n".to_owned());
         Lab { world, store, wake, clock, content, authority, data, _stop: stop }
     }

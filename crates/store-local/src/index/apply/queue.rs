@@ -2,8 +2,10 @@
 
 use super::Work;
 use crate::body::{self, Fate, QueueChange, Settlement};
+use crate::effect::Locator;
 use crate::error::index_error;
 use crate::index::rows::{FateRow, OrderRow};
+use crate::record;
 use store::{Pause, PauseScope, Result};
 
 impl Work<'_> {
@@ -20,11 +22,11 @@ impl Work<'_> {
         Ok(())
     }
 
-    pub(super) fn queue_change(&mut self, change: &QueueChange) -> Result<()> {
+    pub(super) fn queue_change(&mut self, change: &QueueChange, record: Locator) -> Result<()> {
         match change {
             QueueChange::Ended { number, forgotten, fate } => {
                 self.done(fate.spool, fate.number)?;
-                self.remember(*number, fate)?;
+                self.remember(*number, fate, record)?;
                 return self.forget(*forgotten);
             }
             QueueChange::Paused(pause) => return self.pause(pause),
@@ -56,13 +58,15 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn remember(&mut self, number: u64, fate: &Fate) -> Result<()> {
+    fn remember(&mut self, number: u64, fate: &Fate, record: Locator) -> Result<()> {
         let key = (fate.spool, u64::from(fate.number));
         // Two that crossed each other on their way to the log: the later one is told.
         if let Some(earlier) = self.fates.take(key)? {
-            self.fate_order.remove((earlier.number, 0));
+            if let Some(order) = self.fate_order.take((earlier.number, 0))? {
+                self.dead(order.record)?;
+            }
         }
-        let order = OrderRow { spool: fate.spool, recipient: fate.number, ended: fate.ended };
+        let order = OrderRow { spool: fate.spool, recipient: fate.number, ended: fate.ended, record };
         self.fate_order.put((number, 0), order);
         self.fates.put(key, FateRow { number, fate: fate.clone() });
         Ok(())
@@ -75,10 +79,16 @@ impl Work<'_> {
         }
         let rows = self.fate_order.take_range((self.remembered_from, 0)..=(number, u64::MAX))?;
         self.remembered_from = number + 1;
-        for OrderRow { spool, recipient, .. } in rows {
+        for OrderRow { spool, recipient, record, .. } in rows {
             self.fates.remove((spool, u64::from(recipient)));
+            self.dead(record)?;
         }
         Ok(())
+    }
+
+    /// A record is needed no longer.
+    fn dead(&mut self, record: Locator) -> Result<()> {
+        self.segment(record.segment, |row| row.dead += record::space(record.length))
     }
 
     fn pause(&mut self, pause: &Pause) -> Result<()> {

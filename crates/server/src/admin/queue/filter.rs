@@ -1,0 +1,143 @@
+//! Whether a queued delivery is one of those that a filter names.
+
+use super::views::{HoldState, QueueFilter, bare};
+use store::{Delivery, PauseScope, SpoolId, Timestamp};
+
+/// A filter that was understood.
+pub(super) struct Wanted {
+    /// The messages; all when there are none.
+    pub(super) ids: Vec<SpoolId>,
+    filter: QueueFilter,
+}
+
+impl QueueFilter {
+    /// Whether it says nothing, so that everything is meant.
+    pub fn is_empty(&self) -> bool {
+        *self == QueueFilter::default()
+    }
+
+    /// The filter as it is used; an error says what cannot be understood.
+    pub(super) fn understood(mut self) -> Result<Wanted, String> {
+        let parse = |id: &String| {
+            id.parse::<SpoolId>().map_err(|error| format!("{id:?}: {error}; `posthaste queue ls` shows them"))
+        };
+        let mut ids = self.ids.iter().map(parse).collect::<Result<Vec<SpoolId>, String>>()?;
+        ids.sort_unstable();
+        ids.dedup();
+        if let Some(domain) = &self.domain {
+            let name = domain.parse::<store::QueueName>();
+            let name = name.map_err(|_| format!("{domain:?} is neither a domain nor an address literal"))?;
+            self.domain = Some(name.to_string());
+        }
+        self.reason = self.reason.map(|reason| reason.to_lowercase());
+        Ok(Wanted { ids, filter: self })
+    }
+}
+
+impl Wanted {
+    /// Whether a delivery is meant, but for its id.
+    pub(super) fn has(&self, delivery: &Delivery, now: Timestamp) -> bool {
+        let filter = &self.filter;
+        let age = now.0.saturating_sub(delivery.received.0);
+        let host = delivery.history.last().and_then(|attempt| attempt.host.as_deref());
+        let said = || delivery.last_reply().map(str::to_lowercase).unwrap_or_default();
+        is_at(&filter.sender, || bare(&delivery.reverse_path))
+            && is_at(&filter.recipient, || bare(&delivery.recipient.forward_path))
+            && filter.domain.as_ref().is_none_or(|domain| domain == delivery.queue.as_str())
+            && filter.site.as_ref().is_none_or(|site| {
+                host.is_some_and(|host| PauseScope::Host(site.to_ascii_lowercase()).has_host(host))
+            })
+            && filter.older.is_none_or(|least| age >= least)
+            && filter.younger.is_none_or(|most| age <= most)
+            && filter.reason.as_ref().is_none_or(|reason| said().contains(reason))
+            && filter.state.is_none_or(|state| (state == HoldState::Held) == delivery.held.is_some())
+    }
+}
+
+/// Whether an address is the one that is wanted, or in the domain that is.
+fn is_at(wanted: &Option<String>, address: impl FnOnce() -> String) -> bool {
+    let Some(wanted) = wanted else { return true };
+    let address = address();
+    // "<>" is how an operator writes the null reverse-path.
+    if wanted == "<>" || wanted.is_empty() {
+        return address.is_empty();
+    }
+    let wanted = wanted.strip_prefix('@').unwrap_or(wanted);
+    match wanted.contains('@') {
+        true => address.eq_ignore_ascii_case(wanted),
+        false => address.rsplit_once('@').is_some_and(|(_, domain)| domain.eq_ignore_ascii_case(wanted)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use store::{Attempt, DeliveryId, Hold};
+
+    fn delivery() -> Delivery {
+        let attempt = Attempt {
+            host: Some("mx1.example.net".to_owned()),
+            reply: "451 4.7.1 Greylisted, please wait".to_owned(),
+            ..Attempt::default()
+        };
+        Delivery {
+            id: DeliveryId { spool: SpoolId(7), recipient: 0 },
+            received: Timestamp(1_000),
+            reverse_path: "<Alice@example.org>".parse().expect("a path"),
+            recipient: smtp::Recipient::new("<bob@Example.com>".parse().expect("a path")),
+            size: 12,
+            queue: "example.com".parse().expect("a destination"),
+            due: Timestamp(9_000),
+            held: None,
+            attempts: 1,
+            history: vec![attempt],
+        }
+    }
+
+    #[test]
+    fn every_word_of_a_filter_counts() {
+        let text = |text: &str| Some(text.to_owned());
+        let filter = QueueFilter::default;
+        for (filter, expected) in [
+            (filter(), true),
+            (QueueFilter { sender: text("alice@EXAMPLE.org"), ..filter() }, true),
+            (QueueFilter { sender: text("example.org"), ..filter() }, true),
+            (QueueFilter { sender: text("@example.org"), ..filter() }, true),
+            (QueueFilter { sender: text("ample.org"), ..filter() }, false),
+            (QueueFilter { sender: text("<>"), ..filter() }, false),
+            (QueueFilter { recipient: text("bob@example.com"), ..filter() }, true),
+            (QueueFilter { recipient: text("alice@example.org"), ..filter() }, false),
+            (QueueFilter { domain: text("EXAMPLE.com"), ..filter() }, true),
+            (QueueFilter { domain: text("example.org"), ..filter() }, false),
+            (QueueFilter { site: text("Example.NET"), ..filter() }, true),
+            (QueueFilter { site: text("mx2.example.net"), ..filter() }, false),
+            (QueueFilter { older: Some(4_000), ..filter() }, true),
+            (QueueFilter { older: Some(4_001), ..filter() }, false),
+            (QueueFilter { younger: Some(4_000), ..filter() }, true),
+            (QueueFilter { younger: Some(3_999), ..filter() }, false),
+            (QueueFilter { reason: text("GREYlisted"), ..filter() }, true),
+            (QueueFilter { reason: text("quota"), ..filter() }, false),
+            (QueueFilter { state: Some(HoldState::Waiting), ..filter() }, true),
+            (QueueFilter { state: Some(HoldState::Held), ..filter() }, false),
+            (QueueFilter { sender: text("example.org"), reason: text("quota"), ..filter() }, false),
+        ] {
+            let shown = format!("{filter:?}");
+            let wanted = filter.understood().expect("it makes sense");
+            assert_eq!(wanted.has(&delivery(), Timestamp(5_000)), expected, "{shown}");
+        }
+        let hold = Hold { since: Timestamp(0), reason: String::new() };
+        let held = Delivery { held: Some(hold), ..delivery() };
+        let filter = QueueFilter { state: Some(HoldState::Held), ..filter() };
+        assert!(filter.understood().expect("it makes sense").has(&held, Timestamp(0)));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_said() {
+        let refused = |filter: QueueFilter| filter.understood().err().expect("it is refused");
+        assert!(
+            refused(QueueFilter { ids: vec!["12".to_owned()], ..QueueFilter::default() }).contains("\"12\"")
+        );
+        let domain = Some("no such.name".to_owned());
+        assert!(refused(QueueFilter { domain, ..QueueFilter::default() }).contains("no such.name"));
+    }
+}
