@@ -6,6 +6,7 @@
 //! long as it takes to find out, whatever waits for it.
 
 mod fate;
+mod in_hand;
 mod orders;
 mod sites;
 mod worker;
@@ -175,7 +176,7 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
-        tracing::error!(%error, "a delivery ended by a fault of ours; it is tried again when its lease has ended");
+        tracing::error!(%error, "a delivery ended by a fault of ours; it is tried again later");
     }
 }
 

@@ -3,6 +3,7 @@
 mod certificates;
 mod lab;
 mod mta_sts;
+mod orders;
 mod routes;
 mod tls;
 

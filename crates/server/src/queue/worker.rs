@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::fate::{self, Tried};
+use super::in_hand::InHand;
 use super::sites::{Mood, Slot};
 use crate::deliver::dial::{Reached, Unreached, reach};
 use crate::deliver::login::Login;
@@ -15,6 +16,7 @@ use smtp::{Host, InClear, Reply, Severity, Status};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use store::{Claim, Identity, QueueName, Timestamp, Tls};
 use tokio::task::JoinSet;
 
@@ -153,8 +155,9 @@ async fn speak(shared: &Arc<Shared>, mail: &mut Mail, reached: Reached) -> Ended
     let mut stream = connection.stream;
     loop {
         mail.tried.tls = None;
-        let ended =
-            relay::session(stream, manner.terms(outbound, &target), Arc::clone(&outbound.store), mail).await;
+        let (terms, store) = (manner.terms(outbound, &target), Arc::clone(&outbound.store));
+        let ended = tokio::time::timeout(SESSION_MAX, relay::session(stream, terms, store, mail)).await;
+        let ended = ended.unwrap_or_else(|_| mail.cut());
         let now = (outbound.clock)();
         if mail.tried.tls.is_some() && ended.reached == Progress::Greeted {
             shared.tls.works(&target.address, now);
@@ -265,13 +268,18 @@ pub(super) struct Mail {
     tried: Tried,
     /// What was wrong last.
     last: Option<Reply>,
+    /// The letter that a session has.
+    current: Option<Letter>,
+    in_hand: InHand,
     settling: JoinSet<()>,
 }
 
 impl Mail {
     fn new(shared: Arc<Shared>, queue: QueueName) -> Mail {
         let tried = Tried { host: None, address: None, tls: None, began: (shared.outbound.clock)() };
-        Mail { shared, queue, letters: VecDeque::new(), tried, last: None, settling: JoinSet::new() }
+        let in_hand = InHand::new(Arc::clone(&shared.outbound));
+        let (letters, settling) = (VecDeque::new(), JoinSet::new());
+        Mail { shared, queue, letters, tried, last: None, current: None, in_hand, settling }
     }
 
     fn has_some(&self) -> bool {
@@ -307,6 +315,7 @@ impl Mail {
         let lease = Timestamp(now.0.saturating_add(LEASE));
         match outbound.store.claim(&self.queue, now, CLAIM_MAX, lease).await {
             Ok(claims) => {
+                self.in_hand.add(claims.iter().map(|claim| claim.delivery.id));
                 let letters = letters(&self.shared, claims).await;
                 self.letters.extend(letters);
             }
@@ -337,6 +346,17 @@ impl Mail {
         }
     }
 
+    /// Ends the attempt for the letter that a session had which was cut off: it may have been taken (RFC 1047).
+    fn cut(&mut self) -> Ended {
+        let hours = SESSION_MAX.as_secs() / 3600;
+        let reply = TOO_SLOW.with_text(format!("The session took longer than {hours} h and was cut off"));
+        if let Some(letter) = self.current.take() {
+            let replies = vec![reply.clone(); letter.deliveries.len()];
+            self.done(letter, replies, NextHop::WithoutReports);
+        }
+        Ended { reached: Progress::Greeted, transactions: 0, trouble: Some(reply), obstacle: None }
+    }
+
     /// Waits until everything is settled.
     async fn settled(&mut self) {
         while let Some(ended) = self.settling.join_next().await {
@@ -363,6 +383,7 @@ impl Supply for Mail {
         while let Some(letter) = self.letters.pop_front() {
             if letter.failures < FAILURES_MAX {
                 self.tried.began = now;
+                self.current = Some(letter.clone());
                 return Some(letter);
             }
             let replies = vec![self.last_reply(); letter.deliveries.len()];
@@ -372,14 +393,20 @@ impl Supply for Mail {
     }
 
     fn done(&mut self, letter: Letter, replies: Vec<Reply>, next_hop: NextHop) {
+        self.current = None;
         let (shared, tried) = (Arc::clone(&self.shared), self.tried.clone());
-        self.settling.spawn(async move { fate::settle(&shared, letter, replies, (tried, next_hop)).await });
+        let in_hand = self.in_hand.split(letter.deliveries.iter().map(|delivery| delivery.id));
+        self.settling.spawn(async move {
+            fate::settle(&shared, letter, replies, (tried, next_hop)).await;
+            drop(in_hand);
+        });
         while let Some(ended) = self.settling.try_join_next() {
             super::report(ended);
         }
     }
 
     fn put_back(&mut self, letter: Letter) {
+        self.current = None;
         self.letters.push_front(letter);
     }
 
@@ -422,6 +449,8 @@ const fn status(subject: u16, detail: u16) -> Option<Status> {
 
 /// What the log and the history say of mail that a route throws away.
 const DISCARDED: Reply = Reply::new(250, status(0, 0), "Discarded, as the route for this destination says");
+/// X.4.2 bad connection.
+const TOO_SLOW: Reply = Reply::new(451, status(4, 2), "");
 /// X.4.1 no answer from host.
 const NO_ANSWER: Reply = Reply::new(451, status(4, 1), "");
 /// X.4.2 bad connection: it ended before these messages had their turn.
@@ -434,9 +463,11 @@ const LOOPS_BACK: Reply = Reply::new(554, status(4, 6), "");
 const CLAIM_MAX: usize = 50;
 /// How long a worker may hold what it took, in milliseconds. It ends with the process anyway, so it only matters after a fault of ours.
 const LEASE: i64 = 6 * 3600 * 1000;
-/// A transaction is begun only with so much of the lease left, in milliseconds: the time-outs of RFC 5321 §4.5.3.2 for a message with a
-/// hundred recipients stay below it, unless a host answers each at the last moment.
-const LEASE_LEFT: i64 = 3600 * 1000;
+/// No session is longer: each time-out of RFC 5321 §4.5.3.2 may be met at the last moment, and together they would outlive a lease.
+const SESSION_MAX: Duration = Duration::from_secs(2 * 3600);
+/// A transaction is begun only with so much of the lease left, in milliseconds: more than a session has, so that nobody else can have taken
+/// the deliveries while they are still being sent.
+const LEASE_LEFT: i64 = 3 * 3600 * 1000;
 /// How many connections in a row may fail in one attempt.
 const SESSIONS_MAX: u32 = 5;
 /// How many connections may fail under one letter in one attempt.

@@ -85,6 +85,7 @@ mod tests {
             received: Timestamp(1_000),
             reverse_path: "<Alice@example.org>".parse().expect("a path"),
             recipient: smtp::Recipient::new("<bob@Example.com>".parse().expect("a path")),
+            forward: None,
             size: 12,
             queue: "example.com".parse().expect("a destination"),
             due: Timestamp(9_000),

@@ -99,6 +99,7 @@ pub(super) struct Lab {
     content: Mutex<String>,
     authority: Authority,
     data: tempfile::TempDir,
+    outbound: Arc<Outbound>,
     _stop: watch::Sender<bool>,
 }
 
@@ -164,9 +165,19 @@ impl Lab {
             paused_hosts: PausedHosts::default(),
         };
         let wake = Arc::clone(&outbound.wake);
-        tokio::spawn(run(Arc::new(outbound), stopped));
+        let outbound = Arc::new(outbound);
+        tokio::spawn(run(Arc::clone(&outbound), stopped));
         let content = Mutex::new("Subject: hello\r\n\r\n.dots\r\n".to_owned());
-        Lab { world, store, wake, clock, content, authority, data, _stop: stop }
+        Lab { outbound, world, store, wake, clock, content, authority, data, _stop: stop }
+    }
+
+    pub(super) fn store(&self) -> &SharedStore {
+        &self.store
+    }
+
+    /// Tells the queue of an operator's order.
+    pub(super) async fn reconsider(&self) {
+        self.outbound.reconsider().await.expect("the store is well");
     }
 
     /// A domain with these MX hosts: preference, first label, hop. The hop's number ends its address.
@@ -413,10 +424,14 @@ impl Dialer for Wires {
     async fn dial(&self, address: SocketAddr) -> io::Result<Connection> {
         let IpAddr::V4(v4) = address.ip() else { return Err(io::ErrorKind::Unsupported.into()) };
         let hop = v4.octets()[3];
-        if address.port() == PORT {
-            *self.0.lock().expect("not poisoned").connections.entry(hop).or_default() += 1;
-        }
+        let first = {
+            let mut world = self.0.lock().expect("not poisoned");
+            let connections = world.connections.entry(hop).or_default();
+            *connections += usize::from(address.port() == PORT);
+            *connections == 1
+        };
         let local = match hop {
+            55 if first => panic!("a fault of ours, once"),
             66 => return Err(io::ErrorKind::ConnectionRefused.into()),
             77 => return std::future::pending().await,
             OURSELVES => address,

@@ -61,10 +61,10 @@ impl Work<'_> {
     fn remember(&mut self, number: u64, fate: &Fate, record: Locator) -> Result<()> {
         let key = (fate.spool, u64::from(fate.number));
         // Two that crossed each other on their way to the log: the later one is told.
-        if let Some(earlier) = self.fates.take(key)? {
-            if let Some(order) = self.fate_order.take((earlier.number, 0))? {
-                self.dead(order.record)?;
-            }
+        if let Some(earlier) = self.fates.take(key)?
+            && let Some(order) = self.fate_order.take((earlier.number, 0))?
+        {
+            self.dead(order.record)?;
         }
         let order = OrderRow { spool: fate.spool, recipient: fate.number, ended: fate.ended, record };
         self.fate_order.put((number, 0), order);
