@@ -237,6 +237,36 @@ async fn the_machine_stops() {
     assert!(injected.stops > 50 && injected.files_torn > 10 && injected.names_lost > 10, "{injected}");
 }
 
+/// A process ends in the middle of an operation; the next one takes one message, and then the power fails: what it built upon must be
+/// durable, though it was not the one that wrote it.
+#[tokio::test]
+async fn a_process_ends_and_soon_after_the_power() {
+    let disk = Disk::default();
+    let store = Local::open(options(&disk)).expect("a store");
+    history(&store, &mut Known::default(), 0).await;
+    drop(store);
+    let mut injected = Injected::default();
+    for operation in 0..disk.operations() {
+        let context = format!("ended at {operation}");
+        let (disk, mut known) = (Disk::default(), Known::default());
+        disk.plan(operation, Wrong::Stop);
+        if let Ok(store) = Local::open(options(&disk)) {
+            history(&store, &mut known, 0).await;
+        }
+        let disk = disk.kill();
+        let store = Local::open(options(&disk)).unwrap_or_else(|error| panic!("{context}: {error}"));
+        check(&store, &mut known, &context).await;
+        for number in 150..152 {
+            send(&store, number).await.unwrap_or_else(|error| panic!("{context}: {error}"));
+            known.acknowledged.extend([(number, 0), (number, 1)]);
+        }
+        let after = disk.crash(Keep::Nothing);
+        drop(store);
+        goes_on(&after, &mut known, &context, &mut injected).await;
+    }
+    assert!(injected.names_lost > 0, "{injected}");
+}
+
 #[tokio::test]
 async fn a_write_fails() {
     let injected = survives_everywhere(Wrong::Write).await;

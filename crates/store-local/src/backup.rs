@@ -278,7 +278,7 @@ impl<'a> Target<'a> {
 
 /// Where the first thing is in a segment that is not as it was written, up to `end` or in all of it.
 pub(crate) fn first_damage(file: Arc<dyn File>, segment: u64, end: Option<u64>) -> io::Result<Option<u64>> {
-    let Ok(mut scanner) = Scanner::new(file, segment)? else { return Ok(Some(0)) };
+    let Ok(mut scanner) = Scanner::of_file(file, segment)? else { return Ok(Some(0)) };
     let mut at = SEGMENT_HEADER;
     while end.is_none_or(|end| at < end) {
         let Some(batch) = scanner.batch(at)? else { break };

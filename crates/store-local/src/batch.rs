@@ -1,7 +1,7 @@
 //! Building one batch: the records of many jobs, as pieces for one vectored write.
 
 use crate::effect::{Committed, Effect, Locator, Position};
-use crate::record::{ALIGNMENT, BODY_VERSION, Header, Kind, RECORD_HEADER};
+use crate::record::{ALIGNMENT, BODY_VERSION, Header, Kind, RECORD_HEADER, Spot};
 use bytes::Bytes;
 use std::io::IoSlice;
 use std::ops::Range;
@@ -9,8 +9,7 @@ use std::ops::Range;
 /// A batch being built, for a known place in the log.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    segment: u64,
-    start: u64,
+    start: Spot,
     length: u64,
     /// Headers, small bodies and padding, one after the other.
     own: Vec<u8>,
@@ -23,8 +22,8 @@ pub(crate) struct Batch {
 #[derive(Debug)]
 struct Last {
     header: Header,
-    /// Where it is in the segment.
-    offset: u64,
+    /// Where it is.
+    spot: Spot,
     /// Where its header is in `own`.
     own: usize,
 }
@@ -37,16 +36,8 @@ enum Piece {
 
 impl Batch {
     /// An empty batch that will begin there.
-    pub(crate) fn new(segment: u64, start: u64) -> Batch {
-        Batch {
-            segment,
-            start,
-            length: 0,
-            own: Vec::new(),
-            pieces: Vec::new(),
-            last: None,
-            effects: Vec::new(),
-        }
+    pub(crate) fn new(start: Spot) -> Batch {
+        Batch { start, length: 0, own: Vec::new(), pieces: Vec::new(), last: None, effects: Vec::new() }
     }
 
     /// How long it is.
@@ -98,9 +89,9 @@ impl Batch {
         mut self,
         write: impl FnOnce(&mut [IoSlice<'_>], u64) -> Result<(), E>,
     ) -> Result<Committed, E> {
-        if let Some(Last { mut header, offset, own }) = self.last {
+        if let Some(Last { mut header, spot, own }) = self.last {
             header.last = true;
-            self.own[own..own + RECORD_HEADER as usize].copy_from_slice(&header.encode(self.segment, offset));
+            self.own[own..own + RECORD_HEADER as usize].copy_from_slice(&header.encode(spot));
         }
         let slice = |piece| match piece {
             &Piece::Own(Range { start, end }) => IoSlice::new(&self.own[start..end]),
@@ -108,7 +99,8 @@ impl Batch {
         };
         let mut slices: Vec<IoSlice<'_>> = self.pieces.iter().map(slice).collect();
         write(&mut slices, self.length)?;
-        let position = Position { segment: self.segment, start: self.start, end: self.start + self.length };
+        let Spot { segment, offset: start, .. } = self.start;
+        let position = Position { segment, start, end: start + self.length };
         Ok(Committed { position, effects: self.effects })
     }
 
@@ -116,12 +108,14 @@ impl Batch {
     fn begin(&mut self, kind: Kind, length: u64, body_crc: u32) -> Locator {
         let length =
             u32::try_from(length).expect("a record is not longer than a content or an acceptance may be");
-        let header = Header { kind, version: BODY_VERSION, last: false, batch: self.start, length, body_crc };
-        let offset = self.start + self.length;
-        self.last = Some(Last { header, offset, own: self.own.len() });
-        self.put(&header.encode(self.segment, offset));
+        let (batch, segment) = (self.start.offset, self.start.segment);
+        let header = Header { kind, version: BODY_VERSION, last: false, batch, length, body_crc };
+        let offset = batch + self.length;
+        let spot = Spot { offset, ..self.start };
+        self.last = Some(Last { header, spot, own: self.own.len() });
+        self.put(&header.encode(spot));
         self.length += header.space();
-        Locator { segment: self.segment, offset, length }
+        Locator { segment, offset, length }
     }
 
     /// Ends a record: its padding.

@@ -162,6 +162,12 @@ pub(crate) enum AccountChange {
         validity: UidValidity,
         modseq: ModSeq,
     },
+    /// The store was made from a backup, and what was given after that is not known: each mailbox has a UIDVALIDITY that is this one plus
+    /// its id from here on, and no number up to these is given again.
+    Restored {
+        validity: UidValidity,
+        counters: Counters,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,6 +185,11 @@ pub(crate) enum Settlement {
         attempts: u32,
         attempt: Box<Attempt>,
     },
+}
+
+/// The UIDVALIDITY of a mailbox after [`AccountChange::Restored`].
+pub(crate) fn restored_validity(validity: UidValidity, mailbox: MailboxId) -> UidValidity {
+    UidValidity(validity.0.saturating_add(u32::try_from(mailbox.0).unwrap_or(u32::MAX)))
 }
 
 /// Of each mailbox, the last UID and ModSeq of messages whose records were dropped.

@@ -86,7 +86,7 @@ impl Committer {
     }
 
     fn begin(&self) -> Pending {
-        let batch = Batch::new(self.log.segment(), self.log.end());
+        let batch = Batch::new(self.log.spot());
         Pending { batch, waiting: Vec::new(), counts: Vec::new(), passwords: HashSet::new() }
     }
 
@@ -114,6 +114,11 @@ impl Committer {
             Job::Queue { change, answer } => self.push_queue(change, answer, pending),
             Job::CreateAccount { new, now, answer } => self.admit_account(&new, now, answer, pending),
             Job::Directory { request, now, answer } => self.admit_directory(*request, now, answer, pending),
+            Job::Restored { now, answer } => {
+                let change = self.state.restored(now);
+                self.push_changes(pending, vec![change]);
+                pending.waiting.push(Waiting::Done(answer));
+            }
             Job::RemoveAccount { name, answer } => match self.state.remove_account(&name) {
                 Ok(change) => {
                     self.push_changes(pending, vec![change]);

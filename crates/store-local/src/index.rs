@@ -14,7 +14,7 @@ mod rows;
 pub(crate) use adopt::{Relocated, Rewritten};
 pub(crate) use apply::{Applied, pause_key};
 pub(crate) use read::Snapshot;
-pub(crate) use rows::{MessageRow, SegmentRow};
+pub(crate) use rows::{MessageRow, QueueRow, SegmentRow};
 
 use crate::body::{self, Counters};
 use crate::error::{index_error, io_error};

@@ -25,6 +25,8 @@ pub(crate) enum Job {
     Queue { change: QueueChange, answer: Answer<()> },
     /// A new account, or a stronger origin for one.
     CreateAccount { new: Box<NewAccount>, now: Timestamp, answer: Answer<Account> },
+    /// What follows on the restoration of a backup.
+    Restored { now: Timestamp, answer: Answer<()> },
     /// An account's end.
     RemoveAccount { name: AccountName, answer: Answer<()> },
     /// Another change of the directory.
@@ -116,7 +118,9 @@ impl Job {
                 send(answer, Err(error));
             }
             Job::CreateAccount { answer, .. } => send(answer, Err(error)),
-            Job::RemoveAccount { answer, .. } | Job::Directory { answer, .. } => send(answer, Err(error)),
+            Job::Restored { answer, .. }
+            | Job::RemoveAccount { answer, .. }
+            | Job::Directory { answer, .. } => send(answer, Err(error)),
         }
     }
 
@@ -133,7 +137,7 @@ impl Job {
                     crate::body::encode(&crate::body::AttemptRecord::from(&**attempt)).len() as u64
                         + 4 * NUMBER_MAX
                 }
-                Job::Settle { .. } => 0,
+                Job::Settle { .. } | Job::Restored { .. } => 0,
                 Job::End { fate, .. } => crate::body::encode(fate).len() as u64,
                 Job::Queue { change, .. } => change.texts() as u64,
                 Job::CreateAccount { new, .. } => {

@@ -7,6 +7,7 @@ use crate::file::Files;
 use crate::open;
 use crate::space::Reclaimed;
 use crate::stats::{Stats, Totals};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,9 @@ pub struct Local {
 /// Where the time comes from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
+/// Where chance comes from: any number, each as likely.
+pub type Random = Arc<dyn Fn() -> io::Result<u32> + Send + Sync>;
+
 /// What can be chosen about a store. [`Options::new`] has the usual values.
 #[derive(Clone)]
 pub struct Options {
@@ -34,6 +38,8 @@ pub struct Options {
     pub files: Arc<dyn Files>,
     /// The clock.
     pub clock: Clock,
+    /// Chance, for what nobody outside may foresee: see the salt in `docs/store-format.md`.
+    pub random: Random,
     /// Content longer than this many bytes gets a file of its own; at most 64 MiB.
     pub large_from: usize,
     /// How many bytes a segment of the log has, 4 KiB to 16 GiB. Only new segments follow it.
@@ -96,6 +102,7 @@ impl Options {
             directory: directory.into(),
             files: Arc::new(Disk),
             clock: Arc::new(system_time),
+            random: Arc::new(system_random),
             large_from: 1 << 20,
             segment_size: 64 << 20,
             reserve: 256 << 20,
@@ -173,6 +180,13 @@ impl Drop for GiveUpOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+fn system_random() -> io::Result<u32> {
+    let mut bytes = [0; 4];
+    // So few come together, or not at all.
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(u32::from_le_bytes(bytes))
 }
 
 fn system_time() -> Timestamp {

@@ -7,7 +7,7 @@
 use crate::error::io_error;
 use crate::file::{File, read_exact_at, write_all_at};
 use crate::prepare::Preparer;
-use crate::record::SEGMENT_HEADER;
+use crate::record::{SEGMENT_HEADER, Spot};
 use crate::recover::{FIRST_SEGMENT, Tail};
 use crate::segments::Segments;
 use std::io::IoSlice;
@@ -55,8 +55,8 @@ impl Log {
     }
 
     /// Where the next record will begin.
-    pub(crate) fn end(&self) -> u64 {
-        self.end
+    pub(crate) fn spot(&self) -> Spot {
+        Spot { salt: self.segments.salt(), segment: self.segment, offset: self.end }
     }
 
     /// Where the records of the segment before end; 0 when there is none.

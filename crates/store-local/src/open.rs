@@ -4,7 +4,7 @@ use crate::commit::Committer;
 use crate::effect::{Committed, Position};
 use crate::engine::{Engine, LARGE_WRITES};
 use crate::error::io_error;
-use crate::file::Files;
+use crate::file::{Files, Lock};
 use crate::index::Index;
 use crate::indexer::Indexer;
 use crate::large::LargeFiles;
@@ -32,10 +32,15 @@ use tokio::sync::Semaphore;
 
 /// Opens a store; says what had to be done.
 pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
+    let lock = lock(&*options.files, &options.directory)?;
+    unfinished::check(&*options.files, &options.directory)?;
+    open_held(options, lock)
+}
+
+/// The same for who holds the lock already.
+pub(crate) fn open_held(options: Options, lock: Box<dyn Lock>) -> Result<(Engine, Recovery)> {
     let files = options.files.clone();
-    let lock = lock(&*files, &options.directory)?;
-    unfinished::check(&*files, &options.directory)?;
-    let segments = Arc::new(Segments::open(files.clone(), options.directory.join(LOG))?);
+    let segments = Arc::new(Segments::open(files.clone(), options.directory.join(LOG), &options.random)?);
     segments.remove_unfinished()?;
     let large = Arc::new(LargeFiles::open(files.clone(), options.directory.join(LARGE))?);
     let mut recovery = Recovery::default();

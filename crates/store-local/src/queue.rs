@@ -26,6 +26,8 @@ pub(crate) struct Queue {
     /// Deliveries that somebody has claimed, by the end of the lease.
     leased: BTreeSet<(Timestamp, DeliveryId)>,
     paused: BTreeSet<QueueName>,
+    /// Deliveries whose records could not be read.
+    unreadable: BTreeSet<DeliveryId>,
 }
 
 /// A delivery as it is loaded.
@@ -165,6 +167,21 @@ impl Queue {
         }
     }
 
+    /// Takes note of a delivery that cannot be read; whether that is news.
+    pub(crate) fn is_unreadable(&mut self, id: DeliveryId) -> bool {
+        self.deliveries.contains_key(&id) && self.unreadable.insert(id)
+    }
+
+    /// Takes note of a delivery that was read.
+    pub(crate) fn is_readable(&mut self, id: DeliveryId) {
+        self.unreadable.remove(&id);
+    }
+
+    /// How many deliveries could not be read when that was last tried.
+    pub(crate) fn unreadable(&self) -> usize {
+        self.unreadable.len()
+    }
+
     /// The earliest moment at which a claim could take something.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         let ready = self.ready.first().map(|(due, _)| *due);
@@ -232,6 +249,7 @@ impl Queue {
 
     fn remove(&mut self, id: DeliveryId) {
         let Some(queued) = self.deliveries.remove(&id) else { return };
+        self.unreadable.remove(&id);
         self.displace(id, queued);
         let lane = self.lane_mut(queued.lane);
         lane.count -= 1;

@@ -95,7 +95,7 @@ pub(crate) fn has(segments: &Segments, position: Position) -> Result<bool> {
     }
     let file = segments.open_to_read(position.segment)?;
     let fail = |error| io_error("reading", &segments.path(position.segment), error);
-    let Ok(mut scanner) = Scanner::new(file, position.segment).map_err(fail)? else { return Ok(false) };
+    let Ok(mut scanner) = Scanner::new(file, (position.segment, segments.salt())).map_err(fail)? else { return Ok(false) };
     let batch = scanner.batch(position.start).map_err(fail)?;
     Ok(batch.is_some_and(|batch| batch.end == position.end && batch.is_readable()))
 }
@@ -215,7 +215,8 @@ enum Gap {
 /// Opens a segment; `None` when the visitor was told that it cannot be read.
 fn open(segments: &Segments, segment: u64, visitor: &mut dyn Visitor) -> Result<Option<Scanner>> {
     let file = segments.open_to_read(segment)?;
-    let scanner = Scanner::new(file, segment).map_err(|e| io_error("reading", &segments.path(segment), e))?;
+    let scanner = Scanner::new(file, (segment, segments.salt()));
+    let scanner = scanner.map_err(|e| io_error("reading", &segments.path(segment), e))?;
     match scanner {
         Ok(scanner) => Ok(Some(scanner)),
         Err(what) => {

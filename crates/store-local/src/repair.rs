@@ -5,8 +5,10 @@
 //! names and numbers of what the log has lost, and what was removed there. A store that opens needs none of this.
 
 mod report;
+mod salt;
 mod salvage;
 mod survey;
+mod told;
 mod write;
 
 use crate::effect::{Committed, Content, Effect, Position};
@@ -123,7 +125,13 @@ fn rebuild(
 impl Old {
     fn open(options: &Options, names: &[String], copy: &Scratch<'_>, repaired: &mut Repaired) -> Result<Old> {
         let directory = &options.directory;
-        let segments = Segments::open(options.files.clone(), directory.join(LOG))?;
+        let mut segments = Segments::open(options.files.clone(), directory.join(LOG), &options.random)?;
+        if segments.written_salt()?.is_none()
+            && let Some(salt) = salt::implied(&segments)?
+        {
+            repaired.notes.push("no segment has a whole header: what the log's salt is was told from its records".to_owned());
+            segments.set_salt(salt);
+        }
         let large = names.iter().any(|name| name == LARGE);
         let large = large.then(|| LargeFiles::open(options.files.clone(), directory.join(LARGE)));
         let large = large.transpose()?.map(Arc::new);

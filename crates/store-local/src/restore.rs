@@ -1,6 +1,7 @@
 //! Making a store from a backup ([`crate::backup`]): every file is compared with its checksum while it is copied.
 //!
-//! Until all is there and right the new store has the mark of an unfinished one, so that nobody takes it for the mail. Damage in the backup
+//! Until all is there and right the new store has the mark of an unfinished one, so that nobody takes it for the mail. What the store that
+//! was backed up has given out since, UIDs above all, is not known here: so mailboxes get new UIDVALIDITYs, and clients begin anew. Damage in the backup
 //! does not end the copying: so all of it is named, and a repair can save the rest.
 
 use crate::backup::copy::Source;
@@ -8,15 +9,17 @@ use crate::backup::manifest::{Entry, Kept, Manifest};
 use crate::backup::{MARK, first_damage};
 use crate::error::io_error;
 use crate::file::{File, Files, Mode};
+use crate::job::Job;
 use crate::large::LargeReader;
 use crate::local::Options;
 use crate::stats::Stats;
-use crate::unfinished::{self, Unfinished};
+use crate::unfinished::Unfinished;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{Error, Result, Timestamp};
+use tokio::sync::oneshot;
 
 /// What a restoration has made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +56,13 @@ pub fn restore(options: &Options, backup: &Path) -> Result<Restored> {
     if !damage.is_empty() {
         return Err(not_whole(&damage, directory));
     }
-    unfinished.finish()?;
-    let stats = unfinished::opened(options, directory)?;
+    let stats = unfinished.finish_with(options, |engine| {
+        let (answer, mut answered) = oneshot::channel();
+        engine.writer.submit(Job::Restored { now: engine.now(), answer });
+        // Whoever does the work on the spot has answered by now.
+        answered.try_recv().unwrap_or(Err(Error::Closed))?;
+        engine.stats()
+    })?;
     Ok(Restored { made: manifest.made, files: manifest.entries.len() as u64, bytes, stats })
 }
 

@@ -12,7 +12,7 @@ use crate::effect::Locator;
 use crate::error::io_error;
 use crate::file::{File, write_all_at};
 use crate::index::{Relocated, Rewritten, Snapshot};
-use crate::record::{self, BODY_VERSION, Kind, SEGMENT_HEADER};
+use crate::record::{BODY_VERSION, Kind, SEGMENT_HEADER, SegmentHeader, Spot};
 use crate::scan::{self, Record, Scanner};
 use crate::segment;
 use crate::segments::Segments;
@@ -120,7 +120,8 @@ impl Rewriter<'_> {
             batch.push(Kind::Remains, &body::encode(&Remains(places)));
             self.write(batch)?;
         }
-        let header = record::rewritten_header(self.rewritten.segment, end);
+        let (salt, segment) = (self.segments.salt(), self.rewritten.segment);
+        let header = SegmentHeader { salt, segment, replaced_end: Some(end) }.encode();
         let written = write_all_at(&*self.file, &mut [IoSlice::new(&header)], 0);
         written.and_then(|()| self.file.sync_data()).map_err(|error| self.fail(error))?;
         Ok(ControlFlow::Continue(()))
@@ -285,7 +286,8 @@ impl Rewriter<'_> {
     }
 
     fn begin(&self) -> Batch {
-        Batch::new(self.rewritten.segment, self.at)
+        let (salt, segment) = (self.segments.salt(), self.rewritten.segment);
+        Batch::new(Spot { salt, segment, offset: self.at })
     }
 
     fn write(&mut self, batch: Batch) -> Result<()> {
@@ -320,7 +322,7 @@ fn copy(out: &mut Batch, record: &Record) -> Locator {
 }
 
 fn scanner(segments: &Segments, segment: u64) -> Result<Scanner> {
-    let scanner = Scanner::new(segments.open_to_read(segment)?, segment);
+    let scanner = Scanner::new(segments.open_to_read(segment)?, (segment, segments.salt()));
     let scanner = scanner.map_err(|error| io_error("reading", &segments.path(segment), error))?;
     scanner.map_err(|what| damaged(segment, &what))
 }

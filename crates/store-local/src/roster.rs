@@ -136,7 +136,7 @@ impl Book {
                 self.accounts.remove(name);
                 self.belongings.remove(id);
             }
-            AccountChange::MailboxCreated { .. } => {}
+            AccountChange::MailboxCreated { .. } | AccountChange::Restored { .. } => {}
         }
     }
 

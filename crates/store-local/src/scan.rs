@@ -4,7 +4,9 @@
 //! [`crate::recover`].
 
 use crate::file::{File, read_exact_at};
-use crate::record::{self, ALIGNMENT, Header, Kind, RECORD_HEADER, SEGMENT_HEADER};
+use crate::record::{
+    ALIGNMENT, Flaw, Header, Kind, RECORD_HEADER, SEGMENT_HEADER, SegmentHeader, Spot,
+};
 use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 pub(crate) struct Scanner {
     file: Arc<dyn File>,
     pub(crate) segment: u64,
+    salt: u32,
     pub(crate) size: u64,
     /// For a rewritten segment: where the last of those that it replaces ended.
     pub(crate) replaced_end: Option<u64>,
@@ -49,28 +52,28 @@ pub(crate) struct Rest {
 
 impl Scanner {
     /// Opens a segment's file for reading; the inner error says what is wrong with its header.
-    pub(crate) fn new(file: Arc<dyn File>, segment: u64) -> io::Result<Result<Scanner, String>> {
-        let size = file.size()?;
-        let mut header = [0; SEGMENT_HEADER as usize];
-        if size < SEGMENT_HEADER {
-            return Ok(Err(format!("it is {size} bytes long, shorter than its header")));
+    pub(crate) fn new(file: Arc<dyn File>, (segment, salt): (u64, u32)) -> io::Result<Result<Scanner, String>> {
+        let header = match header(&*file, segment)? {
+            Ok(header) if header.salt == salt => header,
+            Ok(_) => return Ok(Err("it belongs to another log".to_owned())),
+            Err(flaw) => return Ok(Err(flaw.to_string())),
+        };
+        let scanner = Scanner::of_records(file, (segment, salt))?;
+        Ok(Ok(Scanner { replaced_end: header.replaced_end, ..scanner }))
+    }
+
+    /// The same of a file that stands alone: its header says with which salt its log was written.
+    pub(crate) fn of_file(file: Arc<dyn File>, segment: u64) -> io::Result<Result<Scanner, String>> {
+        match header(&*file, segment)? {
+            Ok(header) => Scanner::new(file, (segment, header.salt)),
+            Err(flaw) => Ok(Err(flaw.to_string())),
         }
-        read_exact_at(&*file, &mut header, 0)?;
-        let checked = record::check_segment_header(&header, segment);
-        Ok(checked.map(|replaced_end| Scanner {
-            file,
-            segment,
-            size,
-            replaced_end,
-            window: Vec::new(),
-            window_at: 0,
-        }))
     }
 
     /// Opens a segment's file without a look at its header: records name their segment themselves.
-    pub(crate) fn of_records(file: Arc<dyn File>, segment: u64) -> io::Result<Scanner> {
+    pub(crate) fn of_records(file: Arc<dyn File>, (segment, salt): (u64, u32)) -> io::Result<Scanner> {
         let size = file.size()?;
-        Ok(Scanner { file, segment, size, replaced_end: None, window: Vec::new(), window_at: 0 })
+        Ok(Scanner { file, segment, salt, size, replaced_end: None, window: Vec::new(), window_at: 0 })
     }
 
     /// Where the next valid header behind `from` is, if there is one.
@@ -111,10 +114,17 @@ impl Scanner {
 
     /// The header of the record at `offset`, if there is a valid one whose record fits the segment.
     pub(crate) fn header(&mut self, offset: u64) -> io::Result<Option<Header>> {
-        let segment = self.segment;
+        let spot = Spot { salt: self.salt, segment: self.segment, offset };
         let Some(bytes) = self.bytes(offset, RECORD_HEADER)? else { return Ok(None) };
-        let header = Header::decode(bytes, segment, offset);
+        let header = Header::decode(bytes, spot);
         Ok(header.filter(|header| header.space() <= self.size - offset))
+    }
+
+    /// What would be the header of a record at `offset` if the log had another salt: then the checksum differs by these bits.
+    pub(crate) fn unchecked(&mut self, offset: u64) -> io::Result<Option<(Header, u32)>> {
+        let spot = Spot { salt: self.salt, segment: self.segment, offset };
+        let found = self.bytes(offset, RECORD_HEADER)?.and_then(|bytes| Header::unchecked(bytes, spot));
+        Ok(found.filter(|(header, _)| header.space() <= self.size - offset))
     }
 
     /// What lies behind `from`, where no whole batch begins.
@@ -159,7 +169,8 @@ impl Scanner {
         if offset < self.window_at || end > window_end {
             self.window.resize(length.max(WINDOW.min(self.size - offset)) as usize, 0);
             self.window_at = offset;
-            read_exact_at(&*self.file, &mut self.window, offset)?;
+            // What could not be read is not in the window.
+            read_exact_at(&*self.file, &mut self.window, offset).inspect_err(|_| self.window.clear())?;
         }
         let from = (offset - self.window_at) as usize;
         Ok(Some(&self.window[from..from + length as usize]))
@@ -176,6 +187,17 @@ impl Batch {
     pub(crate) fn is_readable(&self) -> bool {
         self.damaged().all(|record| record.header.kind == Kind::Content)
     }
+}
+
+/// Reads a segment's header; the inner error says what is wrong with it.
+pub(crate) fn header(file: &dyn File, segment: u64) -> io::Result<Result<SegmentHeader, Flaw>> {
+    let size = file.size()?;
+    if size < SEGMENT_HEADER {
+        return Ok(Err(Flaw::Damaged(format!("it is {size} bytes long, shorter than its header"))));
+    }
+    let mut bytes = [0; SEGMENT_HEADER as usize];
+    read_exact_at(file, &mut bytes, 0)?;
+    Ok(SegmentHeader::decode(&bytes, segment))
 }
 
 const WINDOW: u64 = 1 << 20;

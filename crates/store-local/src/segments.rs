@@ -3,7 +3,9 @@
 use crate::effect::Locator;
 use crate::error::io_error;
 use crate::file::{File, Files, Mode, read_exact_at, write_all_at};
-use crate::record::{self, Header, RECORD_HEADER};
+use crate::local::Random;
+use crate::record::{Flaw, Header, RECORD_HEADER, SegmentHeader, Spot};
+use crate::scan;
 use crate::segment;
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -17,20 +19,57 @@ use store::{Error, Result};
 pub(crate) struct Segments {
     files: Arc<dyn Files>,
     directory: PathBuf,
+    salt: u32,
     open: Mutex<HashMap<u64, Arc<dyn File>>>,
     /// Left over from a crash, and not removed.
     ignored: Vec<u64>,
 }
 
 impl Segments {
-    /// Those of the log in this directory, which is created when there is none.
-    pub(crate) fn open(files: Arc<dyn Files>, directory: PathBuf) -> Result<Segments> {
+    /// Those of the log in this directory, which is created when there is none; a new log gets a salt by chance.
+    ///
+    /// Fails with [`Error::Invalid`] when another version of the program wrote it.
+    pub(crate) fn open(files: Arc<dyn Files>, directory: PathBuf, random: &Random) -> Result<Segments> {
         files.create_dir(&directory).map_err(|error| io_error("creating", &directory, error))?;
         let store = directory.parent().unwrap_or(&directory);
         files.sync_dir(store).map_err(|error| io_error("syncing", store, error))?;
         // A process may have ended between the naming of a segment and its sync.
         files.sync_dir(&directory).map_err(|error| io_error("syncing", &directory, error))?;
-        Ok(Segments { files, directory, open: Mutex::new(HashMap::new()), ignored: Vec::new() })
+        let (open, ignored) = (Mutex::new(HashMap::new()), Vec::new());
+        let mut segments = Segments { files, directory, salt: 0, open, ignored };
+        segments.salt = match segments.written_salt()? {
+            Some(salt) => salt,
+            None => random().map_err(|error| io_error("asking for chance for", &segments.directory, error))?,
+        };
+        Ok(segments)
+    }
+
+    /// What the log has chosen by chance, so that no content of a message can be taken for its records.
+    pub(crate) fn salt(&self) -> u32 {
+        self.salt
+    }
+
+    /// Takes another salt: none was found, and the records say with which they are some.
+    pub(crate) fn set_salt(&mut self, salt: u32) {
+        self.salt = salt;
+    }
+
+    /// The salt in the first header that can be read; `None` when there is none.
+    pub(crate) fn written_salt(&self) -> Result<Option<u32>> {
+        let mut all = self.all()?;
+        all.sort_unstable();
+        for segment in all {
+            let path = self.path(segment);
+            let file = self.open_to_read(segment)?;
+            match scan::header(&*file, segment).map_err(|error| io_error("reading", &path, error))? {
+                Ok(header) => return Ok(Some(header.salt)),
+                Err(flaw @ Flaw::Version(_)) => {
+                    return Err(Error::Invalid(format!("{}: {flaw}", path.display())));
+                }
+                Err(Flaw::Damaged(_)) => {}
+            }
+        }
+        Ok(None)
     }
 
     /// Makes a segment of this many bytes, durably, so that nothing but its records is missing. Under its final name there is only
@@ -62,7 +101,8 @@ impl Segments {
 
     fn fill(&self, file: &dyn File, segment: u64, size: u64) -> io::Result<()> {
         file.allocate(size)?;
-        write_all_at(file, &mut [IoSlice::new(&record::segment_header(segment))], 0)?;
+        let header = SegmentHeader { salt: self.salt, segment, replaced_end: None };
+        write_all_at(file, &mut [IoSlice::new(&header.encode())], 0)?;
         file.sync_data()
     }
 
@@ -186,7 +226,8 @@ impl Segments {
         read_exact_at(file, &mut bytes, at.offset)
             .map_err(|error| io_error("reading", &self.path(at.segment), error))?;
         let body = Bytes::from(bytes);
-        let header = Header::decode(&body, at.segment, at.offset);
+        let header =
+            Header::decode(&body, Spot { salt: self.salt, segment: at.segment, offset: at.offset });
         let body = body.slice(RECORD_HEADER as usize..);
         let whole = header
             .is_some_and(|header| header.length == at.length && header.body_crc == crc32c::crc32c(&body));

@@ -4,6 +4,7 @@ use crate::body::{self, Accepted, AttemptRecord, Destination, Placed, QueueChang
 use crate::content::For;
 use crate::engine::Engine;
 use crate::job::{Answer, Job};
+use crate::index::QueueRow;
 use crate::local::Local;
 use crate::stage::LocalStage;
 use async_trait::async_trait;
@@ -39,8 +40,10 @@ impl Spool for Local {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let engine = self.engine.clone();
-        let deliveries = self.engine.off_thread(move || engine.deliveries(&ids)).await?;
+        let (engine, claimed) = (self.engine.clone(), ids.clone());
+        let deliveries = self.engine.off_thread(move || engine.deliveries(&claimed)).await;
+        // What could not be asked for at all is nobody's: it must not wait until the lease has ended.
+        let deliveries = deliveries.inspect_err(|_| self.engine.view.queue().let_go(&ids))?;
         Ok(deliveries.into_iter().map(|delivery| Claim { delivery, lease }).collect())
     }
 
@@ -153,8 +156,16 @@ impl Spool for Local {
         let engine = self.engine.clone();
         self.engine
             .read(move || {
-                let ids = engine.view.queue().after(after, limit);
-                engine.deliveries(&ids)
+                let mut after = after;
+                loop {
+                    let ids = engine.view.queue().after(after, limit);
+                    let deliveries = engine.deliveries(&ids)?;
+                    // A page of nothing but what cannot be read is not the end of the list.
+                    if !deliveries.is_empty() || ids.is_empty() || limit == 0 {
+                        return Ok(deliveries);
+                    }
+                    after = ids.last().copied();
+                }
             })
             .await
     }
@@ -259,36 +270,55 @@ impl Engine {
         answered
     }
 
-    /// What is known of these deliveries, in this order; what was settled meanwhile is left out.
+    /// What is known of these deliveries, in this order; what was settled meanwhile is left out, and what cannot be read.
     fn deliveries(self: &Arc<Self>, ids: &[DeliveryId]) -> Result<Vec<Delivery>> {
         let mut deliveries = Vec::with_capacity(ids.len());
         // Deliveries of one message mostly stand side by side: its acceptance is read once for them.
-        let mut last: Option<(SpoolId, Accepted)> = None;
+        let mut last: Option<(SpoolId, Result<Accepted>)> = None;
         for &id in ids {
             let Some(row) = self.view.read()?.queued(id)? else { continue };
             if last.as_ref().is_none_or(|(spool, _)| *spool != id.spool) {
-                let Some(accepted) = self.acceptance(id.spool)? else { continue };
+                let Some(accepted) = self.acceptance(id.spool).transpose() else { continue };
                 last = Some((id.spool, accepted));
             }
             let (_, accepted) = last.as_ref().expect("set above");
-            let recipient = accepted.envelope.recipients.get(id.recipient as usize);
-            let recipient = recipient.ok_or_else(|| no_recipient(id))?;
-            deliveries.push(Delivery {
-                id,
-                received: accepted.received,
-                reverse_path: accepted.envelope.reverse_path()?,
-                recipient: recipient.value()?,
-                forward: accepted.forward(id.recipient)?,
-                size: accepted.length,
-                queue: queue_name(&row.queue)?,
-                due: row.due,
-                held: row.held,
-                attempts: row.attempts,
-                history: row.history,
-            });
+            match accepted.as_ref().map_err(Error::clone).and_then(|accepted| delivery(id, accepted, row)) {
+                Ok(delivery) => {
+                    self.view.queue().is_readable(id);
+                    deliveries.push(delivery);
+                }
+                Err(error) => self.unreadable(id, &error),
+            }
         }
         Ok(deliveries)
     }
+
+    /// Says loudly, once, that a delivery stays where it is because its records cannot be read. The others go on.
+    fn unreadable(&self, id: DeliveryId, error: &Error) {
+        if self.view.queue().is_unreadable(id) {
+            tracing::error!(
+                id = %id.spool, recipient = id.recipient, %error,
+                "a queued delivery cannot be read and is not tried; `posthaste store verify` says what is damaged"
+            );
+        }
+    }
+}
+
+fn delivery(id: DeliveryId, accepted: &Accepted, row: QueueRow) -> Result<Delivery> {
+    let recipient = accepted.envelope.recipients.get(id.recipient as usize).ok_or_else(|| no_recipient(id))?;
+    Ok(Delivery {
+        id,
+        received: accepted.received,
+        reverse_path: accepted.envelope.reverse_path()?,
+        recipient: recipient.value()?,
+        forward: accepted.forward(id.recipient)?,
+        size: accepted.length,
+        queue: queue_name(&row.queue)?,
+        due: row.due,
+        held: row.held,
+        attempts: row.attempts,
+        history: row.history,
+    })
 }
 
 /// An order about one delivery, for the log.

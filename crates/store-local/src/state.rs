@@ -5,7 +5,7 @@
 
 mod directory;
 
-use crate::body::{AccountChange, Counters, MailboxChange, Place, Placed};
+use crate::body::{AccountChange, Counters, MailboxChange, Place, Placed, restored_validity};
 use crate::usage::Usages;
 use smtp::{Domain, Mailbox};
 use std::collections::HashMap;
@@ -104,6 +104,22 @@ impl State {
             self.uids.remove(mailbox);
         }
         Ok(AccountChange::Removed { id: known.account.id, name: name.clone() })
+    }
+
+    /// What follows on the restoration of a backup. Nobody knows which numbers were given after it was made: more are skipped than will
+    /// have been, and new UIDVALIDITYs tell clients to forget what they know.
+    pub(crate) fn restored(&mut self, now: Timestamp) -> AccountChange {
+        let given = self.counters;
+        let validity = UidValidity(UidValidity::after(given.validity, now).0.saturating_add(SKIPPED));
+        let skipped = Counters {
+            spool: given.spool,
+            account: given.account + u64::from(SKIPPED),
+            mailbox: given.mailbox + u64::from(SKIPPED),
+            validity: restored_validity(validity, MailboxId(given.mailbox)),
+            modseq: ModSeq(given.modseq.0 + MODSEQS_SKIPPED),
+        };
+        self.counters = skipped;
+        AccountChange::Restored { validity, counters: skipped }
     }
 
     /// Gives each mailbox delivery of a message its place; creates what is to be created. On an error nothing has changed. `common` is
@@ -232,6 +248,13 @@ fn one(common: u64, trace: &[u8]) -> Usage {
     Usage { bytes: common + trace.len() as u64, messages: 1 }
 }
 
+/// More accounts, mailboxes and UIDVALIDITYs than are made between two backups. UIDVALIDITYs follow the clock in seconds, so these are
+/// twelve days of it.
+const SKIPPED: u32 = 1 << 20;
+
+/// The same of ModSeqs, of which IMAP has 63 bits (RFC 7162 §3.1).
+const MODSEQS_SKIPPED: u64 = 1 << 36;
+
 impl Counters {
     /// Takes in the numbers that a change of accounts or mailboxes has given.
     pub(crate) fn see_account_change(&mut self, change: &AccountChange) {
@@ -242,6 +265,7 @@ impl Counters {
                 self.validity = self.validity.max(*validity);
                 self.modseq = self.modseq.max(*modseq);
             }
+            AccountChange::Restored { counters, .. } => self.see(counters),
             AccountChange::Raised { .. } | AccountChange::Removed { .. } => {}
         }
     }

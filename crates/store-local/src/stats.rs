@@ -48,6 +48,8 @@ pub struct Totals {
     pub bytes: u64,
     /// Deliveries in the queue.
     pub queued: u64,
+    /// Those of them whose records could not be read when that was last tried.
+    pub unreadable: u64,
     /// What the file system can still take, in bytes.
     pub free: u64,
     /// With less free space than this, in bytes, no mail is accepted.
@@ -60,8 +62,11 @@ impl Engine {
         let snapshot = self.view.read()?;
         let accounts = snapshot.accounts()?.len() as u64;
         let (free, reserve) = (self.status.free_space()?, self.status.reserve());
-        let queued = self.view.queue().len() as u64;
-        let mut totals = Totals { accounts, queued, free, reserve, ..Totals::default() };
+        let (queued, unreadable) = {
+            let queue = self.view.queue();
+            (queue.len() as u64, queue.unreadable() as u64)
+        };
+        let mut totals = Totals { accounts, queued, unreadable, free, reserve, ..Totals::default() };
         for mailbox in snapshot.all_mailboxes()? {
             totals.messages += mailbox.messages;
             totals.bytes += mailbox.bytes;

@@ -1,9 +1,10 @@
 //! The mark of a store that is being made from another one or from a backup: until it is whole, nobody may take it for the mail.
 
+use crate::engine::Engine;
 use crate::error::io_error;
 use crate::file::{Files, Lock, Mode};
 use crate::local::{Local, OnDamage, Options, Work};
-use crate::open::lock;
+use crate::open::{self, lock};
 use crate::stats::Stats;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -39,12 +40,29 @@ impl<'a> Unfinished<'a> {
 
     /// It is whole, and can be opened.
     pub(crate) fn finish(self) -> Result<()> {
-        let path = mark(self.directory);
-        self.files.remove(&path).map_err(|error| io_error("removing", &path, error))?;
-        self.files.sync_dir(self.directory).map_err(|error| io_error("syncing", self.directory, error))?;
+        remove_mark(self.files, self.directory)?;
         drop(self.lock);
         Ok(())
     }
+
+    /// The same after a change that belongs to its making.
+    pub(crate) fn finish_with<T>(
+        self,
+        options: &Options,
+        change: impl FnOnce(&Engine) -> Result<T>,
+    ) -> Result<T> {
+        let (engine, _) = open::open_held(on_the_spot(options, self.directory), self.lock)?;
+        let changed = change(&engine)?;
+        engine.close()?;
+        remove_mark(self.files, self.directory)?;
+        Ok(changed)
+    }
+}
+
+fn remove_mark(files: &dyn Files, directory: &Path) -> Result<()> {
+    let path = mark(directory);
+    files.remove(&path).map_err(|error| io_error("removing", &path, error))?;
+    files.sync_dir(directory).map_err(|error| io_error("syncing", directory, error))
 }
 
 /// Refuses a store that was never finished.
@@ -61,16 +79,19 @@ pub(crate) fn check(files: &dyn Files, directory: &Path) -> Result<()> {
 
 /// Opens a new store, which makes its index and is the proof that it can be opened; says how much there is in it.
 pub(crate) fn opened(options: &Options, directory: &Path) -> Result<Stats> {
-    let options = Options {
+    let local = Local::open(on_the_spot(options, directory))?;
+    let stats = local.engine.stats()?;
+    local.engine.close()?;
+    Ok(stats)
+}
+
+fn on_the_spot(options: &Options, directory: &Path) -> Options {
+    Options {
         directory: directory.to_owned(),
         work: Work::Caller,
         on_damage: OnDamage::Refuse,
         ..options.clone()
-    };
-    let local = Local::open(options)?;
-    let stats = local.engine.stats()?;
-    local.engine.close()?;
-    Ok(stats)
+    }
 }
 
 fn mark(directory: &Path) -> PathBuf {

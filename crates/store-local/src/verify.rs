@@ -57,7 +57,7 @@ pub fn verify(options: &Options) -> Result<Report> {
         return Err(Error::Invalid(format!("there is no store in {}", directory.display())));
     }
     let lock = lock(&*options.files, directory)?;
-    let mut segments = Segments::open(options.files.clone(), directory.join(LOG))?;
+    let mut segments = Segments::open(options.files.clone(), directory.join(LOG), &options.random)?;
     let mut report = Report::default();
     let index = match Index::open(&*options.files, &directory.join(INDEX), options.index_cache)? {
         Ok(index) => Some(index),

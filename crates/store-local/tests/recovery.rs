@@ -5,7 +5,7 @@ mod support;
 use posthaste_store_local::{Local, OnDamage, Options, verify};
 use std::fs;
 use std::path::{Path, PathBuf};
-use store::{Error, Mailboxes, Result, Spool, SpoolId, Uid};
+use store::{Error, Mailboxes, Outcome, Result, Spool, SpoolId, Timestamp, Uid};
 use support::{alice, content, inbox, read, send, small};
 use tempfile::TempDir;
 
@@ -112,10 +112,11 @@ type Tear = fn(&mut Vec<u8>, usize, usize);
 
 #[tokio::test]
 async fn a_torn_end_is_cut_off() {
-    let cases: [(&str, Tear); 8] = [
+    let cases: [(&str, Tear); 9] = [
         ("part of a header", |log, before, _| log[before + 10..].fill(0)),
         ("a header and part of a body", |log, before, _| log[before + 500..].fill(0)),
         ("all but the last record", |log, _, after| log[after - 100..].fill(0)),
+        ("the whole of the last record", |log, before, _| log[before + 24 + 2008..].fill(0)),
         ("all but the first sector", |log, before, _| log[before..before + 512].fill(0)),
         ("a valid header and a wrong body", |log, before, _| log[before + 40..before + 60].fill(b'w')),
         ("a flipped bit in the last record", |log, _, after| log[after - 20] ^= 4),
@@ -435,8 +436,7 @@ async fn what_a_later_program_wrote_is_not_cut_off() {
         header.extend((at as u32 / 8).to_le_bytes());
         header.extend((body.len() as u32).to_le_bytes());
         header.extend(crc32c::crc32c(body).to_le_bytes());
-        let place = [&1u64.to_le_bytes()[..], &(at as u64).to_le_bytes(), &header].concat();
-        header.extend(crc32c::crc32c(&place).to_le_bytes());
+        header.extend(checksum(salt_of(log), at as u64, &header));
         log[at..at + 24].copy_from_slice(&header);
         log[at + 24..at + 24 + body.len()].copy_from_slice(body);
     });
@@ -446,6 +446,113 @@ async fn what_a_later_program_wrote_is_not_cut_off() {
     };
     assert!(error.contains("kind 200") && error.contains("a later one wrote it"), "{error}");
     assert!(fs::read(fixture.segment()).unwrap() == log, "nothing was touched");
+}
+
+fn salt_of(log: &[u8]) -> u32 {
+    u32::from_le_bytes(log[24..28].try_into().unwrap())
+}
+
+/// The checksum of a record's header, as docs/store-format.md describes it.
+fn checksum(salt: u32, at: u64, header: &[u8]) -> [u8; 4] {
+    crc32c::crc32c_append(salt, &[&1u64.to_le_bytes()[..], &at.to_le_bytes(), header].concat()).to_le_bytes()
+}
+
+/// A message's content that would be a record of a later batch in the place where it comes to lie, if the salt were this one.
+fn forged(salt: u32, before: u64) -> Vec<u8> {
+    let mut content = vec![b'x'; 2000];
+    // The content of a record begins behind its header and the spool id.
+    for at in (before + 64..before + 1800).step_by(64) {
+        let mut header = vec![b'P', b'r', 1, 6, 1, 1, 0, 0];
+        header.extend((at as u32 / 8).to_le_bytes());
+        header.extend([0; 8]);
+        header.extend(checksum(salt, at, &header));
+        let place = (at - before) as usize - 24 - 8;
+        content[place..place + 24].copy_from_slice(&header);
+    }
+    content
+}
+
+/// Whoever sends a message knows the format, and may know where it will lie. If its batch is torn, its content must not count as what was
+/// acknowledged later: then the store would not open.
+#[tokio::test]
+async fn content_cannot_be_taken_for_records() {
+    for known in [false, true] {
+        let fixture = Fixture::new().await;
+        let salt = salt_of(&fs::read(fixture.segment()).unwrap());
+        let content = forged(if known { salt } else { salt ^ 1 }, fixture.before);
+        // The tenth message has this content, and its last record was never written.
+        fixture.change_log(|log| {
+            let (at, end) = (fixture.before as usize, fixture.after as usize);
+            log[at + 32..at + 32 + content.len()].copy_from_slice(&content);
+            log[at + 24 + 2008..end].fill(0);
+        });
+        fixture.forget_tenth();
+        match fixture.open() {
+            Ok(store) => {
+                assert!(!known, "with the salt it is a record, so this tests something");
+                fixture.has(&store, 9).await;
+            }
+            Err(error) => assert!(known && matches!(error, Error::Damaged(_)), "{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_another_version_wrote_is_named_and_left_alone() {
+    let fixture = Fixture::new().await;
+    fixture.change_log(|log| {
+        log[8] = 1;
+        let crc = crc32c::crc32c(&log[..28]);
+        log[28..32].copy_from_slice(&crc.to_le_bytes());
+    });
+    let log = fs::read(fixture.segment()).unwrap();
+    let new = fixture.directory.path().join("new");
+    let repaired = posthaste_store_local::repair(&fixture.options(), &new).map(drop);
+    for refused in [fixture.open().map(drop), verify(&fixture.options()).map(drop), repaired] {
+        let Err(Error::Invalid(what)) = refused else { panic!("{refused:?}") };
+        assert!(what.contains("its format is version 1") && what.contains("Nothing is wrong with it"), "{what}");
+    }
+    assert!(fs::read(fixture.segment()).unwrap() == log, "nothing was touched");
+}
+
+#[tokio::test]
+async fn a_queued_delivery_that_cannot_be_read_holds_up_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Local::open(small(directory.path())).unwrap();
+    for number in 0..5 {
+        send(&store, &content(number, 2000)).await.unwrap();
+    }
+    let log = directory.path().join("log/00000001.seg");
+    let bytes = fs::read(&log).unwrap();
+    let trace = b"Received: by mx.example.org";
+    let third = bytes.windows(trace.len()).enumerate().filter(|(_, window)| *window == trace).nth(2);
+    let at = third.expect("five were sent").0;
+    let change = |bit: u8| {
+        let mut changed = bytes.clone();
+        changed[at] ^= bit;
+        fs::write(&log, changed).unwrap();
+    };
+    change(1);
+    let queue = store.waiting(Timestamp(10), None, 10).await.unwrap().remove(0).queue;
+    let claimed = store.claim(&queue, Timestamp(10), 50, Timestamp(20)).await.unwrap();
+    assert_eq!(claimed.len(), 4, "the others are handed out");
+    assert_eq!(store.deliveries(None, 50).await.unwrap().len(), 4);
+    let mut listed = Vec::new();
+    while let [delivery] = &store.deliveries(listed.last().copied(), 1).await.unwrap()[..] {
+        listed.push(delivery.id);
+    }
+    assert_eq!(listed.len(), 4, "and listed, page by page");
+    let totals = store.totals().await.unwrap();
+    assert_eq!((totals.queued, totals.unreadable), (5, 1));
+    for claim in &claimed {
+        store.settle(claim.delivery.id, Outcome::Done).await.unwrap();
+    }
+    // When the lease has ended it is tried again; by now the disk may have thought better of it.
+    assert_eq!(store.claim(&queue, Timestamp(30), 50, Timestamp(40)).await.unwrap().len(), 0);
+    change(0);
+    assert_eq!(store.claim(&queue, Timestamp(50), 50, Timestamp(60)).await.unwrap().len(), 1);
+    let totals = store.totals().await.unwrap();
+    assert_eq!((totals.queued, totals.unreadable), (1, 0));
 }
 
 #[tokio::test]

@@ -300,6 +300,65 @@ async fn without_the_first_segment_and_the_index_messages_find_their_account() {
 }
 
 #[tokio::test]
+async fn without_any_header_the_records_say_which_salt_they_have() {
+    for index in ["there", "lost"] {
+        let fixture = Fixture::new().await;
+        for segment in 1..=fixture.segments() {
+            change(&fixture.segment(segment), |bytes| bytes[..32].fill(0x55));
+        }
+        if index == "lost" {
+            fs::remove_file(fixture.old().directory.join("index.redb")).unwrap();
+        }
+        let repaired = fixture.repaired().await;
+        assert!(repaired.notes.iter().any(|note| note.contains("salt")), "{:?}", repaired.notes);
+        assert_eq!(repaired.lost, [], "index {index}");
+        assert_eq!(fixture.missing().await, [0; 0]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_taken_away_does_not_come_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = small(directory.path().join("old"));
+    let store = Local::open(options.clone()).unwrap();
+    let name = |text: &str| AccountName::parse(text).unwrap();
+    let (eve, team) = (name("eve@example.org"), name("team@example.org"));
+    send(&store, &content(1, 300)).await.unwrap();
+    store.create_account(&eve, store::Origin::Added).await.unwrap();
+    store.set_alias(&team, &["alice@example.org".parse().unwrap()], store::Origin::Added).await.unwrap();
+    let phone = store::ApplicationPassword {
+        name: "her phone".to_owned(),
+        password: store::Secret::new("$argon2id$x"),
+        scram: None,
+        created: store::Timestamp(1),
+        last_used: None,
+    };
+    store.add_application_password(&alice(), phone).await.unwrap();
+    store.remove_account(&eve).await.unwrap();
+    store.remove_alias(&team).await.unwrap();
+    store.remove_application_password(&alice(), "her phone").await.unwrap();
+    send(&store, &content(2, 300)).await.unwrap();
+    store.close().await.unwrap();
+    drop(store);
+    let log = options.directory.join("log/00000001.seg");
+    for last_named in ["eve@example.org", "team@example.org", "her phone"] {
+        change(&log, |bytes| {
+            let mut windows = bytes.windows(last_named.len());
+            let at = windows.rposition(|window| window == last_named.as_bytes()).unwrap();
+            bytes[at] ^= 1;
+        });
+    }
+    let new = small(directory.path().join("new"));
+    let repaired = repair(&options, &new.directory).unwrap();
+    assert_eq!(repaired.lost.len(), 3, "{:?}", repaired.lost);
+    let store = Local::open(new).unwrap();
+    assert_eq!(store.account(&eve).await.unwrap(), None);
+    assert_eq!(store.aliases().await.unwrap(), []);
+    assert_eq!(store.credentials(&alice()).await.unwrap().application_passwords, []);
+    assert_eq!(inbox(&store).await.len(), 2);
+}
+
+#[tokio::test]
 async fn a_torn_end_is_no_loss() {
     let fixture = Fixture::new().await;
     let last = fixture.segment(fixture.segments());

@@ -129,6 +129,91 @@ async fn the_threads_try_the_index_again_by_themselves() {
     assert_eq!(verify(&on(&files)).unwrap().findings, []);
 }
 
+/// A store with much dead space, and what is alive in it.
+async fn wasteful(store: &Local) -> (Vec<Uid>, Vec<Vec<u8>>) {
+    let contents: Vec<Vec<u8>> = (0..30).map(|number| content(number, 6_000)).collect();
+    for content in &contents {
+        send(store, content).await.unwrap();
+    }
+    support::settle(store, |_| true).await;
+    let (alive, dead): (Vec<Uid>, Vec<Uid>) = (1..=30).map(Uid).partition(|uid| uid.0.is_multiple_of(5));
+    support::expunge(store, dead.iter().map(|uid| uid.0)).await;
+    let contents = alive.iter().map(|uid| contents[uid.0 as usize - 1].clone()).collect();
+    (alive, contents)
+}
+
+async fn all_alive(store: &Local, (uids, contents): &(Vec<Uid>, Vec<Vec<u8>>)) {
+    for (uid, content) in uids.iter().zip(contents) {
+        assert!(read(store, *uid).await.unwrap() == *content, "message {uid:?}");
+    }
+}
+
+/// How the files of segments are called that a reclamation writes.
+const REWRITTEN: &str = "-0000";
+
+#[tokio::test]
+async fn a_reclamation_that_fails_anywhere_costs_nothing() {
+    for kind in [ErrorKind::StorageFull, ErrorKind::Other] {
+        let mut operations = 0;
+        loop {
+            let files = Picky::new(Ram::default());
+            let store = Local::open(on(&files)).unwrap();
+            let alive = wasteful(&store).await;
+            files.fail(REWRITTEN, kind);
+            files.trouble().after = operations;
+            let reclaimed = store.reclaim().await;
+            if files.heal() == 0 {
+                reclaimed.unwrap().expect("there was something to reclaim");
+                break;
+            }
+            let full = matches!(reclaimed, Err(Error::Full(_)));
+            assert!(full == (kind == ErrorKind::StorageFull), "{operations}: {reclaimed:?}");
+            store.health().unwrap();
+            send(&store, b"mail is taken").await.unwrap();
+            all_alive(&store, &alive).await;
+            // A disk that was full has room again; after any other error nothing is rewritten until the next start.
+            assert_eq!(store.reclaim().await.unwrap().is_some(), full, "{operations}");
+            store.close().await.unwrap();
+            let report = verify(&on(&files)).unwrap();
+            assert_eq!(report.findings, [], "{operations}");
+            let store = Local::open(on(&files)).unwrap();
+            assert!(full || store.reclaim().await.unwrap().is_some(), "{operations}");
+            all_alive(&store, &alive).await;
+            operations += 1;
+        }
+        assert!(operations > 5, "{operations}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reclamation_that_fails_in_the_background_costs_nothing() {
+    for kind in [ErrorKind::StorageFull, ErrorKind::Other] {
+        let files = Picky::new(Ram::default());
+        let options = Options { work: Work::Threads, reclaim_rate: 1 << 30, ..on(&files) };
+        let store = Local::open(options.clone()).unwrap();
+        files.fail(REWRITTEN, kind);
+        let alive = wasteful(&store).await;
+        let start = Instant::now();
+        while files.trouble().failed == 0 {
+            assert!(start.elapsed() < Duration::from_secs(60), "it tries by itself");
+            tokio::task::yield_now().await;
+        }
+        store.health().unwrap();
+        send(&store, b"mail is taken").await.unwrap();
+        all_alive(&store, &alive).await;
+        // It waits a minute before it tries again, but not when the store is closed.
+        let start = Instant::now();
+        store.close().await.unwrap();
+        assert!(start.elapsed() < Duration::from_secs(30));
+        drop(store);
+        files.heal();
+        assert_eq!(verify(&on(&files)).unwrap().findings, []);
+        let store = Local::open(Options { reclaim_rate: 0, ..options }).unwrap();
+        assert!(store.reclaim().await.unwrap().is_some());
+        all_alive(&store, &alive).await;
+    }
+}
+
 #[tokio::test]
 async fn uploads_under_way_leave_the_reserve_alone() {
     let files = Picky::new(Ram::default());

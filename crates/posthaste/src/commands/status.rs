@@ -60,10 +60,14 @@ fn text(status: &Status, now: Timestamp, zone: &TimeZone) -> String {
         lines.push(format!("{:<13}{listener}", if number == 0 { "listening" } else { "" }));
     }
     lines.push(format!("connections  {}", status.connections));
-    if let Some(StoreTotals { accounts, messages, bytes, queued, free, reserve }) = status.store {
+    if let Some(StoreTotals { accounts, messages, bytes, queued, unreadable, free, reserve }) = status.store {
         let (bytes, free, reserve) = (size(bytes), size(free), size(reserve));
         lines.push(format!("messages     {messages} in {}, {bytes}", counted(accounts, "account")));
-        lines.push(format!("in the queue {queued}"));
+        let damaged = match unreadable {
+            0 => String::new(),
+            _ => format!("; {bad}{unreadable} cannot be read{bad:#}: see `posthaste store verify`"),
+        };
+        lines.push(format!("in the queue {queued}{damaged}"));
         lines.push(format!("disk         {free} free; no mail is accepted below {reserve}"));
     }
     lines.join("\n")

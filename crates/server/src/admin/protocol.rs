@@ -200,6 +200,9 @@ pub struct StoreTotals {
     pub bytes: u64,
     /// Deliveries in the queue.
     pub queued: u64,
+    /// Those of them whose records could not be read when that was last tried.
+    #[serde(default)]
+    pub unreadable: u64,
     /// What the file system can still take, in bytes.
     pub free: u64,
     /// With less free space than this, in bytes, no mail is accepted.
@@ -326,8 +329,8 @@ pub struct MessageView {
 
 impl From<Totals> for StoreTotals {
     fn from(totals: Totals) -> StoreTotals {
-        let Totals { accounts, messages, bytes, queued, free, reserve } = totals;
-        StoreTotals { accounts, messages, bytes, queued, free, reserve }
+        let Totals { accounts, messages, bytes, queued, unreadable, free, reserve } = totals;
+        StoreTotals { accounts, messages, bytes, queued, unreadable, free, reserve }
     }
 }
 
@@ -390,12 +393,12 @@ const KIND_JSON: u8 = b'J';
 const KIND_CONTENT: u8 = b'C';
 
 /// Writes a request.
-pub(super) async fn write_request(to: &mut (impl AsyncWrite + Unpin), request: &Request) -> io::Result<()> {
+pub async fn write_request(to: &mut (impl AsyncWrite + Unpin), request: &Request) -> io::Result<()> {
     write_frame(to, KIND_JSON, &serde_json::to_vec(request)?).await
 }
 
 /// Reads a request; `None` when the client sent none.
-pub(super) async fn read_request(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Request>> {
+pub async fn read_request(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Request>> {
     match read_frame(from, REQUEST_MAX).await? {
         None => Ok(None),
         Some((KIND_JSON, body)) => Ok(Some(serde_json::from_slice(&body)?)),
@@ -404,7 +407,7 @@ pub(super) async fn read_request(from: &mut (impl AsyncRead + Unpin)) -> io::Res
 }
 
 /// Writes one frame of an answer.
-pub(super) async fn write_answer(to: &mut (impl AsyncWrite + Unpin), frame: &Frame) -> io::Result<()> {
+pub async fn write_answer(to: &mut (impl AsyncWrite + Unpin), frame: &Frame) -> io::Result<()> {
     match frame {
         Frame::Item(item) => write_frame(to, KIND_JSON, &serde_json::to_vec(item)?).await,
         Frame::Content(bytes) => write_frame(to, KIND_CONTENT, bytes).await,
@@ -412,7 +415,7 @@ pub(super) async fn write_answer(to: &mut (impl AsyncWrite + Unpin), frame: &Fra
 }
 
 /// Reads one frame of an answer; `None` when the server went away.
-pub(super) async fn read_answer(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Frame>> {
+pub async fn read_answer(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Frame>> {
     match read_frame(from, FRAME_MAX).await? {
         None => Ok(None),
         Some((KIND_JSON, body)) => Ok(Some(Frame::Item(serde_json::from_slice(&body)?))),

@@ -266,7 +266,23 @@ impl<'t> Work<'t> {
                 self.applied.modseq = Some(*modseq);
                 Ok(())
             }
+            AccountChange::Restored { validity, counters } => self.restored(*validity, counters),
         }
+    }
+
+    /// All mailboxes begin anew for their readers.
+    fn restored(&mut self, validity: UidValidity, counters: &Counters) -> Result<()> {
+        let mut mailboxes = Vec::new();
+        for row in self.names.iter().map_err(index_error)? {
+            mailboxes.push(row.map_err(index_error)?.1.value());
+        }
+        for id in mailboxes {
+            if let Some(row) = self.mailboxes.row((id, 0))? {
+                row.validity = body::restored_validity(validity, MailboxId(id));
+                row.highest = counters.modseq;
+            }
+        }
+        Ok(())
     }
 
     fn put_account(&mut self, row: &Account) -> Result<()> {
@@ -275,7 +291,12 @@ impl<'t> Work<'t> {
     }
 
     fn remove_account(&mut self, account: AccountId, name: &AccountName) -> Result<()> {
-        self.accounts.remove(name.as_str()).map_err(index_error)?;
+        let row = self.accounts.get(name.as_str()).map_err(index_error)?;
+        let row = row.map(|bytes| body::decode::<Account>(bytes.value())).transpose()?;
+        // After a repair the name may be another account's by now.
+        if row.is_some_and(|row| row.id == account) {
+            self.accounts.remove(name.as_str()).map_err(index_error)?;
+        }
         self.belongings.remove((account.0, 0));
         self.applied.removed.push(account);
         let range = (account.0, "")..(account.0 + 1, "");

@@ -11,27 +11,34 @@ fn header() -> impl Strategy<Value = Header> {
     )
 }
 
+fn spot() -> impl Strategy<Value = Spot> {
+    any::<(u32, u64, u64)>().prop_map(|(salt, segment, offset)| Spot { salt, segment, offset })
+}
+
 proptest! {
     #[test]
-    fn headers_read_back_in_their_place_alone(header in header(), segment: u64, offset: u64, other: u64) {
-        let bytes = header.encode(segment, offset);
-        prop_assert_eq!(Header::decode(&bytes, segment, offset), Some(header));
+    fn headers_read_back_in_their_place_alone(header in header(), spot in spot(), other: u64, salt: u32) {
+        let bytes = header.encode(spot);
+        prop_assert_eq!(Header::decode(&bytes, spot), Some(header));
         if other != 0 {
-            prop_assert_eq!(Header::decode(&bytes, segment ^ other, offset), None);
-            prop_assert_eq!(Header::decode(&bytes, segment, offset ^ other), None);
+            prop_assert_eq!(Header::decode(&bytes, Spot { segment: spot.segment ^ other, ..spot }), None);
+            prop_assert_eq!(Header::decode(&bytes, Spot { offset: spot.offset ^ other, ..spot }), None);
+        }
+        if salt != spot.salt {
+            prop_assert_eq!(Header::decode(&bytes, Spot { salt, ..spot }), None);
         }
     }
 
     #[test]
-    fn a_changed_header_is_none(header in header(), segment: u64, offset: u64, bit in 0usize..24 * 8) {
-        let mut bytes = header.encode(segment, offset);
+    fn a_changed_header_is_none(header in header(), spot in spot(), bit in 0usize..24 * 8) {
+        let mut bytes = header.encode(spot);
         bytes[bit / 8] ^= 1 << (bit % 8);
-        prop_assert_eq!(Header::decode(&bytes, segment, offset), None);
+        prop_assert_eq!(Header::decode(&bytes, spot), None);
     }
 
     #[test]
-    fn any_bytes_are_refused_quietly(bytes in prop::collection::vec(any::<u8>(), 0..40), segment: u64, offset: u64) {
-        prop_assert_eq!(Header::decode(&bytes, segment, offset), None);
+    fn any_bytes_are_refused_quietly(bytes in prop::collection::vec(any::<u8>(), 0..40), spot in spot()) {
+        prop_assert_eq!(Header::decode(&bytes, spot), None);
     }
 
     #[test]
@@ -44,17 +51,23 @@ proptest! {
 
 #[test]
 fn segment_headers_say_what_is_wrong() {
-    let whole = segment_header(7);
-    assert_eq!(check_segment_header(&whole, 7), Ok(None));
+    let header = SegmentHeader { salt: 0x5EED, segment: 7, replaced_end: None };
+    let whole = header.encode();
+    assert_eq!(SegmentHeader::decode(&whole, 7), Ok(header));
     let changed = |at: usize, byte: u8| {
         let mut bytes = whole;
         bytes[at] = byte;
-        check_segment_header(&bytes, 7).unwrap_err()
+        bytes
     };
-    assert!(changed(0, b'x').contains("not a segment"));
-    assert!(changed(8, 9).contains("version 9"));
-    assert!(changed(17, 1).contains("damaged"));
-    assert!(check_segment_header(&whole, 8).unwrap_err().contains("another number"));
+    let wrong = |bytes: [u8; 32], segment| SegmentHeader::decode(&bytes, segment).unwrap_err().to_string();
+    assert!(wrong(changed(0, b'x'), 7).contains("not a segment"));
+    assert!(wrong(changed(8, 9), 7).contains("damaged"));
+    assert!(wrong(changed(17, 1), 7).contains("damaged"));
+    assert!(wrong(whole, 8).contains("another number"));
+    let mut older = changed(8, 1);
+    let crc = crc32c::crc32c(&older[..28]);
+    older[28..].copy_from_slice(&crc.to_le_bytes());
+    assert_eq!(SegmentHeader::decode(&older, 7), Err(Flaw::Version(1)));
 }
 
 /// The format on disk is a promise: these bytes must stay readable for ever.
@@ -62,11 +75,15 @@ fn segment_headers_say_what_is_wrong() {
 fn the_format_stays() {
     let header =
         Header { kind: Kind::Accepted, version: 1, last: true, batch: 32, length: 5, body_crc: 0x0403_0201 };
-    let bytes = header.encode(1, 32);
+    let bytes = header.encode(Spot { salt: 0, segment: 1, offset: 32 });
     assert_eq!(bytes[..20], [b'P', b'r', 1, 4, 1, 1, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 1, 2, 3, 4]);
     assert_eq!(
         bytes[20..],
         crc32c::crc32c(&[&1u64.to_le_bytes()[..], &32u64.to_le_bytes(), &bytes[..20]].concat()).to_le_bytes()
     );
-    assert_eq!(&segment_header(1)[..28], b"PosthLog\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0");
+    let salted = header.encode(Spot { salt: 0x5EED_5A17, segment: 1, offset: 32 });
+    let place = [&1u64.to_le_bytes()[..], &32u64.to_le_bytes(), &bytes[..20]].concat();
+    assert_eq!(salted[20..], crc32c::crc32c_append(0x5EED_5A17, &place).to_le_bytes());
+    let segment = SegmentHeader { salt: 0x0403_0201, segment: 1, replaced_end: None }.encode();
+    assert_eq!(&segment[..28], b"PosthLog\x03\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\x02\x03\x04");
 }

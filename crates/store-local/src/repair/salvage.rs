@@ -18,8 +18,8 @@ use store::{Error, Result};
 pub(crate) enum Piece {
     /// A message whose acceptance is whole.
     Message(Box<Message>),
-    /// Another record that is whole, and what it means.
-    Change { record: Record, effect: Effect },
+    /// Another record that is whole, in this segment, and what it means.
+    Change { segment: u64, record: Record, effect: Effect },
     /// Something acknowledged that cannot be read.
     Lost(Lost),
     /// So many bytes at the end were never acknowledged.
@@ -90,7 +90,7 @@ impl<'a> Salvage<'a> {
         let path = self.segments.path(segment);
         let fail = |error| io_error("reading", &path, error);
         let file = self.segments.open_to_read(segment)?;
-        let mut scanner = Scanner::of_records(file, segment).map_err(fail)?;
+        let mut scanner = Scanner::of_records(file, (segment, self.segments.salt())).map_err(fail)?;
         let (mut at, mut group) = (SEGMENT_HEADER, Vec::<Record>::new());
         loop {
             if let Some(header) = scanner.header(at).map_err(fail)? {
@@ -144,7 +144,8 @@ impl<'a> Salvage<'a> {
     /// Where the segment before this one ends, in this one's words.
     fn previous_end(&self, segment: u64) -> Result<Option<u64>> {
         let fail = |error| io_error("reading", &self.segments.path(segment), error);
-        let mut scanner = Scanner::of_records(self.segments.open_to_read(segment)?, segment).map_err(fail)?;
+        let file = self.segments.open_to_read(segment)?;
+        let mut scanner = Scanner::of_records(file, (segment, self.segments.salt())).map_err(fail)?;
         let Some(header) = scanner.header(SEGMENT_HEADER).map_err(fail)? else { return Ok(None) };
         let record = scanner.record(SEGMENT_HEADER, header).map_err(fail)?;
         let body = record.body.filter(|_| header.kind == Kind::Opening);
@@ -209,7 +210,7 @@ impl<'a> Salvage<'a> {
             return self.lost_record(segment, record);
         };
         for effect in effects {
-            (self.each)(Piece::Change { record: record.clone(), effect })?;
+            (self.each)(Piece::Change { segment, record: record.clone(), effect })?;
         }
         Ok(())
     }

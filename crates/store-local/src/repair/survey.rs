@@ -1,7 +1,8 @@
 //! What a damaged log makes and names, and what of it is lost: the first way through it.
 
 use super::salvage::{Lost, Piece};
-use crate::body::{AccountChange, Counters, Destination, MailboxChange, Place, Remains, Settlement};
+use super::told::{Place, Told};
+use crate::body::{self, AccountChange, Counters, Destination, MailboxChange, Remains, Settlement};
 use crate::effect::{Effect, Position};
 use crate::index::Snapshot;
 use crate::segment;
@@ -27,6 +28,7 @@ pub(super) struct Survey<'a> {
     /// Messages whose acceptance is whole.
     pub(super) accepted: HashSet<u64>,
     pub(super) expunged: HashSet<(MailboxId, Uid)>,
+    told: Told,
     pub(super) lost: Vec<Lost>,
     pub(super) torn: u64,
     /// How many bytes are lost of which nobody knows what they numbered.
@@ -47,6 +49,7 @@ impl<'a> Survey<'a> {
             named: BTreeMap::new(),
             accepted: HashSet::new(),
             expunged: HashSet::new(),
+            told: Told::default(),
             lost: Vec::new(),
             torn: 0,
             unknown: 0,
@@ -83,13 +86,14 @@ impl<'a> Survey<'a> {
                     *named = named.take().or(address);
                 }
             }
-            Piece::Change { effect, .. } => self.change(&effect),
+            Piece::Change { segment, record, effect } => self.change(&effect, (segment, record.offset)),
         }
         Ok(())
     }
 
-    fn change(&mut self, effect: &Effect) {
+    fn change(&mut self, effect: &Effect, at: Place) {
         match effect {
+            Effect::Directory(change) => self.told.change(change, at),
             Effect::Opening(opening) => self.counters.see(&opening.counters),
             Effect::Account(change) => {
                 self.counters.see_account_change(change);
@@ -97,6 +101,7 @@ impl<'a> Survey<'a> {
                     AccountChange::Created { id, name, .. } => {
                         self.accounts.insert(*id);
                         self.names.insert(name.clone(), *id);
+                        self.told.created(*id, name, at);
                     }
                     AccountChange::MailboxCreated { id, .. } => {
                         self.mailboxes.insert(*id);
@@ -105,7 +110,7 @@ impl<'a> Survey<'a> {
                         self.names.remove(name);
                         self.removed.insert(name.clone());
                     }
-                    AccountChange::Raised { .. } => {}
+                    AccountChange::Raised { .. } | AccountChange::Restored { .. } => {}
                 }
             }
             Effect::Mailbox(change) => {
@@ -115,7 +120,6 @@ impl<'a> Survey<'a> {
                 }
             }
             Effect::Accepted(_)
-            | Effect::Directory(_)
             | Effect::Settled(_)
             | Effect::Queue(..)
             | Effect::Remains(_) => {}
@@ -202,6 +206,10 @@ impl<'a> Survey<'a> {
         alive: &Snapshot,
         put: &mut dyn FnMut(Effect) -> Result<()>,
     ) -> Result<()> {
+        if let Some(index) = self.index {
+            let has_seen = |(segment, offset): Place| self.index_has_seen(segment, offset);
+            self.told.reconcile((index, alive), &has_seen, put)?;
+        }
         let mut modseq = self.counters(alive)?.modseq;
         let mut places = Vec::new();
         for mailbox in alive.all_mailboxes()? {
@@ -217,7 +225,7 @@ impl<'a> Survey<'a> {
             }
             let given = u32::try_from(self.unknown / PLACE_MIN).unwrap_or(u32::MAX);
             let uid = Uid(last.saturating_add(given).min(UID_MAX.max(last)));
-            places.push(Place { mailbox: mailbox.id, uid, modseq });
+            places.push(body::Place { mailbox: mailbox.id, uid, modseq });
         }
         self.settled(alive, put)?;
         places.iter_mut().for_each(|place| place.modseq = modseq);

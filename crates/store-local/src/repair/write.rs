@@ -10,7 +10,7 @@ use crate::local::{Options, Work};
 use crate::log::Log;
 use crate::open::{LARGE, LOG};
 use crate::prepare::Preparer;
-use crate::record::{Kind, space};
+use crate::record::{Kind, Spot, space};
 use crate::scan::Record;
 use crate::segments::Segments;
 use std::collections::{BTreeMap, HashMap};
@@ -34,10 +34,10 @@ pub(super) struct Writer {
 impl Writer {
     /// For the store in this directory, which is empty; no number up to these will be given again.
     pub(super) fn new(options: &Options, directory: &Path, counters: Counters) -> Result<Writer> {
-        let segments = Arc::new(Segments::open(options.files.clone(), directory.join(LOG))?);
+        let segments = Arc::new(Segments::open(options.files.clone(), directory.join(LOG), &options.random)?);
         let preparer = Preparer::new(segments.clone(), options.segment_size, Work::Caller);
         let log = Log::open(segments, preparer, None)?;
-        let batch = Batch::new(log.segment(), log.end());
+        let batch = Batch::new(log.spot());
         let large = Arc::new(LargeFiles::open(options.files.clone(), directory.join(LARGE))?);
         Ok(Writer { log, batch, large, counters, remains: BTreeMap::new() })
     }
@@ -137,7 +137,7 @@ impl Writer {
         }
         if !self.log.fits(self.batch.length() + bytes + OPENING_MAX) {
             self.log.roll(bytes + OPENING_MAX)?;
-            self.batch = Batch::new(self.log.segment(), self.log.end());
+            self.batch = Batch::new(self.log.spot());
         }
         if self.log.is_at_beginning() && self.batch.is_empty() {
             let opening = Opening { previous_end: self.log.previous_end(), counters: self.counters };
@@ -147,7 +147,8 @@ impl Writer {
     }
 
     fn flush(&mut self) -> Result<()> {
-        let next = Batch::new(self.log.segment(), self.log.end() + self.batch.length());
+        let spot = self.log.spot();
+        let next = Batch::new(Spot { offset: spot.offset + self.batch.length(), ..spot });
         let batch = std::mem::replace(&mut self.batch, next);
         if batch.is_empty() {
             return Ok(());
