@@ -24,7 +24,7 @@ pub mod mta_sts;
 pub mod open;
 pub mod policy;
 mod pop3;
-mod proxied;
+pub mod proxied;
 pub mod queue;
 pub mod resolve;
 pub mod route;

@@ -1,7 +1,7 @@
 //! Clients behind a proxy: the PROXY protocol's header before everything else (versions 1 and 2, HAProxy's proxy-protocol.txt), and what
 //! may be believed of what a proxy says.
 //!
-//! Only [`crate::listen`] and the XCLIENT of a session come here, and only for peers in the networks that the operator listed: whoever
+//! Only the listeners and the XCLIENT of a session come here, and only for peers in the networks that the operator listed: whoever
 //! may say where a connection comes from can say that it comes from anywhere.
 
 use proxy_header::{ParseConfig, ProxyHeader};
@@ -12,23 +12,23 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Both ends of a connection as the proxy saw them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ends {
+pub struct Ends {
     /// The client.
-    pub(crate) source: SocketAddr,
+    pub source: SocketAddr,
     /// Where it connected to.
-    pub(crate) destination: SocketAddr,
+    pub destination: SocketAddr,
 }
 
 /// What is wrong with a header.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum HeaderError {
+pub enum HeaderError {
     /// None came in time.
     #[error("no PROXY header within {} s", TIMEOUT.as_secs())]
     TimedOut,
     /// The connection broke.
     #[error("no PROXY header: {0}")]
     Io(#[from] io::Error),
-    /// It is none, or longer than [`LENGTH_MAX`].
+    /// It is none, or longer than 4,096 octets.
     #[error("not a PROXY header")]
     Malformed,
     /// It names an address that no client can have there.
@@ -48,8 +48,8 @@ const FIXED: usize = 16;
 /// The longest header of version 1, with its CRLF.
 const LINE_MAX: usize = 107;
 
-/// Reads the header and not an octet more. `None` when the proxy speaks for itself, as in a check whether the server is well.
-pub(crate) async fn header<S>(stream: &mut S, proxy: IpAddr) -> Result<Option<Ends>, HeaderError>
+/// Reads the header that this proxy sends, and not an octet more. `None` when the proxy speaks for itself, as in a check whether the server is well.
+pub async fn header<S>(stream: &mut S, proxy: IpAddr) -> Result<Option<Ends>, HeaderError>
 where
     S: AsyncRead + Unpin,
 {

@@ -186,10 +186,7 @@ impl SegmentHeader {
     }
 
     /// Reads the header of a segment that has this number.
-    pub(crate) fn decode(
-        bytes: &[u8; SEGMENT_HEADER as usize],
-        segment: u64,
-    ) -> Result<SegmentHeader, Flaw> {
+    pub(crate) fn decode(bytes: &[u8; SEGMENT_HEADER as usize], segment: u64) -> Result<SegmentHeader, Flaw> {
         let mut rest = &bytes[8..];
         let (version, end) = (rest.get_u32_le(), u64::from(rest.get_u32_le()) * ALIGNMENT);
         let (number, salt, crc) = (rest.get_u64_le(), rest.get_u32_le(), rest.get_u32_le());

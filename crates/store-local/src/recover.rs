@@ -95,7 +95,9 @@ pub(crate) fn has(segments: &Segments, position: Position) -> Result<bool> {
     }
     let file = segments.open_to_read(position.segment)?;
     let fail = |error| io_error("reading", &segments.path(position.segment), error);
-    let Ok(mut scanner) = Scanner::new(file, (position.segment, segments.salt())).map_err(fail)? else { return Ok(false) };
+    let Ok(mut scanner) = Scanner::new(file, (position.segment, segments.salt())).map_err(fail)? else {
+        return Ok(false);
+    };
     let batch = scanner.batch(position.start).map_err(fail)?;
     Ok(batch.is_some_and(|batch| batch.end == position.end && batch.is_readable()))
 }

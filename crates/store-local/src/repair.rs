@@ -129,7 +129,9 @@ impl Old {
         if segments.written_salt()?.is_none()
             && let Some(salt) = salt::implied(&segments)?
         {
-            repaired.notes.push("no segment has a whole header: what the log's salt is was told from its records".to_owned());
+            repaired.notes.push(
+                "no segment has a whole header: what the log's salt is was told from its records".to_owned(),
+            );
             segments.set_salt(salt);
         }
         let large = names.iter().any(|name| name == LARGE);

@@ -4,9 +4,7 @@
 //! [`crate::recover`].
 
 use crate::file::{File, read_exact_at};
-use crate::record::{
-    ALIGNMENT, Flaw, Header, Kind, RECORD_HEADER, SEGMENT_HEADER, SegmentHeader, Spot,
-};
+use crate::record::{ALIGNMENT, Flaw, Header, Kind, RECORD_HEADER, SEGMENT_HEADER, SegmentHeader, Spot};
 use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
@@ -52,7 +50,10 @@ pub(crate) struct Rest {
 
 impl Scanner {
     /// Opens a segment's file for reading; the inner error says what is wrong with its header.
-    pub(crate) fn new(file: Arc<dyn File>, (segment, salt): (u64, u32)) -> io::Result<Result<Scanner, String>> {
+    pub(crate) fn new(
+        file: Arc<dyn File>,
+        (segment, salt): (u64, u32),
+    ) -> io::Result<Result<Scanner, String>> {
         let header = match header(&*file, segment)? {
             Ok(header) if header.salt == salt => header,
             Ok(_) => return Ok(Err("it belongs to another log".to_owned())),

@@ -39,7 +39,9 @@ impl Segments {
         let mut segments = Segments { files, directory, salt: 0, open, ignored };
         segments.salt = match segments.written_salt()? {
             Some(salt) => salt,
-            None => random().map_err(|error| io_error("asking for chance for", &segments.directory, error))?,
+            None => {
+                random().map_err(|error| io_error("asking for chance for", &segments.directory, error))?
+            }
         };
         Ok(segments)
     }
@@ -226,8 +228,7 @@ impl Segments {
         read_exact_at(file, &mut bytes, at.offset)
             .map_err(|error| io_error("reading", &self.path(at.segment), error))?;
         let body = Bytes::from(bytes);
-        let header =
-            Header::decode(&body, Spot { salt: self.salt, segment: at.segment, offset: at.offset });
+        let header = Header::decode(&body, Spot { salt: self.salt, segment: at.segment, offset: at.offset });
         let body = body.slice(RECORD_HEADER as usize..);
         let whole = header
             .is_some_and(|header| header.length == at.length && header.body_crc == crc32c::crc32c(&body));

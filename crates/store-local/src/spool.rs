@@ -41,7 +41,7 @@ impl Spool for Local {
             return Ok(Vec::new());
         }
         let (engine, claimed) = (self.engine.clone(), ids.clone());
-        let deliveries = self.engine.off_thread(move || engine.deliveries(&claimed)).await;
+        let deliveries = self.engine.off_thread(move || engine.deliveries(&claimed, Asked::ToClaim)).await;
         // What could not be asked for at all is nobody's: it must not wait until the lease has ended.
         let deliveries = deliveries.inspect_err(|_| self.engine.view.queue().let_go(&ids))?;
         Ok(deliveries.into_iter().map(|delivery| Claim { delivery, lease }).collect())
@@ -159,7 +159,7 @@ impl Spool for Local {
                 let mut after = after;
                 loop {
                     let ids = engine.view.queue().after(after, limit);
-                    let deliveries = engine.deliveries(&ids)?;
+                    let deliveries = engine.deliveries(&ids, Asked::ToList)?;
                     // A page of nothing but what cannot be read is not the end of the list.
                     if !deliveries.is_empty() || ids.is_empty() || limit == 0 {
                         return Ok(deliveries);
@@ -178,6 +178,13 @@ impl Spool for Local {
         let engine = self.engine.clone();
         self.engine.off_thread(move || engine.close()).await
     }
+}
+
+/// What deliveries are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    ToClaim,
+    ToList,
 }
 
 impl Engine {
@@ -271,7 +278,7 @@ impl Engine {
     }
 
     /// What is known of these deliveries, in this order; what was settled meanwhile is left out, and what cannot be read.
-    fn deliveries(self: &Arc<Self>, ids: &[DeliveryId]) -> Result<Vec<Delivery>> {
+    fn deliveries(self: &Arc<Self>, ids: &[DeliveryId], asked: Asked) -> Result<Vec<Delivery>> {
         let mut deliveries = Vec::with_capacity(ids.len());
         // Deliveries of one message mostly stand side by side: its acceptance is read once for them.
         let mut last: Option<(SpoolId, Result<Accepted>)> = None;
@@ -287,6 +294,8 @@ impl Engine {
                     self.view.queue().is_readable(id);
                     deliveries.push(delivery);
                 }
+                // A disk that fails now may be read later: a list says so rather than be shorter than the queue.
+                Err(error @ Error::Io { .. }) if asked == Asked::ToList => return Err(error),
                 Err(error) => self.unreadable(id, &error),
             }
         }

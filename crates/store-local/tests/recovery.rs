@@ -510,7 +510,10 @@ async fn what_another_version_wrote_is_named_and_left_alone() {
     let repaired = posthaste_store_local::repair(&fixture.options(), &new).map(drop);
     for refused in [fixture.open().map(drop), verify(&fixture.options()).map(drop), repaired] {
         let Err(Error::Invalid(what)) = refused else { panic!("{refused:?}") };
-        assert!(what.contains("its format is version 1") && what.contains("Nothing is wrong with it"), "{what}");
+        assert!(
+            what.contains("its format is version 1") && what.contains("Nothing is wrong with it"),
+            "{what}"
+        );
     }
     assert!(fs::read(fixture.segment()).unwrap() == log, "nothing was touched");
 }

@@ -6,19 +6,32 @@
 #![forbid(unsafe_code)]
 
 mod client;
+#[cfg(feature = "server")]
+mod edge;
+mod exchange;
+mod files;
 mod imap;
 mod lines;
 mod mail;
+mod memory;
+#[cfg(feature = "server")]
+mod operator;
 mod pop3;
-mod server;
+mod session;
 mod values;
 
 pub use client::smtp_client;
+#[cfg(feature = "server")]
+pub use edge::{proxy, token};
+pub use exchange::{sasl_client, sasl_server, verifier};
+pub use files::{backup, store_log};
 pub use imap::imap_command;
 pub use lines::line;
-pub use mail::{header, message};
+pub use mail::{header, mender, message};
+#[cfg(feature = "server")]
+pub use operator::{admin, bans, settings, users};
 pub use pop3::pop3_server;
-pub use server::smtp_server;
+pub use session::smtp_server;
 pub use values::{address, command, dot, reply};
 
 /// A target's name, as its folder in the corpus and its program have it, and what it does.
@@ -36,6 +49,24 @@ pub const TARGETS: &[Target] = &[
     ("message", message),
     ("header", header),
     ("pop3_server", pop3_server),
+    ("mender", mender),
+    ("sasl_server", sasl_server),
+    ("sasl_client", sasl_client),
+    ("verifier", verifier),
+    ("store_log", store_log),
+    ("backup", backup),
+    #[cfg(feature = "server")]
+    ("settings", settings),
+    #[cfg(feature = "server")]
+    ("users", users),
+    #[cfg(feature = "server")]
+    ("bans", bans),
+    #[cfg(feature = "server")]
+    ("admin", admin),
+    #[cfg(feature = "server")]
+    ("proxy", proxy),
+    #[cfg(feature = "server")]
+    ("token", token),
     ("imap_command", imap_command),
 ];
 

@@ -1,8 +1,11 @@
 //! Messages: any bytes have a structure within bounds, can be shown, and a terminal is sent no commands.
 
+use crate::Random;
+use bytes::Bytes;
+use message::submission::{Findings, Mender};
 use message::{
-    Address, Content, Date, Disposition, Limits, MediaType, Needs, Structure, Summary, TransferEncoding,
-    View, normalise_line_endings, terminal,
+    Address, Content, Date, Disposition, HopCounter, Limits, MediaType, Needs, Structure, Summary,
+    TransferEncoding, View, normalise_line_endings, terminal,
 };
 
 /// Takes the input as a message, as its first bytes, and as a file.
@@ -72,4 +75,33 @@ pub fn header(input: &[u8]) {
         let text = message::charset::decode(charset, input);
         assert!(message::html::to_text(&text, 1000).len() <= 1000);
     }
+}
+
+/// What a submission server mends. The first octet chooses the cuts. Holds: the cuts change nothing; nothing but blind copies goes; they are
+/// all gone; what has none stays as it is.
+pub fn mender(input: &[u8]) {
+    let [seed, octets @ ..] = input else { return };
+    let (mended, findings) = mend([octets].into_iter());
+    let pieces = Random::new(u64::from(*seed)).cut(octets);
+    assert_eq!(mend(pieces.iter().copied()), (mended.clone(), findings.clone()));
+    assert_eq!(hops([octets].into_iter()), hops(pieces.into_iter()));
+    assert!(findings.removed > 0 || mended.len() >= octets.len(), "something is gone");
+    let (again, left) = mend([&mended[..]].into_iter());
+    assert_eq!((left.removed, again == mended), (0, true), "blind copies are left");
+}
+
+fn mend<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, Findings) {
+    let (mut mender, mut kept) = (Mender::default(), Vec::new());
+    for piece in pieces {
+        kept.extend_from_slice(&mender.pass(Bytes::copy_from_slice(piece)));
+    }
+    let (rest, findings) = mender.finish();
+    kept.extend_from_slice(&rest);
+    (kept, findings)
+}
+
+fn hops<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> usize {
+    let mut counter = HopCounter::default();
+    pieces.for_each(|piece| counter.read(piece));
+    counter.hops()
 }

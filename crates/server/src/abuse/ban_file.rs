@@ -59,10 +59,15 @@ const NAME: &str = "bans.json";
 pub fn read(data: &Path) -> Result<Vec<HandBan>, BanFileError> {
     let path = data.join(NAME);
     match fs::read(&path) {
-        Ok(text) => serde_json::from_slice(&text).map_err(|cause| BanFileError::Malformed { path, cause }),
+        Ok(text) => parse(&text).map_err(|cause| BanFileError::Malformed { path, cause }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(cause) => Err(BanFileError::Io { path, cause }),
     }
+}
+
+/// The bans in a file's text.
+pub fn parse(text: &[u8]) -> serde_json::Result<Vec<HandBan>> {
+    serde_json::from_slice(text)
 }
 
 /// Adds a ban, in place of one for the same network, and returns all of them. Those that were over at its beginning are left out.

@@ -86,17 +86,13 @@ impl Introspection {
         let unavailable = |what: &str| TokenError::Unavailable(what.to_owned());
         let _place =
             self.places.try_acquire().map_err(|_| unavailable("too many tokens wait to be checked"))?;
-        let claims = match tokio::time::timeout(TIMEOUT, self.ask(token)).await {
-            Ok(answer) => answer.map_err(TokenError::Unavailable)?,
-            Err(_) => return Err(unavailable("the authorization server takes too long")),
-        };
-        match claims.get("active") {
-            Some(Value::Bool(true)) => self.rules.account(&claims, now),
-            _ => Err(TokenError::Refused("it is not active")),
+        match tokio::time::timeout(TIMEOUT, self.ask(token)).await {
+            Ok(answer) => account(&self.rules, &answer.map_err(TokenError::Unavailable)?, now),
+            Err(_) => Err(unavailable("the authorization server takes too long")),
         }
     }
 
-    async fn ask(&self, token: &Secret) -> Result<Claims, String> {
+    async fn ask(&self, token: &Secret) -> Result<Bytes, String> {
         let form =
             Zeroizing::new(format!("token={}&token_type_hint=access_token", *form_encoded(token.expose())));
         let mut request = Request::post(self.url.clone())
@@ -112,9 +108,18 @@ impl Introspection {
             return Err(format!("the authorization server answered {}", response.status()));
         }
         let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
-        let body = body.map_err(|error| error.to_string())?.to_bytes();
-        serde_json::from_slice(&body)
-            .map_err(|_| "the authorization server answered no JSON object".to_owned())
+        Ok(body.map_err(|error| error.to_string())?.to_bytes())
+    }
+}
+
+/// The account that an authorization server's answer lets in, at `now` in seconds since 1970 (RFC 7662 §2.2).
+pub fn account(rules: &TokenRules, answer: &[u8], now: i64) -> Result<String, TokenError> {
+    let claims: Claims = serde_json::from_slice(answer).map_err(|_| {
+        TokenError::Unavailable("the authorization server answered no JSON object".to_owned())
+    })?;
+    match claims.get("active") {
+        Some(Value::Bool(true)) => rules.account(&claims, now),
+        _ => Err(TokenError::Refused("it is not active")),
     }
 }
 

@@ -209,7 +209,13 @@ impl Settings {
         Settings::parse(file, &text, host_name, data)
     }
 
-    fn parse(file: &Path, text: &str, host_name: Domain, data: PathBuf) -> Result<Settings, SettingsError> {
+    /// The same of a text; `file` is what errors call it.
+    pub fn parse(
+        file: &Path,
+        text: &str,
+        host_name: Domain,
+        data: PathBuf,
+    ) -> Result<Settings, SettingsError> {
         let wrong = |span, message| Wrong::at(file, text, span, message);
         let written: File = toml::from_str(text)
             .map_err(|error| wrong(error.span().unwrap_or(0..0), error.message().replace('\n', ", ")))?;

@@ -41,7 +41,8 @@ pub fn read(file: &Path) -> Result<Vec<Mailbox>, UsersError> {
     parse(file, &bytes)
 }
 
-fn parse(file: &Path, bytes: &[u8]) -> Result<Vec<Mailbox>, UsersError> {
+/// The same of its bytes; `file` is what errors call it.
+pub fn parse(file: &Path, bytes: &[u8]) -> Result<Vec<Mailbox>, UsersError> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let mut users = Vec::new();
     for (number, line) in bytes.split(|&byte| byte == b'\n').enumerate() {

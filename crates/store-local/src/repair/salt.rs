@@ -16,8 +16,7 @@ pub(super) fn implied(segments: &Segments) -> Result<Option<u32>> {
     let (inverse, mut bytes) = (Inverse::new(), BTreeMap::<u32, u64>::new());
     for segment in segments.list()? {
         let fail = |error| io_error("reading", &segments.path(segment), error);
-        let mut scanner =
-            Scanner::of_records(segments.open_to_read(segment)?, (segment, 0)).map_err(fail)?;
+        let mut scanner = Scanner::of_records(segments.open_to_read(segment)?, (segment, 0)).map_err(fail)?;
         let mut at = SEGMENT_HEADER;
         while at < scanner.size {
             let found = scanner.unchecked(at).map_err(fail)?;
@@ -46,7 +45,8 @@ struct Inverse([u32; 32]);
 impl Inverse {
     fn new() -> Inverse {
         // What each bit of the salt changes; then the changes are made single bits, in Gauss's way.
-        let mut rows: Vec<(u32, u32)> = (0..32).map(|bit| 1 << bit).map(|salt| (change(salt), salt)).collect();
+        let mut rows: Vec<(u32, u32)> =
+            (0..32).map(|bit| 1 << bit).map(|salt| (change(salt), salt)).collect();
         for bit in 0..32 {
             let pivot = (bit..32).find(|row| rows[*row].0 >> bit & 1 == 1);
             rows.swap(bit, pivot.expect("no two salts make the same checksum"));

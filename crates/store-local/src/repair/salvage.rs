@@ -209,6 +209,14 @@ impl<'a> Salvage<'a> {
         let Ok(Committed { effects, .. }) = Committed::read(segment, &batch) else {
             return self.lost_record(segment, record);
         };
+        // A store with a name that cannot be read would not open.
+        let is_unreadable = |effect: &Effect| match effect {
+            Effect::Directory(change) => change.as_alias().is_err() || change.as_domain().is_err(),
+            _ => false,
+        };
+        if effects.iter().any(is_unreadable) {
+            return self.lost_record(segment, record);
+        }
         for effect in effects {
             (self.each)(Piece::Change { segment, record: record.clone(), effect })?;
         }

@@ -146,7 +146,8 @@ mod tests {
         };
         let mut one = Belongings::default();
         one.credentials.password = Some(Secret::new("old"));
-        one.credentials.application_passwords = vec![application("phone", "a", None), application("tv", "b", None)];
+        one.credentials.application_passwords =
+            vec![application("phone", "a", None), application("tv", "b", None)];
         let mut other = Belongings { full_name: Some("Bob".to_owned()), ..Belongings::default() };
         other.quota = Quota { bytes: Some(5), messages: None };
         other.credentials.application_passwords =
