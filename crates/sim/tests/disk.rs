@@ -66,7 +66,7 @@ async fn send(store: &Local, number: usize) -> Result<()> {
 }
 
 /// What the outside world knows of a store.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Known {
     /// Message and account.
     acknowledged: Vec<(usize, usize)>,
@@ -317,6 +317,31 @@ async fn survives_a_failed_read(read: u64, injected: &mut Injected) {
         history(&store, &mut known, from).await;
     }
     goes_on(&disk.crash(Keep::Some(read)), &mut known, &context, injected).await;
+}
+
+/// An opening that reads much of the log, with each of its reads failing in turn: what cannot be read is not the end of the log.
+#[tokio::test]
+async fn a_read_fails_while_a_store_is_opened() {
+    let (disk, mut known) = (Disk::default(), Known::default());
+    let store = Local::open(options(&disk)).expect("a store");
+    history(&store, &mut known, 0).await;
+    let killed = disk.kill();
+    drop(store);
+    let whole = killed.freeze();
+    drop(Local::open(options(&whole)).expect("it opens"));
+    let (mut injected, mut refused) = (Injected::default(), 0);
+    for read in killed.reads()..whole.reads() {
+        let (context, disk, mut known) = (format!("read {read}"), killed.freeze(), known.clone());
+        disk.plan_read(read);
+        match Local::open(options(&disk)) {
+            Ok(store) => check(&store, &mut known, &context).await,
+            Err(Error::Io { .. }) => refused += 1,
+            Err(error) => panic!("{context}: {error}"),
+        }
+        disk.plan_nothing();
+        goes_on(&disk.kill(), &mut known, &context, &mut injected).await;
+    }
+    assert!(refused > 3, "{refused}");
 }
 
 #[tokio::test]
