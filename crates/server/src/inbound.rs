@@ -176,6 +176,11 @@ impl Context {
         self.stop.send_replace(true);
     }
 
+    /// What wakes the queue when something was queued.
+    pub fn queued(&self) -> Arc<Notify> {
+        Arc::clone(&self.queued)
+    }
+
     /// Lets a session with so many errors wait a while, unless the server stops.
     pub(crate) async fn hold_up(&self, peer: IpAddr, errors: u32, stopping: &mut watch::Receiver<bool>) {
         if self.abuse.is_exempt(peer) {

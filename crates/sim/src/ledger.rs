@@ -2,7 +2,7 @@
 //!
 //! Clients write down each `250`; [`Ledger::check`] reads the mailboxes and says what is wrong: something acknowledged that is missing
 //! or there twice, something visible that is not whole or was never sent whole, a UID that does not ascend or stands for another
-//! message than before, something that was there once and is gone. Remote deliveries and reports will be counted here as well.
+//! message than before, something that was there once and is gone. Recipients elsewhere are the affair of [`crate::relayed`].
 
 use crate::mail::Mail;
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,6 +95,11 @@ impl Ledger {
     /// A message will not be sent to its end.
     pub fn never_finished(&mut self, token: u64) {
         self.unfinished.insert(token);
+    }
+
+    /// Whether a message was never sent to its end.
+    pub fn is_unfinished(&self, token: u64) -> bool {
+        self.unfinished.contains(&token)
     }
 
     /// An entry is about to be removed; until [`Ledger::is_expunged`] it may be there or not.

@@ -2,7 +2,7 @@
 //!
 //! [`chat`] reads transcripts and holds the SMTP server endpoint to them. [`disk`] is a file system in memory that fails, tears
 //! and forgets; [`campaign`] kills the real program and cuts its power; [`ledger`] holds what was acknowledged against what is
-//! there, with [`mail`] that can be checked; [`simulation`] runs the server on such a disk and such a [`net`] under virtual time, and
+//! there, [`relayed`] the same for recipients elsewhere, with [`mail`] that can be checked; [`simulation`] runs the server on such a disk and such a [`net`] under virtual time, and
 //! keeps the [`history`]. The checks of the directions
 //! between the crates are in `tests/architecture.rs`.
 
@@ -16,4 +16,5 @@ pub mod ledger;
 pub mod mail;
 pub mod net;
 pub mod random;
+pub mod relayed;
 pub mod simulation;

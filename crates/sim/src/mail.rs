@@ -47,6 +47,15 @@ impl Mail {
 
     /// Which message a stored text is; an error says how it is not whole.
     pub fn of(text: &[u8]) -> Result<Mail, String> {
+        Mail::with_trace(text, b"Return-Path:")
+    }
+
+    /// The same of a text that is sent on: only its own trace fields come before it.
+    pub fn relayed(text: &[u8]) -> Result<Mail, String> {
+        Mail::with_trace(text, b"Received:")
+    }
+
+    fn with_trace(text: &[u8], first: &[u8]) -> Result<Mail, String> {
         let at = text.windows(FIELD.len()).position(|window| window == FIELD.as_bytes());
         let at = at.ok_or_else(|| format!("{} bytes without a token", text.len()))?;
         let (trace, content) = text.split_at(at);
@@ -60,7 +69,7 @@ impl Mail {
                 "message {token:016x} has {got} bytes instead of {len} and differs from byte {at} on"
             ));
         }
-        if !trace.starts_with(b"Return-Path:") || !trace.ends_with(b"\r\n") {
+        if !trace.starts_with(first) || !trace.ends_with(b"\r\n") {
             return Err(format!("message {:016x} has no whole trace", mail.token));
         }
         Ok(mail)

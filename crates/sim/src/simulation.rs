@@ -3,11 +3,13 @@
 //! The real sessions of the server (endpoint, driver, application) and the real store run on one thread under virtual time, on a
 //! [`crate::disk`] and a [`crate::net`] in which things go wrong. Clients behave and misbehave; now and then the server is
 //! stopped, killed, or loses power, and goes on from what is left. Mail is removed and its space reclaimed meanwhile. After each start and at the end the [`crate::ledger`] is held
-//! against the mailboxes. Relay and retrieval will join as further kinds of clients and as further columns of the ledger.
+//! against the mailboxes. In half of the seeds the server relays as well ([`relaying`]), to hosts that behave and misbehave.
 
 mod clients;
 mod life;
+mod outside;
 mod readers;
+mod relaying;
 mod sessions;
 mod talk;
 
@@ -16,6 +18,10 @@ use crate::history::{History, Trace};
 use crate::ledger::{Finding, Ledger, Scope};
 use crate::net::Mishaps;
 use crate::random::Random;
+use crate::relayed::Relayed;
+pub use outside::Hops;
+use outside::Outside;
+use relaying::Relaying;
 use server::settings::{Catcher, Settings};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{AccountName, Spool, Timestamp};
@@ -52,6 +58,8 @@ pub struct Counts {
     pub disk: Injected,
     /// What went wrong with connections.
     pub network: Mishaps,
+    /// What became of recipients elsewhere, and what the hosts there did.
+    pub hops: Hops,
 }
 
 /// What the reclamation of space did.
@@ -88,6 +96,8 @@ struct World {
     began: Instant,
     settings: Settings,
     shared: Shared,
+    /// What the relay needs; `None` in seeds without it.
+    relaying: Option<Relaying>,
     counts: Counts,
 }
 
@@ -95,6 +105,11 @@ struct World {
 #[derive(Clone)]
 struct Shared {
     ledger: Arc<Mutex<Ledger>>,
+    relayed: Arc<Mutex<Relayed>>,
+    /// The disk of the server that lives, and how often it had failed when its life began.
+    watched: Arc<Mutex<(Disk, u64)>>,
+    /// How many addresses clients know.
+    addresses: u64,
     history: History,
     mishaps: Arc<Mutex<Mishaps>>,
     reclaimed: Arc<Mutex<Space>>,
@@ -117,22 +132,27 @@ impl World {
         let mut settings = Settings::catcher(Catcher::default(), host_name);
         settings.limits.message_size = 64 << 10;
         let mut random = Random::new(seed);
-        World {
-            // Small ones, so that they fill, die and are reclaimed within one history.
-            segment: random.pick(&[4 << 10, 8 << 10, 12 << 10, 48 << 10]),
-            random,
-            disk: Disk::default(),
-            began: Instant::now(),
-            settings,
-            shared: Shared {
-                ledger: Arc::new(Mutex::new(Ledger::new(accounts.to_vec()))),
-                history: History::new(trace),
-                mishaps: Arc::default(),
-                reclaimed: Arc::default(),
-                violation: Arc::default(),
-            },
-            counts: Counts::default(),
-        }
+        // Small ones, so that they fill, die and are reclaimed within one history.
+        let segment = random.pick(&[4 << 10, 8 << 10, 12 << 10, 48 << 10]);
+        let (relays, began) = (random.one_in(2), Instant::now());
+        let elsewhere = if relays { outside::ADDRESSES.len() } else { 0 };
+        let shared = Shared {
+            ledger: Arc::new(Mutex::new(Ledger::new(accounts.to_vec()))),
+            relayed: Arc::default(),
+            watched: Arc::default(),
+            addresses: (ACCOUNTS.len() + elsewhere) as u64,
+            history: History::new(trace),
+            mishaps: Arc::default(),
+            reclaimed: Arc::default(),
+            violation: Arc::default(),
+        };
+        let relaying = relays.then(|| {
+            relaying::set_up(&mut settings);
+            let outside = Outside::new(random.part(7), began, shared.clone());
+            Relaying::new(outside, random.pick(&relaying::schedules()))
+        });
+        let (disk, counts) = (Disk::default(), Counts::default());
+        World { random, disk, segment, began, settings, shared, relaying, counts }
     }
 
     fn options(&self) -> Options {
@@ -144,6 +164,8 @@ impl World {
             index_cache: 256 << 10,
             work: Work::Caller,
             clock: self.clock(),
+            // The first thing that a seed decides, so that it is the same at every opening.
+            random: Arc::new(|| Ok(SALT)),
             ..Options::new("/store")
         }
     }
@@ -171,11 +193,10 @@ impl World {
         }
         self.disk.plan_nothing();
         let store = self.open(Scope::Everything).await?.ok_or("the machine stopped without a fault")?;
+        let store = Arc::new(store);
+        self.drain(store.clone()).await?;
+        self.check_relayed(&store).await.map_err(|error| error.to_string())??;
         self.reclaim_all(&store).await?;
-        let queued = store.deliveries(None, usize::MAX).await.map_err(|error| error.to_string())?;
-        if !queued.is_empty() {
-            return Err(format!("{} deliveries in the queue of a server that relays nothing", queued.len()));
-        }
         store.close().await.map_err(|error| format!("the store does not close: {error}"))?;
         drop(store);
         let report = verify(&self.options()).map_err(|error| error.to_string())?;
@@ -222,8 +243,14 @@ impl World {
                     self.event("open");
                     let before = self.disk.injected().read_errors;
                     let mut ledger = self.shared.take_ledger();
-                    let checked = ledger.check(&store, scope).await;
+                    let mut checked = ledger.check(&store, scope).await;
                     *self.shared.ledger() = ledger;
+                    if checked.is_ok() {
+                        let found = self.check_relayed(&store).await;
+                        let refused =
+                            |error| Finding::Refused { what: "the queue cannot be read".to_owned(), error };
+                        checked = found.map_err(refused).and_then(|found| found.map_err(Finding::Broken));
+                    }
                     let read_failed = self.disk.injected().read_errors > before;
                     match checked {
                         Ok(()) => return Ok(Some(store)),
@@ -277,6 +304,11 @@ impl World {
             entries: ledger.entries() as u64,
             reclaimed: *self.shared.reclaimed.lock().unwrap_or_else(PoisonError::into_inner),
             disk: self.disk.injected(),
+            hops: self.relaying.as_ref().map_or_else(Hops::default, |relaying| {
+                let relayed = self.shared.relayed();
+                let (owed, duplicates, reported) = (relayed.owed(), relayed.duplicates(), relayed.reports());
+                Hops { owed, duplicates, reported, ..*relaying.outside.hops() }
+            }),
             network: *self.shared.mishaps.lock().unwrap_or_else(PoisonError::into_inner),
             ..self.counts
         };
@@ -287,6 +319,32 @@ impl World {
 impl Shared {
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn relayed(&self) -> MutexGuard<'_, Relayed> {
+        self.relayed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A server begins to live, on this disk.
+    fn watch(&self, disk: &Disk) {
+        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = (disk.clone(), failures(disk));
+        self.relayed().begin();
+    }
+
+    /// Writes down whether the disk of the server that lives has failed.
+    fn note_trouble(&self) {
+        let (disk, before) = self.watched.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if failures(&disk) > before {
+            self.relayed().trouble();
+        }
+    }
+
+    /// A message was acknowledged for these addresses, by their numbers.
+    fn acknowledge(&self, token: u64, addresses: &[usize]) {
+        let (here, elsewhere): (Vec<usize>, Vec<usize>) =
+            addresses.iter().partition(|number| **number < ACCOUNTS.len());
+        self.ledger().acknowledge(token, &here);
+        elsewhere.into_iter().for_each(|number| self.relayed().acknowledge((token, number)));
     }
 
     /// The ledger, for who holds it against a store; it has to be put back.
@@ -314,6 +372,15 @@ impl Shared {
     }
 }
 
+/// How often operations of a disk have failed.
+fn failures(disk: &Disk) -> u64 {
+    let Injected { stops, write_errors, sync_errors, read_errors, full, .. } = disk.injected();
+    stops + write_errors + sync_errors + read_errors + full
+}
+
+/// The salt of every log: nobody here tries to forge one.
+const SALT: u32 = 0x5EED;
+
 impl std::ops::AddAssign for Counts {
     fn add_assign(&mut self, other: Counts) {
         self.events += other.events;
@@ -326,18 +393,30 @@ impl std::ops::AddAssign for Counts {
         self.reclaimed.bytes += other.reclaimed.bytes;
         self.disk += other.disk;
         self.network += other.network;
+        self.hops += other.hops;
     }
 }
 
 impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Counts { events, acknowledged, entries, stops, kills, power_cuts, reclaimed, disk, network } =
-            self;
+        let Counts {
+            events,
+            acknowledged,
+            entries,
+            stops,
+            kills,
+            power_cuts,
+            reclaimed,
+            disk,
+            network,
+            hops,
+        } = self;
         let Space { segments, bytes } = reclaimed;
         writeln!(f, "{events} events, {acknowledged} messages acknowledged, {entries} mailbox entries")?;
         writeln!(f, "server: orderly stops {stops}, kills {kills}, power cuts {power_cuts}")?;
         writeln!(f, "space: segments reclaimed {segments}, bytes given back {bytes}")?;
         writeln!(f, "disk: {disk}")?;
-        write!(f, "network: {network}")
+        writeln!(f, "network: {network}")?;
+        write!(f, "relay: {hops}")
     }
 }

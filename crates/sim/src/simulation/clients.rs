@@ -1,6 +1,7 @@
 //! Clients: some keep the rules, some break off, some never listen, some try to smuggle.
 
 use super::life::Listener;
+use super::relaying::{SENDER, address};
 use super::talk::Talk;
 use super::{ACCOUNTS, Shared};
 use crate::mail::Mail;
@@ -44,8 +45,10 @@ impl Client {
     }
 
     fn accounts(&mut self) -> Vec<usize> {
-        let (first, count) = (self.random.below(3) as usize, 1 + self.random.below(3) as usize);
-        (first..first + count).map(|number| number % ACCOUNTS.len()).collect()
+        let addresses = self.shared.addresses as usize;
+        let (first, count) =
+            (self.random.below(addresses as u64) as usize, 1 + self.random.below(3) as usize);
+        (first..first + count).map(|number| number % addresses).collect()
     }
 }
 
@@ -116,12 +119,18 @@ impl Sender<'_> {
         self.left -= 1;
         let mail = self.client.mail();
         self.accounts = self.client.accounts();
-        let path = |number: &usize| format!("<{}>", ACCOUNTS[*number]).parse().expect("a path");
+        let path = |number: &usize| format!("<{}>", address(*number)).parse().expect("a path");
         let recipients = self.accounts.iter().map(|number| smtp::Recipient::new(path(number))).collect();
         self.content = mail.content();
         self.mail = Some(mail);
         let size = self.content.len() as u64;
-        endpoint.deliver(smtp::Envelope::new(smtp::ReversePath::Null, recipients), Some(size));
+        // Whoever is to hear of failures says so.
+        let mut envelope = smtp::Envelope::new(smtp::ReversePath::Null, recipients);
+        if elsewhere(&self.accounts) {
+            envelope.reverse_path = format!("<{SENDER}>").parse().expect("a path");
+            envelope.envelope_id = smtp::EnvelopeId::new(&format!("{:016x}", mail.token));
+        }
+        endpoint.deliver(envelope, Some(size));
     }
 
     fn done(&mut self, outcome: &client::Outcome) {
@@ -132,7 +141,7 @@ impl Sender<'_> {
         if let Some(mail) = self.mail.take()
             && !accounts.is_empty()
         {
-            self.client.shared.ledger().acknowledge(mail.token, &accounts);
+            self.client.shared.acknowledge(mail.token, &accounts);
         }
     }
 }
@@ -157,12 +166,19 @@ impl Application<client::Client> for Sender<'_> {
     }
 }
 
-fn envelope(accounts: &[usize]) -> String {
-    let mut text = "MAIL FROM:<sender@example.net>\r\n".to_owned();
+/// A report may come without what was sent, but names the envelope.
+fn envelope(mail: Mail, accounts: &[usize]) -> String {
+    let id = if elsewhere(accounts) { format!(" ENVID={:016x}", mail.token) } else { String::new() };
+    let mut text = format!("MAIL FROM:<{SENDER}>{id}\r\n");
     for number in accounts {
-        text += &format!("RCPT TO:<{}>\r\n", ACCOUNTS[*number]);
+        text += &format!("RCPT TO:<{}>\r\n", address(*number));
     }
     text + "DATA\r\n"
+}
+
+/// Whether any of these is not in a mailbox here.
+fn elsewhere(accounts: &[usize]) -> bool {
+    accounts.iter().any(|number| *number >= ACCOUNTS.len())
 }
 
 async fn greet(talk: &mut Talk) -> io::Result<()> {
@@ -172,8 +188,8 @@ async fn greet(talk: &mut Talk) -> io::Result<()> {
 }
 
 /// Opens a transaction up to the 354.
-async fn open(talk: &mut Talk, accounts: &[usize]) -> io::Result<()> {
-    talk.say(envelope(accounts).as_bytes()).await?;
+async fn open(talk: &mut Talk, mail: Mail, accounts: &[usize]) -> io::Result<()> {
+    talk.say(envelope(mail, accounts).as_bytes()).await?;
     for _ in 0..=accounts.len() {
         talk.expect(250).await?;
     }
@@ -185,13 +201,13 @@ async fn pipeline(client: &mut Client, talk: &mut Talk) -> io::Result<()> {
     greet(talk).await?;
     for left in (0..1 + client.random.below(4)).rev() {
         let (mail, accounts) = (client.mail(), client.accounts());
-        open(talk, &accounts).await?;
+        open(talk, mail, &accounts).await?;
         talk.say(&mail.stuffed()).await?;
         if left == 0 && client.random.one_in(2) {
             talk.half_close();
         }
         if talk.reply().await? == 250 {
-            client.shared.ledger().acknowledge(mail.token, &accounts);
+            client.shared.acknowledge(mail.token, &accounts);
         }
     }
     Ok(())
@@ -201,7 +217,7 @@ async fn pipeline(client: &mut Client, talk: &mut Talk) -> io::Result<()> {
 async fn break_off(client: &mut Client, talk: &mut Talk) -> io::Result<()> {
     greet(talk).await?;
     let (mail, accounts) = (client.unfinished(), client.accounts());
-    open(talk, &accounts).await?;
+    open(talk, mail, &accounts).await?;
     let text = mail.stuffed();
     // At most all but the dot's line end.
     let count = client.random.below(text.len() as u64 - 2) as usize;
@@ -217,11 +233,11 @@ async fn break_off(client: &mut Client, talk: &mut Talk) -> io::Result<()> {
 async fn smuggle(client: &mut Client, talk: &mut Talk) -> io::Result<()> {
     greet(talk).await?;
     let (outer, inner, accounts) = (client.unfinished(), client.unfinished(), client.accounts());
-    open(talk, &accounts).await?;
+    open(talk, outer, &accounts).await?;
     let text = outer.stuffed();
     talk.say(text.strip_suffix(b".\r\n").unwrap_or(&text)).await?;
     talk.say(client.random.pick(&[&b"\n.\n"[..], b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r"])).await?;
-    talk.say(envelope(&accounts).as_bytes()).await?;
+    talk.say(envelope(inner, &accounts).as_bytes()).await?;
     talk.say(&inner.stuffed()).await?;
     talk.half_close();
     talk.drain().await
@@ -269,14 +285,14 @@ async fn never_read(client: &mut Client, talk: &mut Talk) -> io::Result<()> {
 async fn ignore_refusals(client: &mut Client, talk: &mut Talk) -> io::Result<()> {
     greet(talk).await?;
     let (mail, accounts) = (client.mail(), client.accounts());
-    talk.say(envelope(&accounts).as_bytes()).await?;
+    talk.say(envelope(mail, &accounts).as_bytes()).await?;
     talk.say(&mail.stuffed()).await?;
     for _ in 0..accounts.len() + 1 {
         talk.expect(250).await?;
     }
     talk.expect(354).await?;
     if talk.reply().await? == 250 {
-        client.shared.ledger().acknowledge(mail.token, &accounts);
+        client.shared.acknowledge(mail.token, &accounts);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::net::{End, Weather, pair};
 use crate::random::Random;
 use server::inbound::{Context, Peer};
 use server::listen;
+use server::queue;
 use server::settings::Service;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +16,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use store::{SharedStore, Spool};
 use store_local::Local;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -33,14 +35,13 @@ impl World {
     /// Runs until chance, a full stop of the disk, or the end of all clients; says how it is to end.
     pub(super) async fn life(&mut self, store: Arc<Local>) -> Result<Ending, String> {
         let shared_store: SharedStore = store.clone();
-        let listener = Listener {
-            context: Arc::new(Context::new(&self.settings, shared_store.clone(), self.clock())),
-            sessions: Sessions::start(),
-            up: Arc::new(AtomicBool::new(true)),
-            began: self.began,
-            connections: Arc::default(),
-            shared: self.shared.clone(),
-        };
+        self.shared.watch(&self.disk);
+        self.prepare(&store).await;
+        let listener = Listener::new(self, shared_store.clone());
+        let (stop_queue, stopped) = watch::channel(false);
+        if let Some(relaying) = &self.relaying {
+            listener.sessions.spawn(queue::run(relaying.outbound(&self.settings, &listener), stopped));
+        }
         let mut clients = JoinSet::new();
         for number in 0..3 + self.random.below(5) {
             let random = self.random.part(1_000 + number);
@@ -57,13 +58,17 @@ impl World {
         let until =
             Instant::now() + Duration::from_millis(self.random.pick(&[300, 3_000, 30_000, 1_200_000]));
         self.wait(&mut clients, until).await;
+        let mut in_time = false;
         if ending == Ending::Stop && !self.disk.has_stopped() {
-            listener.stop().await;
+            stop_queue.send_replace(true);
+            in_time = listener.stop().await;
             store.close().await.or_else(|error| {
                 // A store that has failed before may say so again.
                 if store.health().is_err() { Ok(()) } else { Err(error.to_string()) }
             })?;
         }
+        self.shared.note_trouble();
+        self.shared.relayed().end(in_time && !self.disk.has_stopped());
         self.end_of(listener, store, clients).await;
         let violation = self.shared.violation.lock().unwrap_or_else(PoisonError::into_inner).take();
         violation.map_or(Ok(ending), Err)
@@ -104,6 +109,23 @@ impl World {
 }
 
 impl Listener {
+    /// A server over this store.
+    pub(super) fn new(world: &World, store: SharedStore) -> Listener {
+        Listener {
+            context: Arc::new(Context::new(&world.settings, store, world.clock())),
+            sessions: Sessions::start(),
+            up: Arc::new(AtomicBool::new(true)),
+            began: world.began,
+            connections: Arc::default(),
+            shared: world.shared.clone(),
+        }
+    }
+
+    /// What its sessions share.
+    pub(super) fn context(&self) -> &Context {
+        &self.context
+    }
+
     /// Connects; `None` when nobody listens any more.
     pub(super) fn connect(&self, random: &mut Random) -> Option<End> {
         if !self.up.load(Ordering::Relaxed) {
@@ -127,12 +149,13 @@ impl Listener {
         Some(client)
     }
 
-    /// An orderly stop, as [`server::Server::stop`] does it: sessions may finish what they are at, for half a minute.
-    async fn stop(&self) {
+    /// An orderly stop, as [`server::Server::stop`] does it: sessions may finish what they are at, for half a minute. Whether they did.
+    async fn stop(&self) -> bool {
         self.up.store(false, Ordering::Relaxed);
         self.context.shut_down();
         let finished = self.sessions.finish(Duration::from_secs(30)).await;
         let in_time = self.shared.ended("a session", finished) == Some(true);
         self.shared.history.event(0, if in_time { "stopped" } else { "cut" }, b"");
+        in_time
     }
 }
