@@ -63,7 +63,9 @@ impl Told {
             }
         }
         let mut directory = |change| put(Effect::Directory(change));
-        for change in index.aliases()?.into_iter().chain(index.domains()?) {
+        // A name that cannot be read would keep the new store from opening.
+        let is_readable = |change: &DirectoryChange| change.as_alias().is_ok() && change.as_domain().is_ok();
+        for change in index.aliases()?.into_iter().chain(index.domains()?).filter(is_readable) {
             let (there, at) = match change.subject() {
                 Subject::Alias(name) => (alive.alias(name)?, self.aliases.get(name)),
                 Subject::Domain(name) => (alive.domain(name)?, self.domains.get(name)),
