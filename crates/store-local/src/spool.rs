@@ -3,8 +3,8 @@
 use crate::body::{self, Accepted, AttemptRecord, Destination, Placed, QueueChange, Settlement};
 use crate::content::For;
 use crate::engine::Engine;
-use crate::job::{Answer, Job};
 use crate::index::QueueRow;
+use crate::job::{Answer, Job};
 use crate::local::Local;
 use crate::stage::LocalStage;
 use async_trait::async_trait;
@@ -314,7 +314,8 @@ impl Engine {
 }
 
 fn delivery(id: DeliveryId, accepted: &Accepted, row: QueueRow) -> Result<Delivery> {
-    let recipient = accepted.envelope.recipients.get(id.recipient as usize).ok_or_else(|| no_recipient(id))?;
+    let recipient =
+        accepted.envelope.recipients.get(id.recipient as usize).ok_or_else(|| no_recipient(id))?;
     Ok(Delivery {
         id,
         received: accepted.received,

@@ -58,12 +58,12 @@ impl Relaying {
     }
 
     /// The queue of a server; it runs until it is told to stop.
-    pub(super) fn outbound(&self, settings: &Settings, listener: &Listener) -> Outbound {
+    pub(super) fn outbound(&self, settings: &Settings, listener: &Listener) -> Arc<Outbound> {
         let context = listener.context();
         let outside = self.outside.clone();
         let (dns, dialer): (Arc<dyn Dns>, Arc<dyn Dialer>) =
             (Arc::new(self.outside.clone()), Arc::new(self.outside.clone()));
-        Outbound {
+        Arc::new(Outbound {
             store: Arc::clone(&context.store),
             rules: context.rules.clone(),
             host_name: settings.host_name.clone(),
@@ -80,8 +80,9 @@ impl Relaying {
             clock: Arc::clone(&context.clock),
             random: Arc::new(move || outside.chance()),
             secrets: Arc::new(|bytes: &mut [u8]| bytes.fill(7)),
+            paused_hosts: queue::PausedHosts::default(),
             wake: context.queued(),
-        }
+        })
     }
 }
 

@@ -119,10 +119,7 @@ impl<'a> Survey<'a> {
                     self.expunged.extend(uids.iter().map(|uid| (*mailbox, *uid)));
                 }
             }
-            Effect::Accepted(_)
-            | Effect::Settled(_)
-            | Effect::Queue(..)
-            | Effect::Remains(_) => {}
+            Effect::Accepted(_) | Effect::Settled(_) | Effect::Queue(..) | Effect::Remains(_) => {}
         }
     }
 
