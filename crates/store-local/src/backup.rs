@@ -307,7 +307,8 @@ fn unwritable(directory: &Path, error: io::Error) -> Error {
     match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Error::Invalid(format!(
             "cannot write to {}: {error}. Who has the store open writes its backup: while a server runs that is the server, as its own \
-             user, and only below the directory that `backups` names in its settings ([hardening]; in a systemd unit also ReadWritePaths=)",
+             user, and only below the directory that `backups` names in its settings ([hardening]; in a systemd unit also ReadWritePaths=) or that \
+             `posthaste up --backups` names",
             directory.display()
         )),
         _ => io_error("writing to", directory, error),

@@ -52,8 +52,8 @@ enum Command {
     ///
     /// The copy holds all mail that was accepted when the command began, with accounts, flags and the queue; mail goes on meanwhile. Of an
     /// earlier backup in the directory only what is new is copied, and it is replaced when the new one is whole, not before. While a
-    /// server runs it is the server that writes: only below the directory that `backups` names in its settings. Settings, keys, certificates and bans
-    /// are not in the store: keep copies of those yourself.
+    /// server runs it is the server that writes: only below the directory that `backups` names in its settings, or `posthaste up --backups`.
+    /// Settings, keys, certificates and bans are not in the store: keep copies of those yourself.
     #[command(after_help = BACKUP_EXAMPLES)]
     Backup {
         /// Where the backup is: a directory that is empty, does not exist, or has an earlier backup of this store

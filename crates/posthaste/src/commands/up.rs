@@ -33,9 +33,12 @@ pub(crate) struct Args {
     /// Take mail only for the addresses in this file, one on a line
     #[arg(long, value_name = "FILE")]
     users: Option<PathBuf>,
-    /// How TLS comes to a connection; there is a self-signed certificate for it
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = Tls::Starttls)]
+    /// How TLS comes to a connection; a self-signed certificate is made for it
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Tls::None)]
     tls: Tls,
+    /// Let `posthaste store backup` write below this directory, which must exist, while the server runs
+    #[arg(long, value_name = "DIR")]
+    backups: Option<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
@@ -51,7 +54,7 @@ enum Tls {
     Starttls,
     /// From the first byte
     Implicit,
-    /// Not at all: for clients that use TLS when it is offered, and then refuse a self-signed certificate
+    /// Not at all: many clients use TLS when it is offered, and then refuse a self-signed certificate
     None,
 }
 
@@ -73,8 +76,8 @@ Examples:
       The same on another port, with the mail in /tmp/mail.
   posthaste up --users users.txt
       Refuse mail for addresses that are not in users.txt.
-  posthaste up --tls none
-      For programs that do not take the self-signed certificate.
+  posthaste up --tls starttls
+      Offer STARTTLS, with a self-signed certificate that clients must be told to trust.
   posthaste up --listen 0 --json
       On a free port; the first line says which.";
 
@@ -84,6 +87,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         None => None,
     };
     let data = args.data.directory()?;
+    let backups = args.backups.as_deref().map(existing_directory).transpose()?;
     args.logs.start();
     let catcher = Catcher {
         listen: args.listen,
@@ -92,6 +96,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         tls: args.tls.into(),
         data: data.clone(),
         users: users.clone(),
+        backups,
     };
     let settings = Settings::catcher(catcher, server::host::name());
     serving::run(settings, args.format.format(), |server| {
@@ -109,6 +114,15 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
             .text(),
         )
     })
+}
+
+/// The whole path of a directory that is there.
+fn existing_directory(path: &Path) -> anyhow::Result<PathBuf> {
+    if path.is_dir() {
+        return Ok(std::path::absolute(path)?);
+    }
+    Err(Complaint::usage(format!("{} is not a directory: backups go below one that exists", path.display()))
+        .into())
 }
 
 /// How this program is called in a shell: by its path when it was started by one, as `cargo run` does, so that what is printed can

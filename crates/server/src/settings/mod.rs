@@ -142,6 +142,8 @@ pub struct Catcher {
     pub data: PathBuf,
     /// The only addresses that get mail; everybody does when `None`.
     pub users: Option<Vec<Mailbox>>,
+    /// Where backups may be written while it runs.
+    pub backups: Option<PathBuf>,
 }
 
 impl Default for Limits {
@@ -196,7 +198,7 @@ impl Settings {
             auth: AuthSettings { in_clear: InClear::Loopback, ..AuthSettings::default() },
             submission: sender::Rules::default(),
             proxies: Proxies::default(),
-            hardening: Hardening::default(),
+            hardening: Hardening { backups: catcher.backups, ..Hardening::default() },
             relay: None,
             banner: Banner::Version,
         }
