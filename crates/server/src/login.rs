@@ -4,13 +4,14 @@
 //! was wrong is in the log, and never in a reply. Secrets pass through the exchange and are in neither. Before anything is checked
 //! [`crate::abuse`] is asked, and it is told of a failure when that is known: a client need not hear the exchange to its end for that.
 
-use crate::abuse::{Attempt, Refusal};
+use crate::abuse::{Attempt, NotNow, Refusal, Scope};
 use crate::auth::pool::Client;
 use crate::auth::{Answered, Asking, Authenticator, Unavailable};
 use crate::inbound::{Context, Peer, now, shown};
 use crate::session::SessionId;
 use sasl::server::{Answer, Exchange, Identity, Next, Question};
 use sasl::{Failure, Mechanism};
+use std::pin::pin;
 use store::AccountName;
 use tracing::{info, warn};
 
@@ -87,9 +88,9 @@ impl Login {
         let Some(authenticator) = &desk.context.authenticator else { return Outcome::Unavailable };
         // A proof of SCRAM is a guess like a password; it is checked in no time.
         if self.exchange.awaits_proof()
-            && let Err(refusal) = self.attempt(desk, authenticator)
+            && let Err(outcome) = self.attempt(desk, authenticator).await
         {
-            return Outcome::PutOff(refusal);
+            return outcome;
         }
         let next = self.exchange.respond(response);
         self.go_on(desk, authenticator, next).await
@@ -139,9 +140,9 @@ impl Login {
                 Next::Failed(failure) => return Err(failure.to_string()),
                 Next::Ask(question) => {
                     self.user = user_of(&question);
-                    let client = match self.attempt(desk, authenticator) {
+                    let client = match self.attempt(desk, authenticator).await {
                         Ok(client) => client,
-                        Err(refusal) => return Ok(Outcome::PutOff(refusal)),
+                        Err(outcome) => return Ok(outcome),
                     };
                     match answer(desk, authenticator, question, client).await {
                         Ok(Answered { answer, application, reason }) => {
@@ -174,20 +175,32 @@ impl Login {
         }
     }
 
-    /// Begins an attempt, if the limits on failed logins leave room for it.
-    fn attempt(&mut self, desk: &Desk<'_>, authenticator: &Authenticator) -> Result<Client, Refusal> {
+    /// Begins an attempt, if the limits on failed logins leave room for it; waits for those under way as long as that depends on them.
+    async fn attempt(&mut self, desk: &Desk<'_>, authenticator: &Authenticator) -> Result<Client, Outcome> {
+        let (abuse, peer) = (&desk.context.abuse, desk.peer.address.ip());
         let account = self.user().map(|user| counted_as(authenticator, user));
-        match desk.context.abuse.attempt(desk.peer.address.ip(), account.as_deref(), now()) {
-            Ok(attempt) => {
-                let client = Client { network: attempt.network(), standing: attempt.standing() };
-                self.attempt = Some(attempt);
-                Ok(client)
+        let refusal = loop {
+            let mut ended = pin!(abuse.attempt_ended());
+            // From here on none that ends is missed.
+            ended.as_mut().enable();
+            match abuse.attempt(peer, account.as_deref(), now()) {
+                Ok(attempt) => {
+                    let client = Client { network: attempt.network(), standing: attempt.standing() };
+                    self.attempt = Some(attempt);
+                    return Ok(client);
+                }
+                Err(NotNow::UnderWay) => ended.await,
+                Err(NotNow::Refused(refusal)) => break refusal,
             }
-            Err(refusal) => {
-                info!(session = %desk.id, user = account.as_deref().unwrap_or("-"), "AUTH put off: {refusal}");
-                Err(refusal)
-            }
+        };
+        info!(session = %desk.id, user = account.as_deref().unwrap_or("-"), "AUTH put off: {refusal}");
+        if refusal.scope == Scope::Account
+            && let Some(ban) = abuse.knocked(peer, now())
+        {
+            warn!(session = %desk.id, "{ban}");
+            return Err(Outcome::Banned(ban));
         }
+        Err(Outcome::PutOff(refusal))
     }
 
     /// Counts a failure, once for an exchange. Returns the ban that it led to, if it did.

@@ -2,7 +2,8 @@
 //!
 //! Whether credentials are wrong is known only after they were checked, which takes its time: somebody with many connections could try
 //! many at once before the first failure is counted. So an attempt counts as a failure as long as it is under way. Everything that was let
-//! in may fail, and the rates still hold. Right credentials give back what they took by ending.
+//! in may fail, and the rates still hold. Whoever comes beyond that waits for the others: right credentials give back what they took by
+//! ending, so many clients of one host with the right password only wait a little.
 
 use super::logins::{ACCOUNT_FACTOR, AccountKey};
 use super::meter::{Meter, Moment};
@@ -14,6 +15,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::futures::Notified;
 
 /// A login under way, until it is dropped; if it fails, that is to be told before.
 #[derive(Debug)]
@@ -22,6 +24,15 @@ pub struct Attempt {
     network: Network,
     standing: Standing,
     counted: [Option<Who>; 3],
+}
+
+/// Why an attempt cannot begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotNow {
+    /// Too many failed, or a ban is in force.
+    Refused(Refusal),
+    /// As many are under way as may fail: when one of them has ended it is worth asking again ([`Abuse::attempt_ended`]).
+    UnderWay,
 }
 
 /// How somebody who tries to log in stands to the account.
@@ -58,17 +69,17 @@ impl Abuse {
         peer: IpAddr,
         account: Option<&str>,
         now: Instant,
-    ) -> Result<Attempt, Refusal> {
+    ) -> Result<Attempt, NotNow> {
         let now = self.epoch.at(now);
         let mut state = self.state();
-        state.by_hand.check(peer, now)?;
+        state.by_hand.check(peer, now).map_err(NotNow::Refused)?;
         let (host, network) = (source::host(peer), source::network(peer));
         let account = account.map(|account| state.logins.key(account));
         let is_familiar = account.is_some_and(|key| state.logins.is_familiar(key, network, now));
         let standing = if is_familiar { Standing::Familiar } else { Standing::Stranger };
         let mut counted = [None; 3];
         if !self.is_exempt(peer) {
-            state.check_bans(host, network, now)?;
+            state.check_bans(host, network, now).map_err(NotNow::Refused)?;
             (counted[0], counted[1]) = (Some(Who::Host(host)), Some(Who::Network(network)));
         }
         counted[2] = account.map(|key| match standing {
@@ -83,15 +94,19 @@ impl Abuse {
         Ok(Attempt { abuse: Arc::clone(self), network, standing, counted })
     }
 
+    /// Comes when an attempt that is under way now has ended.
+    pub fn attempt_ended(&self) -> Notified<'_> {
+        self.ended.notified()
+    }
+
     /// Whether there is room for one more failure after all those that may come of what is under way.
-    fn may_fail(&self, state: &State, who: Who, now: Moment) -> Result<(), Refusal> {
+    fn may_fail(&self, state: &State, who: Who, now: Moment) -> Result<(), NotNow> {
         let Some(rate) = self.policy.rates.of(Measure::FailedLogins) else { return Ok(()) };
-        let under_way = state.pending.of(who);
         let (rate, failures) = match who {
             // One failure more than the rate is what leads to a ban, so it must be possible.
-            Who::Host(_) => (rate, under_way),
-            Who::Network(_) => (rate.times(NETWORK_FACTOR), under_way),
-            Who::Strangers(_) | Who::Familiar(..) => (rate.times(ACCOUNT_FACTOR), under_way + 1),
+            Who::Host(_) => (rate, 0),
+            Who::Network(_) => (rate.times(NETWORK_FACTOR), 0),
+            Who::Strangers(_) | Who::Familiar(..) => (rate.times(ACCOUNT_FACTOR), 1),
         };
         let scope = match who {
             Who::Host(source) | Who::Network(source) => Scope::Source(source),
@@ -99,7 +114,10 @@ impl Abuse {
         };
         let cause = Cause::TooMuch(Measure::FailedLogins);
         let mut failed = state.failed(who);
-        failed.take(rate, failures, now).map_err(|wait| Refusal { cause, scope, wait: Some(wait) })
+        failed
+            .take(rate, failures, now)
+            .map_err(|wait| NotNow::Refused(Refusal { cause, scope, wait: Some(wait) }))?;
+        failed.take(rate, state.pending.of(who), now).map_err(|_| NotNow::UnderWay)
     }
 }
 
@@ -132,6 +150,8 @@ impl Drop for Attempt {
     fn drop(&mut self) {
         let mut state = self.abuse.state();
         self.counted.into_iter().flatten().for_each(|who| state.pending.end(who));
+        drop(state);
+        self.abuse.ended.notify_waiters();
     }
 }
 

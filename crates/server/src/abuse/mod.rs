@@ -21,7 +21,7 @@ mod source;
 mod table;
 pub(crate) mod tarpit;
 
-pub use attempts::{Attempt, Standing};
+pub use attempts::{Attempt, NotNow, Standing};
 pub use meter::Rate;
 pub use policy::{Measure, Policy, Rates};
 pub use refusal::{Cause, Refusal, Scope};
@@ -40,6 +40,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use store::Timestamp;
 use table::Table;
+use tokio::sync::Notify;
 
 /// Counts deeds and holds bans; shared by all sessions. It takes at most about 20 MiB, however many addresses there are.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub struct Abuse {
     policy: Policy,
     epoch: Epoch,
     state: Mutex<State>,
+    /// Wakes those who wait for an attempt to end.
+    ended: Notify,
 }
 
 #[derive(Debug)]
@@ -107,7 +110,7 @@ impl Abuse {
             pending: Pending::default(),
             by_hand: ByHand::default(),
         };
-        Abuse { policy, epoch: Epoch::new(now), state: Mutex::new(state) }
+        Abuse { policy, epoch: Epoch::new(now), state: Mutex::new(state), ended: Notify::new() }
     }
 
     /// Whether a connection may be served: nobody banned the address, and it has not had too many. Counts it.
@@ -166,6 +169,12 @@ impl Abuse {
             let key = state.logins.key(account);
             state.logins.failed(peer, key, rate, moment);
         }
+        self.offence(peer, Measure::FailedLogins, now)
+    }
+
+    /// An attempt was put off because too many failed at that account. Whoever goes on knocking there is likely to be one of those who
+    /// guess: it counts for the host, though nothing was looked at. Says so if that led to a ban.
+    pub fn knocked(&self, peer: IpAddr, now: Instant) -> Option<Refusal> {
         self.offence(peer, Measure::FailedLogins, now)
     }
 

@@ -161,6 +161,7 @@ fn wrong_logins_ban_the_host_and_shut_strangers_out_of_the_account() {
     let stranger = address("203.0.113.5");
     let refusal =
         abuse.attempt(stranger, Some(account), now).expect_err("anybody may be the hundred and first");
+    let NotNow::Refused(refusal) = refusal else { panic!("nothing is under way") };
     assert_eq!(refusal.scope, Scope::Account);
     let attempt = abuse.attempt(owner, Some(account), now).expect("where she usually is she is not shut out");
     assert_eq!(attempt.standing(), Standing::Familiar);
@@ -199,7 +200,8 @@ fn guesses_at_the_same_time_are_as_few_as_one_after_the_other() {
     let (abuse, now) = abuse();
     let peer = address("192.0.2.7");
     assert_eq!(flood(&abuse, &[peer], 1000, now), 5, "the rate, and the one that bans");
-    let refusal = abuse.attempt(peer, None, now).expect_err("it is banned");
+    let refused = abuse.attempt(peer, None, now).expect_err("it is banned");
+    let NotNow::Refused(refusal) = refused else { panic!("nothing is under way") };
     assert_eq!(refusal.cause, Cause::Banned(Measure::FailedLogins));
     assert!(refusal.login().to_string().starts_with("421 "), "so that its sessions end");
     assert!(abuse.connection(peer, now).is_err());
@@ -232,12 +234,45 @@ fn an_account_is_guessed_at_so_often_from_however_many_networks() {
         under_way.extend(abuse.attempt(IpAddr::from([198, 18, network, 1]), Some("ann@example.org"), now));
     }
     assert_eq!(under_way.len(), 8, "twice the rate of a host");
-    assert!(abuse.attempt(address("203.0.113.1"), Some("ann@example.org"), now).is_err());
+    let beyond = abuse.attempt(address("203.0.113.1"), Some("ann@example.org"), now).map(drop);
+    assert_eq!(beyond, Err(NotNow::UnderWay), "it may be the owner: it waits for what becomes of the others");
     under_way.pop();
     assert!(
         abuse.attempt(address("203.0.113.1"), Some("ann@example.org"), now).is_ok(),
         "it gives back what it took"
     );
+}
+
+#[test]
+fn who_goes_on_knocking_at_an_account_that_is_guessed_at_is_banned() {
+    let (abuse, now) = abuse();
+    for _ in 0..8 {
+        abuse.failed_login(address("198.51.100.77"), "ann@example.org", now);
+    }
+    let peer = address("192.0.2.7");
+    let knocks = (1..100).find(|_| {
+        let refused = abuse.attempt(peer, Some("ann@example.org"), now).map(drop);
+        assert!(
+            matches!(refused, Err(NotNow::Refused(Refusal { scope: Scope::Account, .. }))),
+            "{refused:?}"
+        );
+        abuse.knocked(peer, now).is_some()
+    });
+    assert_eq!(knocks, Some(5));
+    assert!(abuse.connection(peer, now).is_err());
+}
+
+#[tokio::test]
+async fn who_comes_beyond_what_may_fail_waits_until_another_ended() {
+    let (abuse, now) = abuse();
+    let peer = address("192.0.2.7");
+    let mut held: Vec<_> = (0..5).map(|_| abuse.attempt(peer, None, now).expect("room")).collect();
+    let mut ended = std::pin::pin!(abuse.attempt_ended());
+    ended.as_mut().enable();
+    assert_eq!(abuse.attempt(peer, None, now).map(drop), Err(NotNow::UnderWay));
+    held.pop();
+    ended.await;
+    assert!(abuse.attempt(peer, None, now).is_ok());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Which of an account's passwords is shown, and which SCRAM verifier stands for an account. Pure, but for the time that
 //! Argon2 takes.
 
-use super::password::{Cost, Freshness, is_application_password, verify, verify_nothing};
+use super::password::{Cost, Freshness, Scratch, is_application_password, verify, verify_nothing};
 use sasl::{ScramVerifier, Secret};
 use store::Credentials;
 
@@ -20,7 +20,12 @@ pub enum Match {
 ///
 /// Whoever is refused has cost one run of Argon2, whether there is such an account, whether it has a password, and however many
 /// application passwords it has: those are so cheap to check that the difference drowns.
-pub fn check(credentials: Option<&Credentials>, password: &Secret, cost: Cost) -> Match {
+pub fn check(
+    credentials: Option<&Credentials>,
+    password: &Secret,
+    cost: Cost,
+    scratch: &mut Scratch,
+) -> Match {
     let applications = credentials.map_or(&[][..], |credentials| &credentials.application_passwords);
     let shown = applications
         .iter()
@@ -29,10 +34,10 @@ pub fn check(credentials: Option<&Credentials>, password: &Secret, cost: Cost) -
         return Match::Application(application.name.clone());
     }
     let Some(kept) = credentials.and_then(|credentials| credentials.password.as_ref()) else {
-        verify_nothing(password.expose(), cost);
+        verify_nothing(password.expose(), cost, scratch);
         return Match::None;
     };
-    match verify(password.expose(), kept.reveal(), cost) {
+    match verify(password.expose(), kept.reveal(), cost, scratch) {
         Some(freshness) => Match::Main(freshness),
         None => Match::None,
     }
@@ -95,14 +100,18 @@ mod tests {
                 application("laptop", "ijkl-mnop"),
             ],
         };
-        let check = |password: &str, cost| check(Some(&credentials), &Secret::new(password), cost);
+        let mut scratch = Scratch::default();
+        let mut check =
+            |password: &str, cost| check(Some(&credentials), &Secret::new(password), cost, &mut scratch);
         assert_eq!(check("main", CHEAP), Match::Main(Freshness::Current));
         assert_eq!(check("main", Cost { memory: 128, passes: 1 }), Match::Main(Freshness::Outdated));
         assert_eq!(check("IJKLMNOP", CHEAP), Match::Application("laptop".to_owned()));
         assert_eq!(check("wrong", CHEAP), Match::None);
-        let main = super::check(None, &Secret::new("main"), CHEAP);
+        let main = super::check(None, &Secret::new("main"), CHEAP, &mut Scratch::default());
         assert_eq!(main, Match::None);
-        assert_eq!(super::check(Some(&Credentials::default()), &Secret::new(""), CHEAP), Match::None);
+        let empty =
+            super::check(Some(&Credentials::default()), &Secret::new(""), CHEAP, &mut Scratch::default());
+        assert_eq!(empty, Match::None);
     }
 
     /// What a refusal costs, for everybody: measured as the processor time of this thread, which other programs do not change, and
@@ -119,10 +128,11 @@ mod tests {
         };
         let accounts = [None, Some(&main), Some(&many), Some(&Credentials::default())];
         let mut costs = [const { Vec::new() }; 4];
+        let mut scratch = Scratch::default();
         for _ in 0..21 {
             for (account, costs) in accounts.iter().zip(&mut costs) {
                 let before = processor_time();
-                let matched = check(*account, &Secret::new("wrong"), Cost::default());
+                let matched = check(*account, &Secret::new("wrong"), Cost::default(), &mut scratch);
                 costs.push(processor_time() - before);
                 assert_eq!(matched, Match::None);
             }

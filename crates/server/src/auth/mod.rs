@@ -230,7 +230,8 @@ impl Authenticator {
         let name = self.account_name(user);
         let credentials = self.credentials(name.as_ref()).await?;
         let (argon2, shown, kept) = (self.costs.argon2, password.clone(), credentials.clone());
-        let checked = self.pool.run(client, move || check::check(kept.as_ref(), &shown, argon2)).await;
+        let checked =
+            self.pool.run(client, move |scratch| check::check(kept.as_ref(), &shown, argon2, scratch)).await;
         let matched = checked.map_err(|busy| Unavailable(busy.to_string()))?;
         let (Some(name), Some(credentials)) = (name, credentials) else {
             return Ok(Answered::refused("no such account"));
@@ -348,7 +349,7 @@ impl Authenticator {
         let (store, pool, name) = (Arc::clone(&self.store), Arc::clone(&self.pool), name.clone());
         let made = self.making(password, wanted);
         tokio::spawn(async move {
-            let Ok(kept) = pool.run(client, made).await else { return };
+            let Ok(kept) = pool.run(client, |_| made()).await else { return };
             // A password that was changed meanwhile must not come back.
             match store.replace_password(&name, before, kept.password, kept.scram).await {
                 Ok(()) => tracing::info!(account = %name, "what is kept of the password was made anew"),

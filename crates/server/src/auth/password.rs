@@ -1,9 +1,9 @@
 //! What is kept of passwords, and how one is checked: Argon2id for those that people choose, a plain keyed hash for those that
 //! this server makes. Pure: salts are arguments. The work of Argon2 belongs on the [`super::pool`].
 
+use argon2::password_hash::PasswordHasher;
 use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::{constant_time, hmac};
 use data_encoding::{BASE64_NOPAD, Encoding, Specification};
 use sasl::{Secret, prepare};
@@ -17,6 +17,11 @@ pub struct Cost {
     /// Passes over it.
     pub passes: u32,
 }
+
+/// The memory that Argon2 works in. Whoever checks many passwords keeps one: to allocate and free 19 MiB for each breaks the heap into
+/// pieces that fit nothing, and the process grows to several times of what it uses.
+#[derive(Default)]
+pub struct Scratch(Vec<Block>);
 
 /// How a kept hash stands to the cost that new ones have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +42,9 @@ pub const APPLICATION_PASSWORD: usize = 15;
 const MAX_MEMORY: u32 = 256 * 1024;
 const MAX_PASSES: u32 = 16;
 const MAX_LANES: u32 = 16;
+
+/// As much as the default costs is kept of a [`Scratch`]; a block is 1 KiB.
+const KEPT_BLOCKS: usize = 19_456;
 
 const MADE_HERE: &str = "$hmac-sha256$";
 
@@ -61,10 +69,36 @@ pub fn hash(password: &str, salt: &[u8; SALT], cost: Cost) -> Secret {
     Secret::new(hash.expect("a password and a salt within Argon2's bounds").to_string())
 }
 
+impl Scratch {
+    /// Does the work of Argon2.
+    fn compute(&mut self, argon2: &Argon2<'_>, password: &str, salt: &[u8], output: &mut [u8]) -> Option<()> {
+        let blocks = argon2.params().block_count();
+        if self.0.len() < blocks {
+            self.0.resize(blocks, Block::default());
+        }
+        let computed = argon2.hash_password_into_with_memory(
+            prepare(password).as_bytes(),
+            salt,
+            output,
+            &mut self.0[..blocks],
+        );
+        // What a hash that was imported needed beyond the usual is not kept.
+        if blocks > KEPT_BLOCKS {
+            self.0 = Vec::new();
+        }
+        computed.ok()
+    }
+}
+
 /// Checks a password against a PHC string of Argon2. `None` when it does not match, or the string is none that is taken.
-pub fn verify(password: &str, record: &str, cost: Cost) -> Option<Freshness> {
+pub fn verify(password: &str, record: &str, cost: Cost, scratch: &mut Scratch) -> Option<Freshness> {
     let (kept, params) = parsed(record)?;
-    cost.hasher().verify_password(prepare(password).as_bytes(), &kept).ok()?;
+    let (salt, expected) = (kept.salt.as_ref()?, kept.hash.as_ref()?.as_bytes());
+    let algorithm = Algorithm::try_from(kept.algorithm.as_str()).ok()?;
+    let version = kept.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+    let mut output = vec![0; expected.len()];
+    scratch.compute(&Argon2::new(algorithm, version, params.clone()), password, salt, &mut output)?;
+    constant_time::verify_slices_are_equal(&output, expected).ok()?;
     let same = (params.m_cost(), params.t_cost(), params.p_cost()) == (cost.memory, cost.passes, 1);
     let is_current = same && kept.algorithm == Algorithm::Argon2id.ident();
     Some(if is_current { Freshness::Current } else { Freshness::Outdated })
@@ -76,10 +110,10 @@ pub fn is_taken(record: &str) -> bool {
 }
 
 /// Does the work of [`verify`] for nobody.
-pub fn verify_nothing(password: &str, cost: Cost) {
+pub fn verify_nothing(password: &str, cost: Cost, scratch: &mut Scratch) {
     let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
-    let hashed = cost.hasher().hash_password_into(prepare(password).as_bytes(), &[0; SALT], &mut output);
-    hashed.expect("a password and a salt within Argon2's bounds");
+    let computed = scratch.compute(&cost.hasher(), password, &[0; SALT], &mut output);
+    computed.expect("a password and a salt within Argon2's bounds");
     std::hint::black_box(output);
 }
 
@@ -139,6 +173,11 @@ mod tests {
     use super::*;
 
     const CHEAP: Cost = Cost { memory: 64, passes: 1 };
+
+    fn verify(password: &str, record: &str, cost: Cost) -> Option<Freshness> {
+        super::verify(password, record, cost, &mut Scratch::default())
+    }
+
     const SALT_A: [u8; SALT] = [1; SALT];
 
     #[test]
@@ -163,6 +202,23 @@ mod tests {
         // Cheap enough to be made once; the parameters are in the string.
         let kept = hash("x", &SALT_A, Cost::default());
         assert!(kept.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", kept.expose());
+    }
+
+    #[test]
+    fn memory_is_used_again_whatever_was_in_it() {
+        let (small, large) =
+            (hash("small", &SALT_A, CHEAP), hash("large", &SALT_A, Cost { memory: 256, passes: 2 }));
+        let mut scratch = Scratch::default();
+        for _ in 0..2 {
+            assert!(super::verify("large", large.expose(), CHEAP, &mut scratch).is_some());
+            assert!(super::verify("small", large.expose(), CHEAP, &mut scratch).is_none());
+            assert!(super::verify("small", small.expose(), CHEAP, &mut scratch).is_some());
+            verify_nothing("small", CHEAP, &mut scratch);
+        }
+        assert_eq!(scratch.0.len(), 256);
+        let huge = hash("huge", &SALT_A, Cost { memory: 20_000, passes: 1 });
+        assert!(super::verify("huge", huge.expose(), CHEAP, &mut scratch).is_some());
+        assert!(scratch.0.is_empty(), "more than the usual is not kept");
     }
 
     #[test]

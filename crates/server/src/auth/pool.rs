@@ -8,6 +8,7 @@
 
 mod fair;
 
+use super::password::Scratch;
 use crate::abuse::Standing;
 use crate::settings::Network;
 use fair::Fair;
@@ -50,7 +51,7 @@ struct Waiting {
 }
 
 /// Dropped, it tells whoever waits for it that nothing is done.
-type Job = Box<dyn FnOnce() + Send>;
+type Job = Box<dyn FnOnce(&mut Scratch) + Send>;
 
 /// How many jobs wait for each thread at most in each queue: about a second's worth of Argon2.
 pub const QUEUE: usize = 32;
@@ -76,7 +77,7 @@ impl Pool {
         Ok(pool)
     }
 
-    /// As many threads as leave a core to the mail, four at most: each takes 19 MiB while it works.
+    /// As many threads as leave a core to the mail, four at most: each takes 19 MiB, and keeps them.
     pub fn for_this_machine() -> std::io::Result<Pool> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads = (cores - 1).clamp(1, 4);
@@ -87,13 +88,13 @@ impl Pool {
     pub async fn run<T: Send + 'static>(
         &self,
         client: Client,
-        job: impl FnOnce() -> T + Send + 'static,
+        job: impl FnOnce(&mut Scratch) -> T + Send + 'static,
     ) -> Result<T, Busy> {
         let (answer, answered) = oneshot::channel();
-        let job = move || {
+        let job = move |scratch: &mut Scratch| {
             if !answer.is_closed() {
                 // Whoever waited may be gone by the end of it.
-                answer.send(job()).unwrap_or(());
+                answer.send(job(scratch)).unwrap_or(());
             }
         };
         // What had to go for it is told so by being dropped.
@@ -158,8 +159,10 @@ impl fmt::Debug for Shared {
 
 fn work(shared: &Shared) {
     step_back();
+    let mut scratch = Scratch::default();
     while let Some(job) = shared.next() {
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
+        let done = std::panic::AssertUnwindSafe(|| job(&mut scratch));
+        if std::panic::catch_unwind(done).is_err() {
             tracing::error!("checking a password panicked");
         }
     }

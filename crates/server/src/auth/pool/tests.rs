@@ -18,7 +18,7 @@ async fn held_up(queue: usize) -> (Arc<Pool>, mpsc::Sender<()>, tokio::task::Joi
     let busy = tokio::spawn({
         let pool = Arc::clone(&pool);
         async move {
-            pool.run(stranger(), move || {
+            pool.run(stranger(), move |_| {
                 started.send(()).expect("the test waits");
                 held.recv().expect("the test lets go");
                 1
@@ -33,11 +33,11 @@ async fn held_up(queue: usize) -> (Arc<Pool>, mpsc::Sender<()>, tokio::task::Joi
 #[tokio::test]
 async fn what_does_not_fit_is_put_off_and_what_fits_is_done() {
     let (pool, release, busy) = held_up(2).await;
-    let mut waiting: Vec<_> = (0..2).map(|number| Box::pin(pool.run(stranger(), move || number))).collect();
+    let mut waiting: Vec<_> = (0..2).map(|number| Box::pin(pool.run(stranger(), move |_| number))).collect();
     for job in &mut waiting {
         assert!(futures_poll(job).is_none(), "there is a place in the queue");
     }
-    assert_eq!(pool.run(stranger(), || 0).await, Err(Busy));
+    assert_eq!(pool.run(stranger(), |_| 0).await, Err(Busy));
     release.send(()).expect("the thread waits");
     assert_eq!(busy.await.expect("no panic"), Ok(1));
     for (number, job) in waiting.into_iter().enumerate() {
@@ -54,7 +54,7 @@ async fn owners_come_before_strangers_and_a_flood_leaves_others_their_turn() {
         let (pool, order) = (Arc::clone(&pool), Arc::clone(&order));
         let mut asked =
             Box::pin(
-                async move { pool.run(client, move || order.lock().expect("no panic").push(name)).await },
+                async move { pool.run(client, move |_| order.lock().expect("no panic").push(name)).await },
             );
         assert!(futures_poll(&mut asked).is_none_or(|said| said == Err(Busy)));
         asked
@@ -82,16 +82,16 @@ async fn nothing_is_done_for_those_who_left_and_a_panic_ends_nothing() {
     let pool = Pool::new(1, 8).expect("a thread");
     let done = Arc::new(AtomicUsize::new(0));
     let (release, held) = mpsc::channel::<()>();
-    let mut first = Box::pin(pool.run(stranger(), move || held.recv().is_ok()));
+    let mut first = Box::pin(pool.run(stranger(), move |_| held.recv().is_ok()));
     assert!(futures_poll(&mut first).is_none());
     let count = Arc::clone(&done);
-    let mut left = Box::pin(pool.run(stranger(), move || count.fetch_add(1, Ordering::SeqCst)));
+    let mut left = Box::pin(pool.run(stranger(), move |_| count.fetch_add(1, Ordering::SeqCst)));
     assert!(futures_poll(&mut left).is_none());
     drop(left);
     release.send(()).expect("the thread waits");
     assert_eq!(first.await, Ok(true));
-    assert_eq!(pool.run(stranger(), || -> u8 { panic!("as a test") }).await, Err(Busy));
-    assert_eq!(pool.run(stranger(), || 7).await, Ok(7));
+    assert_eq!(pool.run(stranger(), |_| -> u8 { panic!("as a test") }).await, Err(Busy));
+    assert_eq!(pool.run(stranger(), |_| 7).await, Ok(7));
     assert_eq!(done.load(Ordering::SeqCst), 0);
 }
 
