@@ -53,8 +53,9 @@ struct Waiting {
 /// Dropped, it tells whoever waits for it that nothing is done.
 type Job = Box<dyn FnOnce(&mut Scratch) + Send>;
 
-/// How many jobs wait for each thread at most in each queue: about a second's worth of Argon2.
-pub const QUEUE: usize = 32;
+/// How many jobs wait for each thread at most in each queue: some ten seconds' worth of Argon2. Clients wait longer than that for a reply,
+/// and who is put off at once comes again at once.
+pub const QUEUE: usize = 256;
 
 /// One in so many jobs is a stranger's, whatever else waits: the first login from a new place goes on as well.
 const STRANGERS_TURN: u64 = 4;
