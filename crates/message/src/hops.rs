@@ -1,13 +1,17 @@
-//! Counts the hosts that a message has been through, while its content comes (RFC 5321 §6.3).
+//! What the trace fields of a message say of its way so far, while its content comes: through how many hosts it has been (RFC 5321 §6.3),
+//! and to which addresses it was delivered already (RFC 9228).
 
-/// Counts `Received` fields in the header section of content that comes in pieces.
+/// Counts `Received` fields, and keeps the values of `Delivered-To`, in the header section of content that comes in pieces.
 #[derive(Debug, Clone, Default)]
 pub struct HopCounter {
     /// How many octets of the line in hand have come, up to one more than matter.
     column: usize,
-    /// Whether the line so far is how a `Received` field begins.
-    matches: Matches,
+    /// Which fields the line so far may begin.
+    matches: [Matches; FIELDS.len()],
     hops: usize,
+    delivered_to: Vec<Vec<u8>>,
+    /// Whether the octets that come belong to the last of them.
+    value: Value,
     section: Section,
 }
 
@@ -19,13 +23,28 @@ enum Matches {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Value {
+    Open,
+    #[default]
+    Closed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Section {
     #[default]
     Header,
     Body,
 }
 
-const FIELD: &[u8] = b"received:";
+const FIELDS: [&[u8]; 2] = [RECEIVED, DELIVERED_TO];
+const RECEIVED: &[u8] = b"received:";
+const DELIVERED_TO: &[u8] = b"delivered-to:";
+/// Longer than any of the fields.
+const COLUMN_MAX: usize = 32;
+/// So many are kept: as many as a message may have been through hosts.
+const DELIVERED_TO_MAX: usize = 100;
+/// So much of a value is kept: no address is longer.
+const VALUE_MAX: usize = 512;
 
 impl HopCounter {
     /// Takes the next octets of the content.
@@ -38,26 +57,56 @@ impl HopCounter {
         }
     }
 
-    /// The fields so far.
+    /// The `Received` fields so far.
     pub fn hops(&self) -> usize {
         self.hops
+    }
+
+    /// The values of the `Delivered-To` fields so far, without the space around them; what is no UTF-8 is left out.
+    pub fn delivered_to(&self) -> impl Iterator<Item = &str> {
+        self.delivered_to.iter().filter_map(|value| std::str::from_utf8(value).ok()).map(str::trim)
     }
 
     fn take(&mut self, byte: u8) {
         match (byte, self.column) {
             // An empty line ends the header section.
             (b'\n', 0) => self.section = Section::Body,
-            (b'\n', _) => (self.column, self.matches) = (0, Matches::Yes),
+            (b'\n', _) => (self.column, self.matches) = (0, Default::default()),
             (b'\r', 0) => {}
             (_, column) => {
-                if FIELD.get(column).is_some_and(|expected| *expected != byte.to_ascii_lowercase()) {
-                    self.matches = Matches::No;
+                if column == 0 && !matches!(byte, b' ' | b'\t') {
+                    self.value = Value::Closed;
                 }
-                self.column = (column + 1).min(FIELD.len() + 1);
-                if self.column == FIELD.len() && self.matches == Matches::Yes {
-                    self.hops += 1;
+                self.keep(byte);
+                for (field, matches) in FIELDS.iter().zip(&mut self.matches) {
+                    if field.get(column).is_some_and(|expected| *expected != byte.to_ascii_lowercase()) {
+                        *matches = Matches::No;
+                    }
                 }
+                self.column = (column + 1).min(COLUMN_MAX);
+                self.begin();
             }
+        }
+    }
+
+    /// Takes note of a field whose name is whole with this octet.
+    fn begin(&mut self) {
+        if self.column == RECEIVED.len() && self.matches[0] == Matches::Yes {
+            self.hops += 1;
+        }
+        let delivered = self.column == DELIVERED_TO.len() && self.matches[1] == Matches::Yes;
+        if delivered && self.delivered_to.len() < DELIVERED_TO_MAX {
+            self.delivered_to.push(Vec::new());
+            self.value = Value::Open;
+        }
+    }
+
+    fn keep(&mut self, byte: u8) {
+        if self.value == Value::Open
+            && let Some(value) = self.delivered_to.last_mut().filter(|value| value.len() < VALUE_MAX)
+            && byte != b'\r'
+        {
+            value.push(byte);
         }
     }
 }
@@ -66,10 +115,10 @@ impl HopCounter {
 mod tests {
     use super::HopCounter;
 
-    fn hops(content: &[u8], piece: usize) -> usize {
+    fn read(content: &[u8], piece: usize) -> HopCounter {
         let mut counter = HopCounter::default();
         content.chunks(piece).for_each(|piece| counter.read(piece));
-        counter.hops()
+        counter
     }
 
     #[test]
@@ -83,8 +132,27 @@ mod tests {
             (b"Receive", 0),
         ] {
             for piece in [1, 2, 3, 7, 1000] {
-                assert_eq!(hops(content, piece), expected, "{:?}", String::from_utf8_lossy(content));
+                assert_eq!(read(content, piece).hops(), expected, "{:?}", String::from_utf8_lossy(content));
             }
         }
+    }
+
+    #[test]
+    fn addresses_that_it_was_delivered_to_are_kept() {
+        let content: &[u8] = b"Delivered-To: a@a.example\r\nReceived: x\r\ndelivered-TO:\r\n\tb@b.example\r\n\
+            X-Delivered-To: no@no.example\r\nDelivered-To-Whom: no@no.example\r\nDelivered-To: \xff\r\nSubject: s\r\n \
+            Delivered-To: folded@no.example\r\nDelivered-To: c@c.example\r\n\r\nDelivered-To: body@no.example\r\n";
+        for piece in [1, 2, 3, 7, 1000] {
+            let counter = read(content, piece);
+            assert_eq!(
+                counter.delivered_to().collect::<Vec<_>>(),
+                ["a@a.example", "b@b.example", "c@c.example"]
+            );
+            assert_eq!(counter.hops(), 1);
+        }
+        let many = b"Delivered-To: a@a.example\r\n".repeat(1000);
+        assert!(read(&many, 100).delivered_to().count() <= super::DELIVERED_TO_MAX);
+        let long = [b"Delivered-To: ".as_slice(), &[b'x'; 10_000]].concat();
+        assert!(read(&long, 100).delivered_to().all(|value| value.len() <= super::VALUE_MAX));
     }
 }

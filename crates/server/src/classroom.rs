@@ -5,7 +5,7 @@
 
 use crate::abuse::Party;
 use crate::drive::Application;
-use crate::inbound::transaction::{Facts, Mending, Received};
+use crate::inbound::transaction::{Facts, Here, Mending, Received, ReversePaths};
 use crate::inbound::{Context, Peer, evaluate, shown};
 use crate::policy::Verdict;
 use crate::policy::recipient::{self, Onward, Routes};
@@ -118,6 +118,7 @@ impl Session {
             return Err(Status::Forbidden);
         }
         let asked = recipient::asked(&context.rules, &path, Some(self.visit.peer.local.ip()), None);
+        let address = asked.address.clone();
         let verdict = evaluate(&context.store, &context.rules, asked).await.map_err(|error| {
             warn!(session = %self.visit.id, %error, "cannot look up the recipient {}", shown(&recipient));
             Status::ServerError
@@ -125,9 +126,10 @@ impl Session {
         let name = shown(&recipient);
         let message = self.message.as_mut().ok_or(Status::Forbidden)?;
         match verdict {
-            Verdict::Accept(Routes { routes, onward: Onward::No, .. }) => {
+            // Strangers send nothing elsewhere by this protocol, whatever an alias says.
+            Verdict::Accept(Routes { routes, forwards, onward: Onward::No, .. }) if forwards.is_empty() => {
                 info!(session = %self.visit.id, "RCPT TO: {name}");
-                message.received.add(Recipient::new(path), routes);
+                message.received.add(Recipient::new(path), Here { address, routes, forwards });
                 message.recipients.push(recipient);
                 Ok(())
             }
@@ -166,6 +168,7 @@ impl Session {
             authenticated: false,
             host_name: context.rules.host_name.as_str(),
             additions: Vec::new(),
+            reverse_paths: ReversePaths::Kept,
             now: (context.clock)(),
         };
         match message.received.commit(&context.store, facts).await {

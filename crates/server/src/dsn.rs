@@ -15,7 +15,7 @@ use message::report::{Action, International, Report, Reported, Returned};
 use message::trace;
 use smtp::{Body, Envelope, ForwardPath, Mailbox, Notify, Recipient, Reply, Return, ReversePath, Severity};
 use std::borrow::Cow;
-use store::{Accepted, Destination, MailboxName, NewDelivery, Timestamp};
+use store::{Accepted, Destination, Forward, MailboxName, NewDelivery, Timestamp};
 
 /// What is to be reported.
 pub(crate) struct Notice<'a> {
@@ -58,22 +58,22 @@ pub(crate) async fn send(outbound: &Outbound, mut notice: Notice<'_>) -> store::
         }
         return Ok(());
     };
-    let destinations = destinations(outbound, sender, notice.now).await?;
-    if destinations.is_empty() {
-        tracing::warn!(%id, sender = %inbound::shown(sender), "its sender has no mailbox here, so nobody is told");
-        return Ok(());
-    }
+    let (recipients, deliveries) = match addressed(outbound, sender, notice.now).await? {
+        Ok(addressed) => addressed,
+        Err(why) => {
+            tracing::warn!(%id, sender = %inbound::shown(sender), "nobody is told: {why}");
+            return Ok(());
+        }
+    };
     let returned = read(outbound, &notice).await?;
     let mut stage = outbound.store.stage()?;
     let text = compose(outbound, &notice, sender, &returned, &stage.id().to_string());
     let envelope = Envelope {
         body: if text.is_ascii() { Body::SevenBit } else { Body::EightBitMime },
         smtputf8: notice.letter.envelope.smtputf8,
-        ..Envelope::new(ReversePath::Null, vec![Recipient::new(ForwardPath::Mailbox(sender.clone()))])
+        ..Envelope::new(ReversePath::Null, recipients)
     };
     stage.append(Bytes::from(text)).await?;
-    let delivery = |destination| NewDelivery { recipient: 0, destination };
-    let deliveries = destinations.into_iter().map(delivery).collect();
     let accepted = Accepted { received: notice.now, envelope, trace: Bytes::new(), deliveries };
     let report = match stage.commit(accepted).await {
         Err(store::Error::OverQuota(_)) => {
@@ -99,31 +99,44 @@ fn is_wanted(kind: Kind, notify: Option<Notify>) -> bool {
     }
 }
 
-/// Where the report goes: into mailboxes here, or to another host; nowhere when its domain is ours and the mailbox is not there.
-async fn destinations(
+/// Where the report goes: into mailboxes here, to another host, or to where an address here leads; or why nowhere.
+async fn addressed(
     outbound: &Outbound,
     sender: &Mailbox,
     now: Timestamp,
-) -> store::Result<Vec<Destination>> {
+) -> store::Result<Result<(Vec<Recipient>, Vec<NewDelivery>), String>> {
     let path = ForwardPath::Mailbox(sender.clone());
     let asked = recipient::asked(&outbound.rules, &path, None, None);
-    let asked = Asked { relaying: Relaying::Allowed, ..asked };
-    Ok(match inbound::evaluate(&outbound.store, &outbound.rules, asked).await? {
-        Verdict::Accept(Routes { onward: Onward::Relayed, .. }) => vec![Destination::Queue { due: now }],
-        Verdict::Accept(Routes { routes, .. }) => {
-            let mut own = trace::return_path(None);
-            own.extend_from_slice(&trace::delivered_to(&sender.to_string()));
-            let own = Bytes::from(own);
-            let into_mailbox = |route: recipient::Route| Destination::Mailbox {
-                account: route.account,
-                mailbox: MailboxName::inbox(),
-                if_missing: route.if_missing,
-                trace: own.clone(),
-            };
-            routes.into_iter().map(into_mailbox).collect()
-        }
-        Verdict::Defer(_) | Verdict::Reject(_) => Vec::new(),
-    })
+    let returned = recipient::returned(&outbound.rules, &path, now);
+    let asked = Asked { relaying: Relaying::Allowed, returned, ..asked };
+    let Routes { routes, forwards, onward, .. } =
+        match inbound::evaluate(&outbound.store, &outbound.rules, asked).await? {
+            Verdict::Accept(routes) => routes,
+            Verdict::Defer(reply) | Verdict::Reject(reply) => return Ok(Err(reply.to_string())),
+        };
+    let mut recipients = vec![Recipient::new(path)];
+    if onward == Onward::Relayed {
+        let destination = Destination::Queue { due: now };
+        return Ok(Ok((recipients, vec![NewDelivery { recipient: 0, destination }])));
+    }
+    let delivered_to = trace::delivered_to(&sender.to_string());
+    let own = Bytes::from([trace::return_path(None), delivered_to.clone()].concat());
+    let into_mailbox = |route: recipient::Route| Destination::Mailbox {
+        account: route.account,
+        mailbox: MailboxName::inbox(),
+        if_missing: route.if_missing,
+        trace: own.clone(),
+    };
+    let here = routes.into_iter().map(into_mailbox);
+    let mut deliveries: Vec<NewDelivery> =
+        here.map(|destination| NewDelivery { recipient: 0, destination }).collect();
+    for target in forwards {
+        let forward = Forward { reverse_path: ReversePath::Null, trace: delivered_to.clone().into() };
+        let destination = Destination::Forward { due: now, forward };
+        deliveries.push(NewDelivery { recipient: recipients.len() as u32, destination });
+        recipients.push(Recipient::new(ForwardPath::Mailbox(target)));
+    }
+    Ok(Ok((recipients, deliveries)))
 }
 
 /// As much of the message as is given back. One that cannot be read is reported without it: the sender must hear of it all the same.

@@ -22,17 +22,18 @@ use crate::policy::{Verdict, sender};
 use crate::pop3::{Configs as Pop3Configs, Maildrops};
 use crate::session::{SessionId, SessionIds};
 use crate::settings::{ListenerTls, Proxies, Service, Settings};
+use crate::srs::Srs;
 use crate::tls::{Acceptor, HandshakeError, Tls, TlsSession};
 use config::Configs;
 use smtp::server::{Abort, Closing, Event, Hello, Mail, Server};
-use smtp::{Recipient, Reply, replies};
+use smtp::{Mailbox, Recipient, Reply, replies};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use store::{AccountName, Error, SharedStore, Timestamp};
 use tokio::sync::{Notify, watch};
 use tracing::{debug, info, warn};
-use transaction::{Fit, Mending, Received};
+use transaction::{Fit, Here, Mending, Received, ReversePaths};
 
 /// What all sessions of a server share.
 pub struct Context {
@@ -126,6 +127,7 @@ impl Context {
                 onwards: settings.relay.as_ref().map(|relay| Onwards {
                     networks: relay.networks.clone(),
                     domains: relay.accepted.clone(),
+                    srs: None,
                 }),
             },
             tls: None,
@@ -158,6 +160,14 @@ impl Context {
     /// The same with TLS.
     pub fn with_tls(self, tls: Option<Arc<Tls>>) -> Context {
         Context { tls, ..self }
+    }
+
+    /// The same with what gives forwarded mail its reverse-path, if anything is sent on at all.
+    pub fn with_srs(mut self, srs: Srs) -> Context {
+        if let Some(onwards) = &mut self.rules.onwards {
+            onwards.srs = Some(Arc::new(srs));
+        }
+        self
     }
 
     /// The same with somebody who knows who may log in.
@@ -280,7 +290,9 @@ impl Inbound {
         let size = self.transaction.as_ref().and_then(|transaction| transaction.declared_size());
         let rules = &self.context.rules;
         let asked = recipient::asked(rules, &wanted.forward_path, Some(self.peer.local.ip()), size);
-        let asked = Asked { relaying: self.relaying(), ..asked };
+        let returned = recipient::returned(rules, &wanted.forward_path, (self.context.clock)());
+        let asked = Asked { relaying: self.relaying(), returned, ..asked };
+        let address = asked.address.clone();
         let verdict = match evaluate(&self.context.store, rules, asked).await {
             Ok(verdict) => verdict,
             Err(error) => {
@@ -298,13 +310,16 @@ impl Inbound {
                 transaction.relay(wanted);
                 replies::RECIPIENT_OK
             }
-            Verdict::Accept(Routes { routes, nowhere, onward: Onward::No }) => {
+            Verdict::Accept(Routes { routes, forwards, nowhere, onward: Onward::No }) => {
                 let accounts: Vec<&str> = routes.iter().map(|route| route.account.as_str()).collect();
                 info!(session = %self.id, account = accounts.join(" "), "RCPT TO:{path}");
+                for target in &forwards {
+                    info!(session = %self.id, "{path} is forwarded to {}", shown(target));
+                }
                 for target in nowhere {
                     warn!(session = %self.id, "{path} leads to {}, and there is no such mailbox", shown(&target));
                 }
-                transaction.add(wanted, routes);
+                transaction.add(wanted, Here { address, routes, forwards });
                 replies::RECIPIENT_OK
             }
             Verdict::Reject(reply) if reply == replies::RELAY_DENIED && self.is_submission() => {
@@ -349,9 +364,11 @@ impl Inbound {
             return vec![replies::TOO_MANY_HOPS; count];
         }
         let fits = match self.peer.service {
-            // One reply stands for all: the commit decides.
-            Service::Smtp | Service::Submission | Service::Pop3 | Service::Classroom => vec![Fit::Fits],
-            Service::Lmtp => match received.leave_out_full(&self.context.store).await {
+            // One reply stands for all: but for loops, the commit decides.
+            Service::Smtp | Service::Submission | Service::Pop3 | Service::Classroom => {
+                vec![received.fit_of_all()]
+            }
+            Service::Lmtp => match received.leave_out_unfit(&self.context.store).await {
                 Ok(fits) => fits,
                 Err(error) => return vec![self.not_stored(&error); recipients],
             },
@@ -363,6 +380,10 @@ impl Inbound {
         let each = |fit| match fit {
             Fit::Fits => said.clone(),
             Fit::Full => replies::MAILBOX_FULL,
+            Fit::Looping => {
+                warn!(session = %self.id, "message refused: it was forwarded from here before");
+                replies::FORWARDING_LOOP
+            }
         };
         fits.into_iter().map(each).collect()
     }
@@ -377,7 +398,13 @@ impl Inbound {
                 return reply;
             }
         };
+        let forwarded = received.sender().filter(|_| received.is_forwarded()).cloned();
+        let reverse_paths = match reverse_paths(&self.context, forwarded).await {
+            Ok(reverse_paths) => reverse_paths,
+            Err(error) => return self.not_stored(&error),
+        };
         let facts = transaction::Facts {
+            reverse_paths,
             peer: self.peer.clone(),
             hello: endpoint.hello_name().unwrap_or_default().to_owned(),
             esmtp: endpoint.is_esmtp(),
@@ -523,6 +550,17 @@ pub(crate) async fn evaluate(
             }
         }
     }
+}
+
+/// Under which reverse-path mail is sent on that comes for an address here: for senders of our own nothing needs to be changed.
+async fn reverse_paths(context: &Context, sender: Option<Mailbox>) -> store::Result<ReversePaths> {
+    let (Some(sender), Some(srs)) = (sender, recipient::srs(&context.rules)) else {
+        return Ok(ReversePaths::Kept);
+    };
+    Ok(match context.store.resolve(&sender).await?.domain {
+        Some(_) => ReversePaths::Kept,
+        None => ReversePaths::Rewritten(Arc::clone(srs)),
+    })
 }
 
 /// A path as a log may show it: an address beyond ASCII can hold characters that change how a terminal shows the line.

@@ -33,6 +33,7 @@ pub mod schedule;
 mod session;
 pub mod settings;
 mod sockets;
+pub mod srs;
 pub mod tls;
 mod visit;
 

@@ -15,6 +15,7 @@ use crate::resolve::{Dns, Private, Resolver, Terms};
 use crate::route::Routes;
 use crate::settings::{Listener, Relay, Settings};
 use crate::sockets::Sockets;
+use crate::srs::Srs;
 use crate::tls::acme::Acme;
 use crate::tls::{Authorities, CertificateView, Tls, TlsError, watch};
 use std::collections::HashMap;
@@ -79,6 +80,9 @@ pub enum StartError {
         /// What the store said.
         error: store::Error,
     },
+    /// There is no key for the reverse-paths of forwarded mail.
+    #[error("mail cannot be forwarded: {0}")]
+    Key(#[from] auth::key::KeyError),
     /// Nobody could log in where that comes first.
     #[error("logins cannot be checked: {0}")]
     Auth(#[from] AuthError),
@@ -152,7 +156,9 @@ impl Server {
         let tls = Tls::open(settings, clock())?.map(Arc::new);
         let context = Context::new(settings, Arc::clone(&access.store), Arc::clone(&clock));
         let authenticator = authenticator(settings, &context)?;
-        let context = Arc::new(context.with_tls(tls.clone()).with_authenticator(authenticator));
+        let srs = auth::key::load(&settings.data, auth::key::SRS_NAME, &auth::system_random())?;
+        let context = context.with_tls(tls.clone()).with_authenticator(authenticator);
+        let context = Arc::new(context.with_srs(Srs::new(&srs)));
         let bans = Bans::of_server(&settings.data, &context.abuse, &context.clock).await?;
         let listening: Vec<Listener> = listeners.iter().map(|(_, listener)| *listener).collect();
         let mut tasks = JoinSet::new();

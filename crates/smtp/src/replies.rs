@@ -168,6 +168,12 @@ pub const FORWARDING_DENIED: Reply = Reply::new(
     status(7, 1),
     "Mail for this address goes to another server, and is not forwarded from here",
 );
+/// A return path of ours that somebody made up, or that is too old (X.1.1 bad destination mailbox address).
+pub const NO_SUCH_RETURN_PATH: Reply =
+    Reply::new(550, status(1, 1), "This return address was not made here, or too long ago");
+/// The message was delivered to this address before, and comes back from where it was forwarded to (X.4.6 routing loop detected).
+pub const FORWARDING_LOOP: Reply =
+    Reply::new(554, status(4, 6), "Mail forwarding loop: this message was delivered to the address before");
 /// The recipient is an alias behind which there are too many others (X.4.6 routing loop detected).
 pub const TOO_MANY_ALIASES: Reply = Reply::new(550, status(4, 6), "Too many aliases behind this address");
 /// A recipient elsewhere, named by a client that may submit mail: there is nobody who would take it there

@@ -164,3 +164,26 @@ fn a_smart_host_asks_who_we_are_and_a_gateway_hands_over_by_lmtp() {
     assert_ne!(refused.status, 0, "a stranger reaches those domains and no others");
     assert_eq!(gateway.stop(), 0);
 }
+
+/// An alias leads to another server; what bounces from there comes back to the sender, through us.
+#[test]
+fn mail_is_forwarded_and_its_bounces_find_their_way_back() {
+    let lab = Lab::new();
+    let args = ["user", "alias", "add", "out@home.example", "eve@gmail.example"];
+    assert_eq!(lab.home.run(&args).status, 0);
+    let sent = lab.relay.send(&["--from", "ann@gmail.example", "--to", "out@home.example", "--text", "x"]);
+    assert_eq!(sent.status, 0, "{}{}", sent.stdout, sent.stderr);
+    let text = message(&lab.world, "1", "eve@gmail.example");
+    let path = text.strip_prefix("Return-Path: <").and_then(|rest| rest.split('>').next()).expect(&text);
+    assert!(path.starts_with("SRS0=") && path.ends_with("=gmail.example=ann@home.example"), "{path}");
+    assert!(text.contains("\r\nDelivered-To: out@home.example\r\nReceived: "), "{text}");
+    let back = ["--from", "robot@gmail.example", "--to", path, "--subject", "failed", "--text", "y"];
+    let sent = lab.relay.send(&back);
+    assert_eq!(sent.status, 0, "{}{}", sent.stdout, sent.stderr);
+    let text = message(&lab.world, "1", "ann@gmail.example");
+    assert!(
+        text.contains("=gmail.example=robot@home.example>\r\n"),
+        "sent on for an address here as well: {text}"
+    );
+    assert!(text.contains("Subject: failed\r\n"), "{text}");
+}

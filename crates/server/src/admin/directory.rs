@@ -243,7 +243,8 @@ async fn note_foreign_target(store: &SharedStore, target: &Mailbox, to: &Sender<
     {
         return Ok(());
     }
-    let text = format!("{target} is elsewhere and nothing is forwarded yet: mail for the alias is refused");
+    let text =
+        format!("{target} is elsewhere: mail for the alias is sent on, under a reverse-path of this server");
     send(to, Item::Note { text }).await
 }
 

@@ -1,5 +1,5 @@
-//! The server's own secret key, in a file of the data directory: it makes up SCRAM verifiers for users that do not exist, and so has
-//! to be the same as long as those of real users are.
+//! The server's own secret keys, each in a file of the data directory: one makes up SCRAM verifiers for users that do not exist, and so has
+//! to be the same as long as those of real users are; another signs the reverse-paths of forwarded mail ([`crate::srs`]).
 
 use super::Random;
 use std::fs::OpenOptions;
@@ -7,8 +7,10 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// The name of the file in the data directory.
+/// The name of the file with the key for logins in the data directory.
 pub const NAME: &str = "auth.key";
+/// The name of the file with the key for reverse-paths.
+pub const SRS_NAME: &str = "srs.key";
 
 const LENGTH: usize = 32;
 
@@ -21,8 +23,8 @@ pub struct KeyError {
 }
 
 /// Reads the key, and makes one when there is none yet; only the owner can read it.
-pub fn load(data: &Path, random: &Random) -> Result<[u8; LENGTH], KeyError> {
-    let path = data.join(NAME);
+pub fn load(data: &Path, name: &str, random: &Random) -> Result<[u8; LENGTH], KeyError> {
+    let path = data.join(name);
     read_or_make(&path, random).map_err(|cause| KeyError { path, cause })
 }
 
@@ -60,14 +62,14 @@ mod tests {
         let data = tempfile::tempdir().expect("a directory");
         let sevens: Random = Arc::new(|bytes: &mut [u8]| bytes.fill(7));
         let eights: Random = Arc::new(|bytes: &mut [u8]| bytes.fill(8));
-        let made = load(data.path(), &sevens).expect("a key");
-        let read = load(data.path(), &eights).expect("the same");
+        let made = load(data.path(), NAME, &sevens).expect("a key");
+        let read = load(data.path(), NAME, &eights).expect("the same");
         assert_eq!((made, read), ([7; 32], [7; 32]));
         let path = data.path().join(NAME);
         let mode = std::fs::metadata(&path).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         std::fs::write(&path, "short").expect("a file");
-        let error = load(data.path(), &super::super::system_random()).expect_err("not a key");
+        let error = load(data.path(), NAME, &super::super::system_random()).expect_err("not a key");
         assert!(error.to_string().contains("it has 5 bytes"), "{error}");
     }
 }

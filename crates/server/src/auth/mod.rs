@@ -140,7 +140,7 @@ impl Authenticator {
             store,
             pool: Arc::new(Pool::for_this_machine().map_err(AuthError::Pool)?),
             costs,
-            decoy: DecoyKey::new(key::load(data, &random)?),
+            decoy: DecoyKey::new(key::load(data, key::NAME, &random)?),
             random,
             tokens,
             domain,

@@ -6,10 +6,25 @@ use super::relay::Letter;
 use async_trait::async_trait;
 use bytes::Bytes;
 use smtp::{Body, Envelope, Extensions};
-use store::{Content, Reader, SharedStore};
+use store::{Content, Forward, Reader, SharedStore};
 
-/// The envelope as the server can take it, and the content.
+/// The envelope as the server can take it, and the content; of forwarded mail with its own reverse-path and fields.
 pub(super) async fn prepared(
+    store: &SharedStore,
+    offered: &Extensions,
+    letter: &Letter,
+) -> store::Result<(Envelope, Reader)> {
+    let (mut envelope, Reader { len, content }) = fitted(store, offered, letter).await?;
+    let Some(Forward { reverse_path, trace }) = &letter.forward else {
+        return Ok((envelope, Reader { len, content }));
+    };
+    envelope.reverse_path = reverse_path.clone();
+    let len = len + trace.len() as u64;
+    let front = Some(trace.clone()).filter(|trace| !trace.is_empty());
+    Ok((envelope, Reader { len, content: Box::new(Preceded { front, rest: content }) }))
+}
+
+async fn fitted(
     store: &SharedStore,
     offered: &Extensions,
     letter: &Letter,
@@ -44,6 +59,22 @@ pub(super) async fn prepared(
         Err(why) => {
             tracing::info!(id = %letter.spool, %why, "not converted to 7 bits, and the host takes nothing else");
             Ok((envelope, store.content(letter.spool).await?))
+        }
+    }
+}
+
+/// Content with something before it.
+struct Preceded {
+    front: Option<Bytes>,
+    rest: Box<dyn Content>,
+}
+
+#[async_trait]
+impl Content for Preceded {
+    async fn next(&mut self) -> store::Result<Option<Bytes>> {
+        match self.front.take() {
+            Some(front) => Ok(Some(front)),
+            None => self.rest.next().await,
         }
     }
 }

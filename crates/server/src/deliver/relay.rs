@@ -13,7 +13,7 @@ use crate::tls::{Connector, HandshakeError, Stream, TlsSession};
 use smtp::client::{Authentication, Client, Config, Event, Failure, Stage};
 use smtp::{Envelope, Protocol, Reply, Status};
 use std::time::Duration;
-use store::{Delivery, Reader, SharedStore, SpoolId, Timestamp};
+use store::{Delivery, Forward, Reader, SharedStore, SpoolId, Timestamp};
 use tokio::time::Instant;
 
 /// A message on its way to recipients of one destination.
@@ -23,6 +23,8 @@ pub struct Letter {
     pub spool: SpoolId,
     /// Its envelope, with the recipients of `deliveries` in the same order.
     pub envelope: Envelope,
+    /// How it is sent on, when that differs from what the envelope says.
+    pub forward: Option<Forward>,
     /// What is to be settled: one for each recipient.
     pub deliveries: Vec<Delivery>,
     /// Until when nobody else takes these deliveries.

@@ -3,16 +3,18 @@
 use super::Peer;
 use crate::policy::recipient::{self, Route};
 use crate::settings::Service;
+use crate::srs::Srs;
 use bytes::{Bytes, BytesMut};
 use message::submission::{Findings, Mender};
 use message::trace::{self, Dialect, With};
 use message::{Date, HopCounter};
 use smtp::server::Mail;
-use smtp::{Envelope, Mailbox, Recipient};
+use smtp::{Envelope, ForwardPath, Mailbox, Notify, OriginalRecipient, Recipient, ReversePath};
 use std::collections::HashSet;
+use std::sync::Arc;
 use store::{
-    Accepted, AccountName, Destination, Error, MailboxName, NewDelivery, Result, SharedStore, SpoolId, Stage,
-    Timestamp,
+    Accepted, AccountName, Destination, Error, Forward, MailboxName, NewDelivery, Result, SharedStore,
+    SpoolId, Stage, Timestamp,
 };
 
 /// What came so far: the envelope with a route for each recipient, and content on its way into the store.
@@ -36,10 +38,30 @@ pub(crate) enum Mending {
 
 /// Which way a recipient's mail goes.
 enum Way {
-    /// Into mailboxes here. After addresses that lead to the same ones were put together, that may be none.
-    Here(Vec<Route>),
+    /// Into mailboxes here, and to addresses elsewhere. After addresses that lead to the same ones were put together, that may be none.
+    Here(Here),
     /// Into the queue, to another host.
     Onward,
+    /// The same, for the sake of this address here.
+    Forwarded(Mailbox),
+}
+
+/// Where the mail for an address here goes.
+pub(crate) struct Here {
+    /// The address.
+    pub(crate) address: Mailbox,
+    /// Into these accounts.
+    pub(crate) routes: Vec<Route>,
+    /// To these addresses elsewhere.
+    pub(crate) forwards: Vec<Mailbox>,
+}
+
+/// Under which reverse-path mail is sent on that came for an address here.
+pub(crate) enum ReversePaths {
+    /// Its own.
+    Kept,
+    /// One of ours that leads back to it.
+    Rewritten(Arc<Srs>),
 }
 
 enum Content {
@@ -61,6 +83,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) host_name: &'a str,
     /// Fields that a submission lacked.
     pub(crate) additions: Vec<u8>,
+    pub(crate) reverse_paths: ReversePaths,
     pub(crate) now: Timestamp,
 }
 
@@ -70,15 +93,19 @@ struct Evaluated {
     envelope: Envelope,
     /// For each recipient where the message goes because of it: to no account when it only leads to accounts of others.
     ways: Vec<Way>,
+    /// How many of the recipients the client has named: the first ones.
+    named: usize,
 }
 
-/// Whether a message fits into the mailboxes of a recipient.
+/// Whether a message can be delivered to a recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fit {
+pub(crate) enum Fit {
     /// It does, or nobody knows yet.
     Fits,
     /// One of them is full.
     Full,
+    /// It was delivered to the address before, and forwarded from there.
+    Looping,
 }
 
 /// What became of it.
@@ -96,35 +123,56 @@ impl Received {
         Received { mail, recipients: Vec::new(), content: Content::None, hops, mender }
     }
 
-    pub(crate) fn add(&mut self, recipient: Recipient, routes: Vec<Route>) {
-        self.recipients.push((recipient, Way::Here(routes)));
+    pub(crate) fn add(&mut self, recipient: Recipient, here: Here) {
+        self.recipients.push((recipient, Way::Here(here)));
+    }
+
+    /// Whether any of it leaves this server for the sake of an address here.
+    pub(crate) fn is_forwarded(&self) -> bool {
+        self.recipients.iter().any(|(_, way)| matches!(way, Way::Here(here) if !here.forwards.is_empty()))
+    }
+
+    /// Whether the message can be delivered as far as is known before the commit.
+    pub(crate) fn fit_of_all(&self) -> Fit {
+        match self.recipients.iter().any(|(_, way)| self.comes_back(way)) {
+            true => Fit::Looping,
+            false => Fit::Fits,
+        }
+    }
+
+    /// Whether the message was delivered to an address before that would send it on once more.
+    fn comes_back(&self, way: &Way) -> bool {
+        let Way::Here(Here { address, forwards, .. }) = way else { return false };
+        let here = AccountName::of(address);
+        let is_here = |text: &str| text.parse().is_ok_and(|before: Mailbox| AccountName::of(&before) == here);
+        !forwards.is_empty() && self.hops.delivered_to().any(is_here)
     }
 
     /// Adds a recipient whose mail goes to another host.
-    pub(super) fn relay(&mut self, recipient: Recipient) {
+    pub(crate) fn relay(&mut self, recipient: Recipient) {
         self.recipients.push((recipient, Way::Onward));
     }
 
     /// Whether the message has been through so many hosts that it must be going round in circles (RFC 5321 §6.3).
-    pub(super) fn is_looping(&self, most: usize) -> bool {
+    pub(crate) fn is_looping(&self, most: usize) -> bool {
         self.hops.hops() >= most
     }
 
     /// How large the client said that the content will be.
-    pub(super) fn declared_size(&self) -> Option<u64> {
+    pub(crate) fn declared_size(&self) -> Option<u64> {
         self.mail.parameters.size
     }
 
-    /// Leaves out recipients whose mailboxes have no room for the content that came; says which, in order. The commit still decides:
-    /// this lets LMTP answer for each.
-    pub(super) async fn leave_out_full(&mut self, store: &SharedStore) -> Result<Vec<Fit>> {
+    /// Leaves out recipients whose mailboxes have no room for the content that came, or whose mail goes round in circles; says which, in
+    /// order. The commit still decides: this lets LMTP answer for each.
+    pub(crate) async fn leave_out_unfit(&mut self, store: &SharedStore) -> Result<Vec<Fit>> {
         let size = match &self.content {
             Content::Staged(stage) => stage.len(),
             Content::None | Content::Failed(_) => 0,
         };
         let mut fits = Vec::with_capacity(self.recipients.len());
         for (_, way) in &self.recipients {
-            let mut fit = Fit::Fits;
+            let mut fit = if self.comes_back(way) { Fit::Looping } else { Fit::Fits };
             for route in way.routes() {
                 let standing = store.standing(&route.account).await?;
                 if standing.is_some_and(|standing| !recipient::has_room(&standing, Some(size))) {
@@ -138,7 +186,7 @@ impl Received {
         Ok(fits)
     }
 
-    pub(super) fn recipients(&self) -> usize {
+    pub(crate) fn recipients(&self) -> usize {
         self.recipients.len()
     }
 
@@ -154,7 +202,7 @@ impl Received {
 
     /// Ends the mending of a submission: its identifier, and what was found. `None` when there is nothing to mend, or when the
     /// store has failed, which the commit says.
-    pub(super) async fn mended(&mut self, store: &SharedStore) -> Option<(SpoolId, Findings)> {
+    pub(crate) async fn mended(&mut self, store: &SharedStore) -> Option<(SpoolId, Findings)> {
         let (rest, findings) = self.mender.take()?.finish();
         self.keep(store, rest).await;
         match &self.content {
@@ -164,7 +212,7 @@ impl Received {
     }
 
     /// Who sent it, if it is not the null reverse-path.
-    pub(super) fn sender(&self) -> Option<&Mailbox> {
+    pub(crate) fn sender(&self) -> Option<&Mailbox> {
         self.mail.reverse_path.as_mailbox()
     }
 
@@ -185,10 +233,10 @@ impl Received {
 
     /// Makes the message durable: when this returns `Ok`, it is on stable storage and in every mailbox.
     pub(crate) async fn commit(self, store: &SharedStore, facts: Facts<'_>) -> Result<Committed> {
-        let Evaluated { stage, envelope, ways } = self.evaluated(store)?;
-        let size = stage.len();
-        let queued = ways.iter().any(|way| matches!(way, Way::Onward));
-        let accepted = accepted(&facts, stage.id(), envelope, ways);
+        let evaluated = self.evaluated(store)?;
+        let size = evaluated.stage.len();
+        let queued = evaluated.ways.iter().any(|way| matches!(way, Way::Onward | Way::Forwarded(_)));
+        let (stage, accepted) = evaluated.accepted(&facts);
         let id = stage.commit(accepted).await?;
         Ok(Committed { id, size, queued })
     }
@@ -202,20 +250,29 @@ impl Received {
         let mut recipients = Vec::with_capacity(self.recipients.len());
         let mut ways = Vec::with_capacity(self.recipients.len());
         let (mut seen, mut served) = (HashSet::new(), HashSet::new());
+        let mut forwarded = Vec::new();
         for (recipient, mut way) in self.recipients {
             // The same address given twice counts once, and an account gets one copy however many addresses lead to it. Elsewhere
             // local parts may differ by case (RFC 5321 §2.4).
             let name = match &way {
-                Way::Onward => recipient.forward_path.to_string(),
+                Way::Onward | Way::Forwarded(_) => recipient.forward_path.to_string(),
                 Way::Here(_) => recipient
                     .forward_path
                     .as_mailbox()
                     .map_or_else(String::new, |mailbox| AccountName::of(mailbox).to_string()),
             };
             if seen.insert(name) {
-                if let Way::Here(routes) = &mut way {
-                    routes.retain(|route| served.insert(route.account.clone()));
+                if let Way::Here(here) = &mut way {
+                    forwarded.extend(here.forwarded(&recipient));
+                    here.routes.retain(|route| served.insert(route.account.clone()));
                 }
+                recipients.push(recipient);
+                ways.push(way);
+            }
+        }
+        let named = recipients.len();
+        for (recipient, way) in forwarded {
+            if seen.insert(recipient.forward_path.to_string()) {
                 recipients.push(recipient);
                 ways.push(way);
             }
@@ -230,26 +287,25 @@ impl Received {
             ret: parameters.ret,
             envelope_id: parameters.envelope_id,
         };
-        Ok(Evaluated { stage, envelope, ways })
+        Ok(Evaluated { stage, envelope, ways, named })
     }
 }
 
 impl Way {
     fn routes(&self) -> &[Route] {
         match self {
-            Way::Here(routes) => routes,
-            Way::Onward => &[],
+            Way::Here(here) => &here.routes,
+            Way::Onward | Way::Forwarded(_) => &[],
         }
     }
 
     /// The deliveries of one recipient.
     fn deliveries(
         self,
-        recipient: (u32, &Recipient),
-        return_path: &[u8],
-        now: Timestamp,
+        (number, recipient): (u32, &Recipient),
+        (reverse_path, return_path): (&ReversePath, &[u8]),
+        facts: &Facts<'_>,
     ) -> Vec<NewDelivery> {
-        let (number, recipient) = recipient;
         let into_mailbox = |route: Route| {
             let mut own = BytesMut::from(return_path);
             own.extend_from_slice(&delivered_to(recipient, &route));
@@ -261,27 +317,77 @@ impl Way {
             }
         };
         let destinations: Vec<Destination> = match self {
-            Way::Here(routes) => routes.into_iter().map(into_mailbox).collect(),
+            Way::Here(here) => here.routes.into_iter().map(into_mailbox).collect(),
             // The first attempt is made at once.
-            Way::Onward => vec![Destination::Queue { due: now }],
+            Way::Onward => vec![Destination::Queue { due: facts.now }],
+            Way::Forwarded(address) => {
+                let forward = forward(reverse_path, &address, facts);
+                vec![Destination::Forward { due: facts.now, forward }]
+            }
         };
         destinations.into_iter().map(|destination| NewDelivery { recipient: number, destination }).collect()
     }
 }
 
-fn accepted(facts: &Facts<'_>, id: SpoolId, envelope: Envelope, ways: Vec<Way>) -> Accepted {
-    let return_path =
-        trace::return_path(envelope.reverse_path.as_mailbox().map(ToString::to_string).as_deref());
-    let deliveries = envelope
-        .recipients
-        .iter()
-        .zip(ways)
-        .enumerate()
-        .flat_map(|(number, (recipient, way))| {
-            way.deliveries((number as u32, recipient), &return_path, facts.now)
-        })
-        .collect();
-    Accepted { received: facts.now, trace: trace_fields(facts, id, &envelope), envelope, deliveries }
+impl Here {
+    /// Those elsewhere as recipients of their own. Who asked to be told of an alias's mail is told by the host that it goes to
+    /// (RFC 3461 §5.2.7.1), but of success only when it goes nowhere else (§5.2.7.3).
+    fn forwarded(&mut self, recipient: &Recipient) -> Vec<(Recipient, Way)> {
+        let alone = self.routes.len() + self.forwards.len() == 1;
+        let one = |target: Mailbox| {
+            let mut forwarded = recipient.clone();
+            forwarded.forward_path = ForwardPath::Mailbox(target);
+            if let (Some(Notify::On { failure, delay, .. }), false) = (recipient.notify, alone) {
+                forwarded.notify = Some(Notify::On { success: false, failure, delay });
+            }
+            if forwarded.original.is_none() {
+                let kind = if self.address.is_ascii() { "rfc822" } else { "utf-8" };
+                forwarded.original = OriginalRecipient::new(kind, &self.address.to_string());
+            }
+            (forwarded, Way::Forwarded(self.address.clone()))
+        };
+        std::mem::take(&mut self.forwards).into_iter().map(one).collect()
+    }
+}
+
+/// How mail for this address here is sent on.
+fn forward(reverse_path: &ReversePath, address: &Mailbox, facts: &Facts<'_>) -> Forward {
+    let rewritten = match (reverse_path, &facts.reverse_paths, address.domain()) {
+        (ReversePath::Mailbox(sender), ReversePaths::Rewritten(srs), Some(domain)) => {
+            let rewritten = srs.forward(sender, domain, facts.now);
+            if rewritten.is_none() {
+                tracing::info!(
+                    "{} is too long to be rewritten, and stays the sender of what is forwarded",
+                    super::shown(sender)
+                );
+            }
+            rewritten
+        }
+        _ => None,
+    };
+    Forward {
+        reverse_path: rewritten.map_or_else(|| reverse_path.clone(), ReversePath::Mailbox),
+        trace: trace::delivered_to(&address.to_string()).into(),
+    }
+}
+
+impl Evaluated {
+    fn accepted(self, facts: &Facts<'_>) -> (Box<dyn Stage>, Accepted) {
+        let Evaluated { stage, envelope, ways, named } = self;
+        let reverse_path = &envelope.reverse_path;
+        let return_path = trace::return_path(reverse_path.as_mailbox().map(ToString::to_string).as_deref());
+        let deliveries = envelope
+            .recipients
+            .iter()
+            .zip(ways)
+            .enumerate()
+            .flat_map(|(number, (recipient, way))| {
+                way.deliveries((number as u32, recipient), (reverse_path, &return_path), facts)
+            })
+            .collect();
+        let trace = trace_fields(facts, stage.id(), (&envelope, named));
+        (stage, Accepted { received: facts.now, trace, envelope, deliveries })
+    }
 }
 
 /// The address that was asked for, so that a reader sees which of their addresses (or tags) it was.
@@ -293,15 +399,15 @@ fn delivered_to(recipient: &Recipient, route: &Route) -> Vec<u8> {
 }
 
 /// What goes before the content for every reader. Fields that a submission lacked belong to the message, so they come last.
-fn trace_fields(facts: &Facts<'_>, id: SpoolId, envelope: &Envelope) -> Bytes {
+fn trace_fields(facts: &Facts<'_>, id: SpoolId, envelope: (&Envelope, usize)) -> Bytes {
     let mut fields = received_field(facts, id, envelope);
     fields.extend_from_slice(&facts.additions);
     fields.into()
 }
 
 /// RFC 5321 §4.4. The recipient is named only when there is one: others would learn of blind copies.
-fn received_field(facts: &Facts<'_>, id: SpoolId, envelope: &Envelope) -> Vec<u8> {
-    let recipient = match envelope.recipients.as_slice() {
+fn received_field(facts: &Facts<'_>, id: SpoolId, (envelope, named): (&Envelope, usize)) -> Vec<u8> {
+    let recipient = match &envelope.recipients[..named] {
         [only] => only.forward_path.as_mailbox().map(ToString::to_string),
         _ => None,
     };

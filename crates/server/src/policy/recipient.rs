@@ -6,10 +6,12 @@
 
 use super::Verdict;
 use crate::settings::{Acceptance, Network};
+use crate::srs::{Returned, Srs};
 use smtp::{AddressLiteral, Domain, ForwardPath, Host, LocalPart, Mailbox, replies};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
-use store::{AccountName, Addressee, Alias, IfMissing, Origin, Resolution, Standing, Usage};
+use std::sync::Arc;
+use store::{AccountName, Addressee, Alias, IfMissing, Origin, Resolution, Standing, Timestamp, Usage};
 
 /// What a verdict on recipients depends on, for a whole server.
 #[derive(Debug, Clone)]
@@ -23,12 +25,14 @@ pub struct Rules {
 }
 
 /// What is sent on to other hosts, beside the mail of accounts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Onwards {
     /// All mail of these networks.
     pub networks: Vec<Network>,
     /// Everybody's mail to these domains.
     pub domains: Vec<Domain>,
+    /// What gives forwarded mail its reverse-path. Without it nothing is forwarded.
+    pub srs: Option<Arc<Srs>>,
 }
 
 /// Whether a peer's mail is sent on to other hosts.
@@ -51,6 +55,8 @@ pub struct Asked {
     pub size: Option<u64>,
     /// Whether it may be in a domain that is not ours.
     pub relaying: Relaying,
+    /// What [`returned`] says of it.
+    pub returned: Option<Returned>,
 }
 
 /// What was looked up so far.
@@ -65,13 +71,15 @@ pub enum Step {
     Verdict(Verdict<Routes>),
 }
 
-/// Where a recipient's mail goes: to at least one account, no two times to the same, or onward.
+/// Where a recipient's mail goes: to accounts and addresses elsewhere, no two times to the same and to one at least, or onward.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Routes {
     /// Whether it goes to another host.
     pub onward: Onward,
     /// The accounts.
     pub routes: Vec<Route>,
+    /// Addresses elsewhere to which it is forwarded: targets of aliases, or who is behind a reverse-path of ours.
+    pub forwards: Vec<Mailbox>,
     /// Targets of aliases that lead to nobody.
     pub nowhere: Vec<Mailbox>,
 }
@@ -133,7 +141,17 @@ pub fn asked(rules: &Rules, path: &ForwardPath, local: Option<IpAddr>, size: Opt
             _ => mailbox.clone(),
         },
     };
-    Asked { address, size, relaying: Relaying::Denied }
+    Asked { address, size, relaying: Relaying::Denied, returned: None }
+}
+
+/// Who is behind an address that a rewriting has made; `None` when none has.
+pub fn returned(rules: &Rules, path: &ForwardPath, now: Timestamp) -> Option<Returned> {
+    srs(rules)?.back(path.as_mailbox()?.local_part(), now)
+}
+
+/// What gives forwarded mail its reverse-path; `None` when nothing is forwarded.
+pub(crate) fn srs(rules: &Rules) -> Option<&Arc<Srs>> {
+    rules.onwards.as_ref()?.srs.as_ref()
 }
 
 /// Decides on one recipient.
@@ -149,23 +167,42 @@ pub fn recipient(rules: &Rules, asked: &Asked, known: &Known) -> Step {
             return Step::Verdict(Verdict::Reject(replies::TOO_MANY_ALIASES));
         }
         let Some(resolution) = known.get(address) else {
-            unknown.push(address.clone());
+            if !unknown.contains(address) {
+                unknown.push(address.clone());
+            }
             continue;
         };
         let is_target = visited > 1;
         if !is_ours(&rules.acceptance, resolution) {
-            return Step::Verdict(match (is_target, asked.relaying) {
-                (true, _) => Verdict::Reject(replies::FORWARDING_DENIED),
-                (false, Relaying::Allowed) => relayed(),
-                (false, Relaying::Listed) if is_listed(rules, address) => relayed(),
-                (false, Relaying::Listed | Relaying::Denied) => Verdict::Reject(replies::RELAY_DENIED),
-            });
+            match (is_target, asked.relaying) {
+                (true, _) if srs(rules).is_some() => {
+                    walk.forward(address);
+                    continue;
+                }
+                (true, _) => return Step::Verdict(Verdict::Reject(replies::FORWARDING_DENIED)),
+                (false, Relaying::Allowed) => return Step::Verdict(relayed()),
+                (false, Relaying::Listed) if is_listed(rules, address) => return Step::Verdict(relayed()),
+                (false, Relaying::Listed | Relaying::Denied) => {
+                    return Step::Verdict(Verdict::Reject(replies::RELAY_DENIED));
+                }
+            }
         }
         match walk.next(address, resolution) {
             Next::Done => {}
             Next::Follow(alias) => to_visit.extend(&alias.targets),
-            Next::Nobody if is_target => walk.found.nowhere.push(address.clone()),
-            Next::Nobody => return Step::Verdict(Verdict::Reject(replies::NO_SUCH_MAILBOX)),
+            // Whoever catches all has no use for what belongs to somebody else.
+            Next::CatchAll(alias) => match (&asked.returned, is_target) {
+                (Some(Returned::To(sender)), false) => to_visit.push_back(sender),
+                _ => to_visit.extend(&alias.targets),
+            },
+            Next::Nobody if !is_target => match &asked.returned {
+                Some(Returned::To(sender)) => to_visit.push_back(sender),
+                Some(Returned::Forged | Returned::Expired) => {
+                    return Step::Verdict(Verdict::Reject(replies::NO_SUCH_RETURN_PATH));
+                }
+                None => return Step::Verdict(Verdict::Reject(replies::NO_SUCH_MAILBOX)),
+            },
+            Next::Nobody => walk.found.nowhere.push(address.clone()),
         }
     }
     if !unknown.is_empty() {
@@ -209,6 +246,8 @@ enum Next<'a> {
     Done,
     /// Whoever this alias names.
     Follow(&'a Alias),
+    /// The same, for an address that nobody has for themselves.
+    CatchAll(&'a Alias),
     /// Nobody.
     Nobody,
 }
@@ -235,7 +274,10 @@ impl<'a> Walk<'a> {
             (acceptance, _) if is_postmaster(self.rules, address) && *acceptance != Acceptance::Everyone => {
                 self.postmaster(exact)
             }
-            (_, Some(alias)) => self.follow(alias),
+            (_, Some(alias)) => match self.follow(alias) {
+                Next::Follow(alias) => Next::CatchAll(alias),
+                next => next,
+            },
             (Acceptance::Everyone, None) => self.create(untagged.unwrap_or(exact)),
             (Acceptance::Named(_) | Acceptance::Domains { .. }, None) => Next::Nobody,
         }
@@ -267,6 +309,12 @@ impl<'a> Walk<'a> {
         if self.followed.insert(&alias.name) { Next::Follow(alias) } else { Next::Done }
     }
 
+    fn forward(&mut self, target: &Mailbox) {
+        if !self.found.forwards.contains(target) {
+            self.found.forwards.push(target.clone());
+        }
+    }
+
     fn add(&mut self, route: Route) -> Next<'a> {
         if !self.found.routes.iter().any(|known| known.account == route.account) {
             self.found.routes.push(route);
@@ -276,7 +324,9 @@ impl<'a> Walk<'a> {
 
     fn verdict(self) -> Verdict<Routes> {
         match self {
-            Walk { found, .. } if found.routes.is_empty() => Verdict::Reject(replies::NO_SUCH_MAILBOX),
+            Walk { found, .. } if found.routes.is_empty() && found.forwards.is_empty() => {
+                Verdict::Reject(replies::NO_SUCH_MAILBOX)
+            }
             Walk { full: true, .. } => Verdict::Defer(replies::MAILBOX_FULL),
             Walk { found, .. } => Verdict::Accept(found),
         }

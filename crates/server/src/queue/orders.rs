@@ -74,8 +74,14 @@ pub(crate) async fn tell_senders(
             Err(error) => return Err(error),
         };
         envelope.recipients = of_one.iter().map(|delivery| delivery.recipient.clone()).collect();
-        let letter =
-            Letter { spool, envelope, deliveries: of_one.to_vec(), lease: Timestamp(0), failures: 0 };
+        let letter = Letter {
+            spool,
+            envelope,
+            forward: None,
+            deliveries: of_one.to_vec(),
+            lease: Timestamp(0),
+            failures: 0,
+        };
         let recipients = (0..of_one.len()).map(|place| (place, &reply)).collect();
         let now = (outbound.clock)();
         dsn::send(outbound, Notice { kind: Kind::Failed, letter: &letter, recipients, host: None, now })

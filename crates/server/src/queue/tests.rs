@@ -1,6 +1,7 @@
 //! The queue against next hops in memory, under virtual time: each behaviour of another host with its right outcome.
 
 mod certificates;
+mod forwarding;
 mod lab;
 mod mta_sts;
 mod orders;

@@ -420,12 +420,13 @@ impl Supply for Mail {
     }
 }
 
-/// The claims as letters: one for each message, in the order of its first recipient.
+/// The claims as letters: one for each message, and for each way in which it is forwarded, in the order of its first recipient.
 async fn letters(shared: &Arc<Shared>, claims: Vec<Claim>) -> Vec<Letter> {
     let mut letters: Vec<Letter> = Vec::new();
     for Claim { delivery, lease } in claims {
         let spool = delivery.id.spool;
-        if let Some(letter) = letters.iter_mut().rev().find(|letter| letter.spool == spool) {
+        let together = |letter: &&mut Letter| letter.spool == spool && letter.forward == delivery.forward;
+        if let Some(letter) = letters.iter_mut().rev().find(together) {
             letter.envelope.recipients.push(delivery.recipient.clone());
             letter.deliveries.push(delivery);
             continue;
@@ -433,7 +434,9 @@ async fn letters(shared: &Arc<Shared>, claims: Vec<Claim>) -> Vec<Letter> {
         match shared.outbound.store.envelope(spool).await {
             Ok(mut envelope) => {
                 envelope.recipients = vec![delivery.recipient.clone()];
-                letters.push(Letter { spool, envelope, deliveries: vec![delivery], lease, failures: 0 });
+                let forward = delivery.forward.clone();
+                let deliveries = vec![delivery];
+                letters.push(Letter { spool, envelope, forward, deliveries, lease, failures: 0 });
             }
             // It was removed meanwhile.
             Err(store::Error::NoSuchMessage(_)) => {}

@@ -4,6 +4,7 @@ mod abuse;
 mod admin;
 mod classroom;
 mod common;
+mod forwarding;
 mod login;
 mod pop3;
 mod recipients;

@@ -33,6 +33,7 @@ fn rules(acceptance: &str) -> Rules {
     let onwards = Some(Onwards {
         networks: vec!["198.51.100.0/24".parse().expect("a network")],
         domains: vec![Domain::parse("behind.example").expect("a domain")],
+        srs: None,
     });
     Rules { acceptance, host_name: Domain::parse("mx.example").expect("a domain"), onwards }
 }
@@ -114,8 +115,9 @@ fn decide_on(rules: &Rules, kept: &Kept, asked: &Asked) -> Verdict<Routes> {
 fn shown(verdict: Verdict<Routes>) -> String {
     match verdict {
         Verdict::Accept(Routes { onward: Onward::Relayed, .. }) => "relayed".to_owned(),
-        Verdict::Accept(Routes { routes, nowhere, .. }) => {
+        Verdict::Accept(Routes { routes, forwards, nowhere, .. }) => {
             let accounts = routes.iter().map(|route| route.account.to_string());
+            let accounts = accounts.chain(forwards.iter().map(|target| format!(">{target}")));
             accounts.chain(nowhere.iter().map(|target| format!("-{target}"))).collect::<Vec<_>>().join(" ")
         }
         Verdict::Defer(reply) | Verdict::Reject(reply) => reply.to_string()[..9].to_owned(),
@@ -342,6 +344,59 @@ fn everybody_reaches_the_listed_domains_and_no_others() {
             let asked = Asked { relaying, ..asked(rules, &path, None, None) };
             assert_eq!(shown(decide_on(rules, &kept, &asked)), verdict, "{recipient} {relaying:?}");
         }
+    }
+}
+
+#[test]
+fn aliases_lead_elsewhere_where_mail_can_be_sent_on() {
+    let kept = with_aliases(&[
+        ("out@a.example", "eve@elsewhere.example"),
+        ("both@a.example", "eve@elsewhere.example ann@a.example fay@elsewhere.example"),
+        ("twice@a.example", "out@a.example both@a.example"),
+        ("literal@a.example", "eve@[192.0.2.7]"),
+    ]);
+    for (recipient, verdict) in [
+        ("out@a.example", ">eve@elsewhere.example"),
+        ("both@a.example", "ann@a.example >eve@elsewhere.example >fay@elsewhere.example"),
+        ("twice@a.example", "ann@a.example >eve@elsewhere.example >fay@elsewhere.example"),
+        ("literal@a.example", ">eve@[192.0.2.7]"),
+        ("eve@elsewhere.example", "550 5.7.1"),
+    ] {
+        let rules = forwarding();
+        let path = ForwardPath::Mailbox(recipient.parse().expect(recipient));
+        let asked = Asked { relaying: Relaying::Listed, ..asked(&rules, &path, None, None) };
+        assert_eq!(shown(decide_on(&rules, &kept, &asked)), verdict, "{recipient}");
+    }
+}
+
+fn forwarding() -> Rules {
+    let mut rules = rules("domains a.example");
+    rules.onwards.as_mut().expect("it relays").srs = Some(Arc::new(Srs::new(&[7; 32])));
+    rules
+}
+
+#[test]
+fn a_return_path_of_ours_leads_to_the_sender_and_a_forged_one_nowhere() {
+    let now = Timestamp(1_767_323_045_000);
+    let rules = forwarding();
+    let (sender, ours) =
+        ("ann@world.example".parse().expect("an address"), Domain::parse("a.example").expect("a domain"));
+    let good = srs(&rules).expect("it forwards").forward(&sender, &ours, now).expect("it fits").to_string();
+    let forged = good.replace("ann", "eve");
+    let with_catch_all = with_aliases(&[("*@a.example", "ann@a.example")]);
+    for (recipient, relaying, kept, verdict) in [
+        (&good, Relaying::Listed, with_aliases(&[]), ">ann@world.example"),
+        (&good, Relaying::Denied, with_aliases(&[]), ">ann@world.example"),
+        (&good.to_lowercase(), Relaying::Listed, with_aliases(&[]), ">ann@world.example"),
+        (&good, Relaying::Listed, with_catch_all, ">ann@world.example"),
+        (&forged, Relaying::Listed, with_aliases(&[]), "550 5.1.1"),
+        (&forged, Relaying::Allowed, with_aliases(&[]), "550 5.1.1"),
+        (&good.replace("a.example", "c.example"), Relaying::Listed, with_aliases(&[]), "550 5.7.1"),
+    ] {
+        let path = ForwardPath::Mailbox(recipient.parse().expect(recipient));
+        let returned = returned(&rules, &path, now);
+        let asked = Asked { relaying, returned, ..asked(&rules, &path, None, None) };
+        assert_eq!(shown(decide_on(&rules, &kept, &asked)), verdict, "{recipient} {relaying:?}");
     }
 }
 

@@ -8,6 +8,7 @@ use crate::queue::{Bounds, Outbound, PausedHosts, run};
 use crate::resolve::{Answer, Authenticity, Dns, Exchange, Lookup, Private, Terms};
 use crate::schedule::Schedule;
 use crate::settings::Acceptance;
+use crate::srs::Srs;
 use crate::tls::Tlsa;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,7 +21,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store::memory::Memory;
 use store::{
-    Accepted, AccountName, Delivery, Destination, MailboxName, NewDelivery, Origin, SharedStore, Timestamp,
+    Accepted, AccountName, Delivery, Destination, Forward, MailboxName, NewDelivery, Origin, SharedStore,
+    Timestamp,
 };
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, Lines};
 use tokio::sync::{Notify, watch};
@@ -28,6 +30,8 @@ use tokio::time::Instant;
 
 /// The sender whose mailbox is here.
 pub(super) const SENDER: &str = "<alice@example.org>";
+/// The reverse-path under which mail is forwarded here.
+pub(super) const FORWARDED: &str = "<SRS0=AAAAAA=7H=example.net=carol@example.org>";
 /// The hop that is this server itself.
 pub(super) const OURSELVES: u8 = 200;
 
@@ -145,7 +149,7 @@ impl Lab {
             rules: Rules {
                 acceptance: Acceptance::Domains { domains, postmaster: None },
                 host_name: own_name.clone(),
-                onwards: Some(Onwards::default()),
+                onwards: Some(Onwards { srs: Some(Arc::new(Srs::new(&[7; 32]))), ..Onwards::default() }),
             },
             host_name: own_name.clone(),
             schedule: Schedule::default(),
@@ -284,7 +288,34 @@ impl Lab {
         self.nudge().await;
     }
 
+    /// The same for mail that came for out@example.org and is forwarded.
+    pub(super) async fn forward(&self, from: &str, to: &[&str]) {
+        let from: ReversePath = from.parse().expect("a path");
+        let forward = Forward {
+            reverse_path: FORWARDED.parse().expect("a path"),
+            trace: Bytes::from_static(b"Delivered-To: out@example.org\r\n"),
+        };
+        let destination = |due| Destination::Forward { due, forward: forward.clone() };
+        self.commit_with(to, |envelope| envelope.reverse_path = from, destination).await;
+        self.nudge().await;
+    }
+
+    pub(super) async fn alias(&self, name: &str, target: &str) {
+        let name = AccountName::parse(name).expect("a name");
+        let targets = [target.parse().expect("an address")];
+        self.store.set_alias(&name, &targets, Origin::Added).await.expect("an alias");
+    }
+
     async fn commit(&self, to: &[&str], change: impl FnOnce(&mut Envelope)) {
+        self.commit_with(to, change, |due| Destination::Queue { due }).await;
+    }
+
+    async fn commit_with(
+        &self,
+        to: &[&str],
+        change: impl FnOnce(&mut Envelope),
+        destination: impl Fn(Timestamp) -> Destination,
+    ) {
         let alice = AccountName::parse("alice@example.org").expect("an account");
         let ours = Domain::parse("example.org").expect("a domain");
         let domain = self.store.create_domain(&ours, Origin::Added).await;
@@ -298,7 +329,7 @@ impl Lab {
         let recipients: Vec<Recipient> = to.iter().map(recipient).collect();
         let now = (self.clock)();
         let deliveries = (0..recipients.len() as u32)
-            .map(|recipient| NewDelivery { recipient, destination: Destination::Queue { due: now } });
+            .map(|recipient| NewDelivery { recipient, destination: destination(now) });
         let deliveries = deliveries.collect();
         let mut envelope = Envelope::new(SENDER.parse().expect("a path"), recipients);
         change(&mut envelope);
