@@ -548,7 +548,7 @@ async fn a_queued_delivery_that_cannot_be_read_holds_up_no_other() {
     let totals = store.totals().await.unwrap();
     assert_eq!((totals.queued, totals.unreadable), (5, 1));
     for claim in &claimed {
-        store.settle(claim.delivery.id, Outcome::Done).await.unwrap();
+        store.settle(claim.delivery.id, Outcome::delivered(Timestamp(11))).await.unwrap();
     }
     // When the lease has ended it is tried again; by now the disk may have thought better of it.
     assert_eq!(store.claim(&queue, Timestamp(30), 50, Timestamp(40)).await.unwrap().len(), 0);
