@@ -147,6 +147,8 @@ impl Session {
     async fn content(&mut self, bytes: bytes::Bytes) {
         let context = &self.visit.context;
         let Some(message) = &mut self.message else { return };
+        let party = Party { address: self.visit.peer.address.ip(), account: None };
+        context.abuse.content(party, bytes.len() as u64, crate::inbound::now());
         if !message.has_header {
             message.has_header = true;
             let header = header(message, (context.clock)());
@@ -250,6 +252,12 @@ impl Session {
 
 impl Application<Server> for Session {
     async fn event(&mut self, endpoint: &mut Server, event: Event) {
+        let is_command =
+            matches!(event, Event::Mail(_) | Event::Rcpt(_) | Event::List(_) | Event::GetMail(..));
+        if is_command && self.visit.too_many_commands().is_some() {
+            endpoint.reply(Status::Forbidden);
+            return endpoint.shut_down();
+        }
         let result = match event {
             // Boxed, so that an idle connection does not carry the room that these need.
             Event::Mail(sender) => self.mail(sender),

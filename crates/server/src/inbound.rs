@@ -290,7 +290,10 @@ impl Inbound {
         let size = self.transaction.as_ref().and_then(|transaction| transaction.declared_size());
         let rules = &self.context.rules;
         let asked = recipient::asked(rules, &wanted.forward_path, Some(self.peer.local.ip()), size);
-        let returned = recipient::returned(rules, &wanted.forward_path, (self.context.clock)());
+        // Only reports come back: whoever has seen a rewritten reverse-path must not be able to write to the sender behind it.
+        let is_report = self.transaction.as_ref().is_some_and(|transaction| transaction.sender().is_none());
+        let now = (self.context.clock)();
+        let returned = is_report.then(|| recipient::returned(rules, &wanted.forward_path, now)).flatten();
         let asked = Asked { relaying: self.relaying(), returned, ..asked };
         let address = asked.address.clone();
         let verdict = match evaluate(&self.context.store, rules, asked).await {

@@ -9,6 +9,7 @@ mod lock;
 pub(crate) use config::Configs;
 pub(crate) use lock::Maildrops;
 
+use crate::abuse::Scope;
 use crate::drive::Application;
 use crate::inbound::{Context, Peer};
 use crate::login::{Login, Outcome};
@@ -86,6 +87,10 @@ impl Session {
             },
             Outcome::Refused => self.refuse(endpoint, replies::AUTH_FAILED).await,
             Outcome::Banned(refusal) => endpoint.dismiss(replies::NOT_NOW.with_text(refusal.in_words())),
+            // What others in its network did is no error of this client.
+            Outcome::PutOff(refusal) if refusal.scope != Scope::Account => {
+                endpoint.reply(replies::AUTH_UNAVAILABLE.with_text(refusal.in_words()));
+            }
             Outcome::PutOff(refusal) => {
                 self.refuse(endpoint, replies::AUTH_UNAVAILABLE.with_text(refusal.in_words())).await;
             }
@@ -130,9 +135,8 @@ impl Session {
     }
 
     async fn retrieve(&mut self, endpoint: &mut Server, unique: u64) {
-        if let Some(refusal) = self.visit.too_many_commands() {
-            return endpoint.dismiss(replies::NOT_NOW.with_text(refusal.in_words()));
-        }
+        // Not counted as commands are: it is an account's own mail, and a client cut off in the middle of a large maildrop would begin
+        // from the front for ever.
         let Some(maildrop) = &self.maildrop else { return endpoint.reply(replies::LOGIN_FIRST) };
         let fetched = self.visit.context.store.fetch(maildrop.mailbox, uid(unique)).await;
         match fetched {

@@ -309,6 +309,15 @@ impl Queue {
         }
     }
 
+    /// Lets a lease end at another moment.
+    pub(crate) fn end_lease_at(&mut self, id: DeliveryId, end: Timestamp) {
+        self.change(id, |queued| {
+            if let State::Leased(lease) = &mut queued.state {
+                *lease = end;
+            }
+        });
+    }
+
     /// Changes a delivery, and its place with it.
     fn change(&mut self, id: DeliveryId, change: impl FnOnce(&mut Queued)) {
         let Some(before) = self.deliveries.get(&id).copied() else { return };

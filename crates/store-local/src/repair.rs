@@ -18,10 +18,11 @@ use crate::index::{Index, Snapshot};
 use crate::large::LargeFiles;
 use crate::local::Options;
 use crate::open::{INDEX, LARGE, LOG, lock};
+use crate::restore::begin_anew;
 use crate::segments::Segments;
 use crate::space::{self, Choice};
 use crate::stats::Stats;
-use crate::unfinished::{self, Unfinished};
+use crate::unfinished::{MARK, Unfinished};
 use salvage::{Piece, Salvage};
 use std::collections::HashMap;
 use std::io::{ErrorKind, IoSlice};
@@ -81,9 +82,14 @@ pub fn repair(options: &Options, target: &Path) -> Result<Repaired> {
     let old = Old::open(options, &names, &copy, &mut repaired)?;
     rebuild(options, target, (&old, &scratch), &mut repaired)?;
     drop((old, scratch, copy));
-    unfinished.finish()?;
+    // A restoration that found damage ends here: clients may know more of the mailboxes than the backup does.
+    let is_restored = names.iter().any(|name| name == MARK);
+    let target_options = Options { directory: target.to_owned(), ..options.clone() };
+    repaired.stats = unfinished.finish_with(&target_options, |engine| match is_restored {
+        true => begin_anew(engine),
+        false => engine.stats(),
+    })?;
     drop(held);
-    repaired.stats = unfinished::opened(options, target)?;
     Ok(repaired)
 }
 

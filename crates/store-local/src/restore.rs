@@ -7,6 +7,7 @@
 use crate::backup::copy::Source;
 use crate::backup::manifest::{Entry, Kept, Manifest};
 use crate::backup::{MARK, first_damage};
+use crate::engine::Engine;
 use crate::error::io_error;
 use crate::file::{File, Files, Mode};
 use crate::job::Job;
@@ -56,14 +57,17 @@ pub fn restore(options: &Options, backup: &Path) -> Result<Restored> {
     if !damage.is_empty() {
         return Err(not_whole(&damage, directory));
     }
-    let stats = unfinished.finish_with(options, |engine| {
-        let (answer, mut answered) = oneshot::channel();
-        engine.writer.submit(Job::Restored { now: engine.now(), answer });
-        // Whoever does the work on the spot has answered by now.
-        answered.try_recv().unwrap_or(Err(Error::Closed))?;
-        engine.stats()
-    })?;
+    let stats = unfinished.finish_with(options, begin_anew)?;
     Ok(Restored { made: manifest.made, files: manifest.entries.len() as u64, bytes, stats })
+}
+
+/// Gives every mailbox a new UIDVALIDITY: what was given after the backup was made is given again.
+pub(crate) fn begin_anew(engine: &Engine) -> Result<Stats> {
+    let (answer, mut answered) = oneshot::channel();
+    engine.writer.submit(Job::Restored { now: engine.now(), answer });
+    // Whoever does the work on the spot has answered by now.
+    answered.try_recv().unwrap_or(Err(Error::Closed))?;
+    engine.stats()
 }
 
 /// Copies a file of the backup as it is; says what is wrong with it.

@@ -44,6 +44,12 @@ impl Spool for Local {
         let deliveries = self.engine.off_thread(move || engine.deliveries(&claimed, Asked::ToClaim)).await;
         // What could not be asked for at all is nobody's: it must not wait until the lease has ended.
         let deliveries = deliveries.inspect_err(|_| self.engine.view.queue().let_go(&ids))?;
+        // Nor must what could not be read: the disk may think better of it.
+        let again = Timestamp(now.0.saturating_add(UNREADABLE_AGAIN)).min(lease);
+        let is_handed_out = |id: &DeliveryId| deliveries.iter().any(|delivery| delivery.id == *id);
+        for &id in ids.iter().filter(|id| !is_handed_out(id)) {
+            self.engine.view.queue().end_lease_at(id, again);
+        }
         Ok(deliveries.into_iter().map(|delivery| Claim { delivery, lease }).collect())
     }
 
@@ -294,24 +300,33 @@ impl Engine {
                     self.view.queue().is_readable(id);
                     deliveries.push(delivery);
                 }
-                // A disk that fails now may be read later: a list says so rather than be shorter than the queue.
-                Err(error @ Error::Io { .. }) if asked == Asked::ToList => return Err(error),
-                Err(error) => self.unreadable(id, &error),
+                Err(error) => {
+                    let is_news = self.unreadable(id, &error);
+                    // A disk that fails now may be read later: a list says so rather than be shorter than the queue, once.
+                    if is_news && asked == Asked::ToList && matches!(error, Error::Io { .. }) {
+                        return Err(error);
+                    }
+                }
             }
         }
         Ok(deliveries)
     }
 
-    /// Says loudly, once, that a delivery stays where it is because its records cannot be read. The others go on.
-    fn unreadable(&self, id: DeliveryId, error: &Error) {
-        if self.view.queue().is_unreadable(id) {
+    /// Says loudly, once, that a delivery stays where it is because its records cannot be read. The others go on. Whether it was said now.
+    fn unreadable(&self, id: DeliveryId, error: &Error) -> bool {
+        let is_news = self.view.queue().is_unreadable(id);
+        if is_news {
             tracing::error!(
                 id = %id.spool, recipient = id.recipient, %error,
                 "a queued delivery cannot be read and is not tried; `posthaste store verify` says what is damaged"
             );
         }
+        is_news
     }
 }
+
+/// When a delivery that could not be read is tried again, in milliseconds.
+const UNREADABLE_AGAIN: i64 = 5 * 60 * 1000;
 
 fn delivery(id: DeliveryId, accepted: &Accepted, row: QueueRow) -> Result<Delivery> {
     let recipient =

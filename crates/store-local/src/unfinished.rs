@@ -3,9 +3,8 @@
 use crate::engine::Engine;
 use crate::error::io_error;
 use crate::file::{Files, Lock, Mode};
-use crate::local::{Local, OnDamage, Options, Work};
+use crate::local::{OnDamage, Options, Work};
 use crate::open::{self, lock};
-use crate::stats::Stats;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use store::{Error, Result};
@@ -38,14 +37,7 @@ impl<'a> Unfinished<'a> {
         Ok(Unfinished { files, directory, lock })
     }
 
-    /// It is whole, and can be opened.
-    pub(crate) fn finish(self) -> Result<()> {
-        remove_mark(self.files, self.directory)?;
-        drop(self.lock);
-        Ok(())
-    }
-
-    /// The same after a change that belongs to its making.
+    /// It is whole, and can be opened: that is proved, and a change made that belongs to its making, before the mark goes.
     pub(crate) fn finish_with<T>(
         self,
         options: &Options,
@@ -77,14 +69,6 @@ pub(crate) fn check(files: &dyn Files, directory: &Path) -> Result<()> {
     }
 }
 
-/// Opens a new store, which makes its index and is the proof that it can be opened; says how much there is in it.
-pub(crate) fn opened(options: &Options, directory: &Path) -> Result<Stats> {
-    let local = Local::open(on_the_spot(options, directory))?;
-    let stats = local.engine.stats()?;
-    local.engine.close()?;
-    Ok(stats)
-}
-
 fn on_the_spot(options: &Options, directory: &Path) -> Options {
     Options {
         directory: directory.to_owned(),
@@ -95,5 +79,8 @@ fn on_the_spot(options: &Options, directory: &Path) -> Options {
 }
 
 fn mark(directory: &Path) -> PathBuf {
-    directory.join("unfinished")
+    directory.join(MARK)
 }
+
+/// The name of the mark in a store's directory.
+pub(crate) const MARK: &str = "unfinished";

@@ -238,6 +238,8 @@ async fn every_changed_byte_is_found_and_named() {
     let after = whole(&Local::open(small(place("saved"))).unwrap()).await;
     assert_eq!(after.1.len(), before.1.len() - 1);
     assert!(after.1.iter().all(|(uid, text)| before.1[uid] == *text));
+    let validities = |whole: &Whole| whole.0.0.iter().map(|mailbox| mailbox.uid_validity).collect::<Vec<_>>();
+    assert!(validities(&after).iter().zip(&validities(&before)).all(|(after, before)| after > before));
 }
 
 #[tokio::test]

@@ -311,6 +311,7 @@ pub trait Spool: Send + Sync {
     async fn destinations(&self, limit: usize) -> Result<Vec<Backlog>>;
 
     /// The queued deliveries after this one, by id, so in the order in which their messages came; at most `limit`.
+    /// Fewer may be given although there are more (one was settled meanwhile, or cannot be read): only an empty answer is the end.
     async fn deliveries(&self, after: Option<DeliveryId>, limit: usize) -> Result<Vec<Delivery>>;
 
     /// Whether messages can be accepted now, and if not, why. Cheap enough to ask at each MAIL.

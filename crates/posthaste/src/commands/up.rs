@@ -88,6 +88,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     };
     let data = args.data.directory()?;
     let backups = args.backups.as_deref().map(existing_directory).transpose()?;
+    if let (Tls::None, Some(far)) = (args.tls, args.pop3.iter().find(|address| !address.ip().is_loopback())) {
+        let what = format!(
+            "--pop3 {far}: nobody could log in there without TLS; add --tls starttls or --tls implicit"
+        );
+        return Err(Complaint::usage(what).into());
+    }
     args.logs.start();
     let catcher = Catcher {
         listen: args.listen,

@@ -76,7 +76,14 @@ impl Letter {
 fn status_flags(line: &[u8]) -> Option<Flags> {
     let colon = line.iter().position(|octet| *octet == b':')?;
     let (name, value) = line.split_at(colon);
-    if !name.eq_ignore_ascii_case(b"Status") && !name.eq_ignore_ascii_case(b"X-Status") {
+    let letters: &[u8] = match name {
+        _ if name.eq_ignore_ascii_case(b"Status") => b"RONU",
+        _ if name.eq_ignore_ascii_case(b"X-Status") => b"AFDT",
+        _ => return None,
+    };
+    // A sender may have a field of this name that means something else.
+    let value = value[1..].trim_ascii();
+    if !value.iter().all(|letter| letters.contains(letter)) {
         return None;
     }
     let flag = |letter: &u8| match letter {

@@ -34,7 +34,12 @@ pub(super) async fn work(shared: Arc<Shared>, queue: QueueName, mut slot: Slot) 
         Ok(None) => mail.give_back_all(&DISCARDED, NextHop::Nowhere, &slot).await,
         Ok(Some(mut targets)) => {
             let (version, site) = (outbound.paused_hosts.version(), site(&targets));
+            let found = targets.len();
             targets.retain(|target| !outbound.paused_hosts.has(&target.host));
+            if targets.len() < found {
+                // As long as one of its hosts may still take the mail, what the others say is not for good.
+                mail.note(NO_ANSWER.with_text("A host of this destination is paused here"));
+            }
             if targets.is_empty() {
                 slot.pause(version);
             } else if slot.enter(site) {

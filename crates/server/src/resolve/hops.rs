@@ -78,7 +78,12 @@ async fn of(dns: &dyn Dns, hop: &Hop, terms: &Terms) -> Result<Vec<Target>, Stri
             let mut found = targets(dns, &host, &terms).await.map_err(|reply| reply.text().to_owned())?;
             for target in &mut found {
                 // What the domain itself asks for is never less than the operator does, unless that is to be in clear.
-                let policy = matches!(target.security.level, Level::Dane(_));
+                let policy = match target.security.level {
+                    Level::Dane(_) => true,
+                    // TLSA records that cannot be used ask for TLS all the same (RFC 7672 §2.2).
+                    Level::Encrypted => hop.security.level == Level::Opportunistic,
+                    _ => false,
+                };
                 if !policy || hop.security.level == Level::Clear {
                     target.security = hop.security.clone();
                 }

@@ -430,6 +430,11 @@ impl Client {
     }
 
     pub(super) fn protocol_error(&mut self, stage: Stage, what: &'static str) {
+        // In LMTP some may have their reply already, and with it the message.
+        let some_have_it = self.delivery.as_ref().is_some_and(|delivery| delivery.any_delivered());
+        if self.phase == Phase::End && some_have_it {
+            return self.give_up(&replies::CONNECTION_LOST);
+        }
         self.fail(Failure::Protocol { stage, what });
     }
 }

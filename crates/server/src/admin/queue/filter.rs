@@ -18,6 +18,12 @@ impl QueueFilter {
 
     /// The filter as it is used; an error says what cannot be understood.
     pub(super) fn understood(mut self) -> Result<Wanted, String> {
+        // What a script left empty must not come to mean everything.
+        let words = [&self.sender, &self.recipient, &self.domain, &self.site, &self.reason];
+        if words.into_iter().flatten().any(String::is_empty) {
+            return Err("a filter is empty: leave it out, or say what it is for (the null sender is \"<>\")"
+                .to_owned());
+        }
         let parse = |id: &String| {
             id.parse::<SpoolId>().map_err(|error| format!("{id:?}: {error}; `posthaste queue ls` shows them"))
         };
@@ -59,7 +65,7 @@ fn is_at(wanted: &Option<String>, address: impl FnOnce() -> String) -> bool {
     let Some(wanted) = wanted else { return true };
     let address = address();
     // "<>" is how an operator writes the null reverse-path.
-    if wanted == "<>" || wanted.is_empty() {
+    if wanted == "<>" {
         return address.is_empty();
     }
     let wanted = wanted.strip_prefix('@').unwrap_or(wanted);
@@ -138,6 +144,8 @@ mod tests {
         assert!(
             refused(QueueFilter { ids: vec!["12".to_owned()], ..QueueFilter::default() }).contains("\"12\"")
         );
+        let reason = Some(String::new());
+        assert!(refused(QueueFilter { reason, ..QueueFilter::default() }).contains("empty"));
         let domain = Some("no such.name".to_owned());
         assert!(refused(QueueFilter { domain, ..QueueFilter::default() }).contains("no such.name"));
     }

@@ -265,7 +265,7 @@ impl<'a> Walk<'a> {
             None if self.ended => return Ok(None),
             None => {
                 let page = self.store.deliveries(self.after, PAGE).await?;
-                self.ended = page.len() < PAGE;
+                self.ended = page.is_empty();
                 self.after = page.last().map(|last| last.id);
                 page
             }

@@ -22,9 +22,9 @@ pub(super) async fn queued(store: &SharedStore, id: SpoolId) -> Result<Vec<Deliv
     let mut all = Vec::new();
     loop {
         let page = store.deliveries(after, PAGE).await?;
-        let full = page.len() == PAGE;
+        let count = page.len();
         let theirs: Vec<Delivery> = page.into_iter().take_while(|one| one.id.spool == id).collect();
-        let more = full && theirs.len() == PAGE;
+        let more = count > 0 && theirs.len() == count;
         after = theirs.last().map(|last| last.id);
         all.extend(theirs);
         if !more {
@@ -137,8 +137,8 @@ pub(super) async fn about(
             found.pop_first();
         }
         match page.last() {
-            Some(last) if page.len() == PAGE => after = Some(last.id),
-            _ => break,
+            Some(last) => after = Some(last.id),
+            None => break,
         }
     }
     let mut before = None;
