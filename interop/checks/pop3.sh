@@ -3,7 +3,7 @@
 . "$INTEROP/lib.sh"
 needs curl python3
 POP3=$(free_port)
-start_server --pop3 "127.0.0.1:$POP3"
+start_server --tls starttls --pop3 "127.0.0.1:$POP3"
 python3 "$INTEROP/mail.py" make dots >"$WORK/dots.eml"
 python3 "$INTEROP/mail.py" make 8bit >"$WORK/8bit.eml"
 for file in dots 8bit; do
@@ -21,7 +21,7 @@ succeeds 'it is what is kept' cmp "$WORK/kept" "$WORK/fetched"
 expect 'messages in LIST' 2 "$(curl --silent --user "$user" "$url/" | grep -c .)"
 before=$(curl --silent --user "$user" --request UIDL "$url/")
 stop_server
-start_server --pop3 "127.0.0.1:$POP3"
+start_server --tls starttls --pop3 "127.0.0.1:$POP3"
 expect 'UIDL after a restart' "$before" "$(curl --silent --user "$user" --request UIDL "$url/")"
 output=$(curl --silent --show-error --user 'bob@example.net:wrong' "$url/1" 2>&1) && status=0 || status=$?
 expect 'exit status of curl with a wrong password' 67 "$status"

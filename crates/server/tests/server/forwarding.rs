@@ -57,6 +57,11 @@ async fn an_alias_to_elsewhere_queues_mail_under_a_reverse_path_of_ours() {
     let path = forward.reverse_path.to_string();
     assert!(path.starts_with("<SRS0=") && path.ends_with("=world.example=ann@inside.example>"), "{path}");
     assert_eq!(&forward.trace[..], b"Delivered-To: Out@inside.example\r\n");
+    // Nobody else may write to the sender under that path.
+    let mut talk = Talk::hello(running.address).await;
+    talk.say("MAIL FROM:<eve@outside.example>").await;
+    let reply = talk.say(&format!("RCPT TO:{path}")).await;
+    assert!(reply.starts_with("550 5.1.1 "), "{reply}");
     // A report of another host comes to that path, and is queued for the real sender.
     let reply = send(&running, "<>", &[&path], "Subject: failed\r\n\r\nx").await;
     assert!(reply.starts_with("250 2.0.0 "), "{reply}");
