@@ -7,11 +7,11 @@ use bytes::Bytes;
 use server::admin::{
     AccountView, Client, DirectoryRequest, Frame, Given, Import, Item, Mark, MessageView, Request, Responses,
 };
-use std::path::Path;
 
-/// The mail in a data directory. To be closed when done with.
-pub(crate) struct Mail {
-    client: Client,
+/// The mail in a data directory.
+#[derive(Clone, Copy)]
+pub(crate) struct Mail<'a> {
+    client: &'a Client,
 }
 
 /// New messages as they come.
@@ -19,20 +19,10 @@ pub(crate) struct Watch {
     responses: Responses,
 }
 
-impl Mail {
-    /// The mail that is there; an error when there is none.
-    pub(crate) async fn open(data: &Path) -> anyhow::Result<Mail> {
-        Ok(Mail { client: Client::open(data).await? })
-    }
-
-    /// The mail that is there, or an empty store.
-    pub(crate) async fn open_or_create(data: &Path) -> anyhow::Result<Mail> {
-        Ok(Mail { client: Client::open_or_create(data).await? })
-    }
-
-    /// Lets the store go.
-    pub(crate) async fn close(self) -> anyhow::Result<()> {
-        Ok(self.client.close().await?)
+impl Mail<'_> {
+    /// The mail that `client` reaches.
+    pub(crate) fn of(client: &Client) -> Mail<'_> {
+        Mail { client }
     }
 
     /// All accounts, by name.

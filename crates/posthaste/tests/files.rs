@@ -100,3 +100,46 @@ fn a_running_server_takes_them_as_well() {
     assert!(after(&exported) == after(&large), "{} bytes are not {}", exported.len(), large.len());
     assert_eq!(server.stop(), 0);
 }
+
+#[test]
+fn what_was_exported_is_not_imported_again() {
+    let data = with_accounts();
+    let server = Server::up(&data, &[]);
+    for subject in ["one", "two"] {
+        let sent = server.send(&[
+            "--from",
+            "x@b.example",
+            "--to",
+            "ann@a.example",
+            "--subject",
+            subject,
+            "--text",
+            "From me",
+        ]);
+        assert_eq!(sent.status, 0, "{}", sent.stderr);
+    }
+    // One without a Date field: nothing but its file says when it came.
+    let plain =
+        data.file("plain.mbox", b"From a@a.example Thu Jan  1 00:00:05 2026\nSubject: three\n\n3\n\n");
+    assert_eq!(import(&data, "ann@a.example", &["--mbox", &plain]), (1, 0));
+    for (form, name) in [("--mbox", "out.mbox"), ("--maildir", "Maildir"), ("--eml", "eml")] {
+        let out = data.beside(name);
+        assert_eq!(export(&data, "ann@a.example", &[form, &out]), 3);
+        assert_eq!(import(&data, "ann@a.example", &[form, &out]), (0, 3), "{form}");
+    }
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn files_are_for_their_owner_and_a_link_left_in_the_way_leads_nowhere() {
+    let data = with_accounts();
+    let mbox = data.file("in.mbox", MBOX.as_bytes());
+    import(&data, "ann@a.example", &["--mbox", &mbox]);
+    let (out, elsewhere) = (data.beside("out.mbox"), data.file("elsewhere", b"as it was"));
+    std::os::unix::fs::symlink(&elsewhere, format!("{out}.posthaste-part")).expect("a link");
+    assert_eq!(export(&data, "ann@a.example", &["--mbox", &out]), 3);
+    assert_eq!(fs::read(&elsewhere).expect("a file"), b"as it was");
+    let metadata = fs::symlink_metadata(&out).expect("a file");
+    assert!(metadata.is_file());
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777, 0o600);
+}

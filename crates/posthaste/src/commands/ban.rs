@@ -1,6 +1,6 @@
 //! `posthaste ban`: who is not served.
 
-use super::block_on;
+use super::{Needs, with_client};
 use crate::exit::{Complaint, Exit};
 use crate::output::{self, Align, Column, Fit, Format, FormatArgs, Row, Table};
 use crate::paths::DataArgs;
@@ -74,17 +74,10 @@ Examples:
 pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     let data = args.data.directory()?;
     let format = args.format.format();
-    block_on(async {
-        let client = Client::open(&data).await?;
-        let result = match args.command {
-            Command::Ls => list(&client, format).await,
-            Command::Add { network, time, reason } => add(&client, ban(network, time, reason)?, format).await,
-            Command::Rm { network } => remove(&client, network, format).await,
-        };
-        let closed = client.close().await;
-        let exit = result?;
-        closed?;
-        Ok(exit)
+    with_client(&data, Needs::Store, async |client| match args.command {
+        Command::Ls => list(client, format).await,
+        Command::Add { network, time, reason } => add(client, ban(network, time, reason)?, format).await,
+        Command::Rm { network } => remove(client, network, format).await,
     })
 }
 

@@ -1,7 +1,7 @@
 //! `posthaste domain`: the domains that mail is taken for.
 
-use super::block_on;
 use super::user::origin;
+use super::{Needs, with_client};
 use crate::exit::Exit;
 use crate::mail::Mail;
 use crate::output::{self, Align, Column, Fit, Format, FormatArgs, Row, Table};
@@ -62,20 +62,14 @@ fn domain(text: &str) -> Result<Domain, String> {
 pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     let data = args.data.directory()?;
     let format = args.format.format();
-    block_on(async {
-        let mail = match args.command {
-            Command::Add { .. } => Mail::open_or_create(&data).await?,
-            Command::Ls | Command::Rm { .. } => Mail::open(&data).await?,
-        };
-        let result = carry_out(&mail, args.command, format).await;
-        let closed = mail.close().await;
-        let exit = result?;
-        closed?;
-        Ok(exit)
-    })
+    let needs = match args.command {
+        Command::Add { .. } => Needs::StoreOrNew,
+        Command::Ls | Command::Rm { .. } => Needs::Store,
+    };
+    with_client(&data, needs, async |client| carry_out(Mail::of(client), args.command, format).await)
 }
 
-async fn carry_out(mail: &Mail, command: Command, format: Format) -> anyhow::Result<Exit> {
+async fn carry_out(mail: Mail<'_>, command: Command, format: Format) -> anyhow::Result<Exit> {
     match command {
         Command::Add { domain } => {
             let request = DirectoryRequest::AddDomain { domain: domain.to_string() };

@@ -1,6 +1,6 @@
 //! `posthaste export`: the mail of an account into files of other programs.
 
-use super::block_on;
+use super::{Needs, with_client};
 use crate::exit::Exit;
 use crate::files::{Label, eml, maildir, mbox};
 use crate::mail::Mail;
@@ -67,24 +67,18 @@ enum Writer {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     let data = args.data.directory()?;
-    block_on(async {
-        let mail = Mail::open(&data).await?;
-        let result = export(&mail, &args).await;
-        let closed = mail.close().await;
-        let outcome = result?;
-        closed?;
-        match args.format.format() {
-            Format::Json => output::json(&outcome)?,
-            Format::Text => output::text(&match outcome.there_before {
-                0 => format!("{} messages exported", outcome.exported),
-                there => format!("{} messages exported, {there} were there before", outcome.exported),
-            })?,
-        }
-        Ok(Exit::Done)
-    })
+    let outcome = with_client(&data, Needs::Store, async |client| export(Mail::of(client), &args).await)?;
+    match args.format.format() {
+        Format::Json => output::json(&outcome)?,
+        Format::Text => output::text(&match outcome.there_before {
+            0 => format!("{} messages exported", outcome.exported),
+            there => format!("{} messages exported, {there} were there before", outcome.exported),
+        })?,
+    }
+    Ok(Exit::Done)
 }
 
-async fn export(mail: &Mail, args: &Args) -> anyhow::Result<Outcome> {
+async fn export(mail: Mail<'_>, args: &Args) -> anyhow::Result<Outcome> {
     let Some(account) = mail.account(args.account.as_deref()).await? else {
         bail!("there is no account, so there is no mail")
     };
@@ -116,6 +110,7 @@ async fn export(mail: &Mail, args: &Args) -> anyhow::Result<Outcome> {
 fn label(message: &MessageView) -> Label {
     let from = message::Address::parse_list(message.from.as_bytes());
     Label {
+        account: message.account.clone(),
         id: message.id.clone(),
         uid: message.uid,
         received: message.received,

@@ -1,7 +1,7 @@
 //! `posthaste import`: mail from files of other programs into an account.
 
-use super::block_on;
 use super::export::Place;
+use super::{Needs, with_client};
 use crate::exit::Exit;
 use crate::files::{Letter, eml, maildir, mbox};
 use crate::mail::Mail;
@@ -18,8 +18,8 @@ use store::Timestamp;
 /// Bring mail from an mbox, a Maildir or .eml files into an account
 ///
 /// Works while the server runs, and when none does. Texts, flags and times of arrival are kept; each message is on the disk before the next
-/// one is read. An import that was interrupted can be done again: what is there already, the same text with the same time, is not
-/// brought in twice. It goes into INBOX; folders of a Maildir are imports of their own.
+/// one is read. An import can be done again, also when it was interrupted: a text that is there already is not brought in twice. The time of
+/// arrival of .eml files is that of their Date fields. Mail goes into INBOX; folders of a Maildir are imports of their own.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -56,37 +56,32 @@ enum Source {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     let data = args.data.directory()?;
-    block_on(async {
-        let mail = Mail::open(&data).await?;
-        let result = import(&mail, &args).await;
-        let closed = mail.close().await;
-        let outcome = result?;
-        closed?;
-        match args.format.format() {
-            Format::Json => output::json(&outcome)?,
-            Format::Text => output::text(&match outcome.there_before {
-                0 => format!("{} messages imported", outcome.imported),
-                there => format!("{} messages imported, {there} were there before", outcome.imported),
-            })?,
-        }
-        Ok(Exit::Done)
-    })
+    let outcome = with_client(&data, Needs::Store, async |client| import(Mail::of(client), &args).await)?;
+    match args.format.format() {
+        Format::Json => output::json(&outcome)?,
+        Format::Text => output::text(&match outcome.there_before {
+            0 => format!("{} messages imported", outcome.imported),
+            there => format!("{} messages imported, {there} were there before", outcome.imported),
+        })?,
+    }
+    Ok(Exit::Done)
 }
 
-async fn import(mail: &Mail, args: &Args) -> anyhow::Result<Outcome> {
+async fn import(mail: Mail<'_>, args: &Args) -> anyhow::Result<Outcome> {
     let Some(account) = mail.account(args.account.as_deref()).await? else {
         bail!("there is no account to bring mail into: make one with `posthaste user add`")
     };
     let (mut source, mut progress) = Source::open(&args.from)?;
-    // Which messages a new one may be the same as, by their time. One stands for one: two of the same text are two.
-    let mut known: HashMap<Timestamp, Vec<u32>> = HashMap::new();
+    // Which messages a new one may be the same as. What files keep of the time of arrival is not exact, so what counts follows from
+    // the text: its size and its Date field. One stands for one: two of the same text are two.
+    let mut known: HashMap<(u64, Option<Timestamp>), Vec<u32>> = HashMap::new();
     for message in mail.list(&account).await? {
-        known.entry(message.received).or_default().push(message.uid);
+        known.entry((message.size, message.date)).or_default().push(message.uid);
     }
     let (mut imported, mut there_before) = (0, 0);
     let result = async {
         while let Some((letter, amount)) = source.next()? {
-            let candidates = known.entry(letter.received).or_default();
+            let candidates = known.entry((letter.text.len() as u64, letter.date)).or_default();
             let wanted = Import {
                 account: account.clone(),
                 received: letter.received,

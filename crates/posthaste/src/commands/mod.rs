@@ -19,6 +19,8 @@ pub(crate) mod user;
 
 use crate::cli::Command;
 use crate::exit::Exit;
+use server::admin::Client;
+use std::path::Path;
 
 /// Runs a command.
 pub(crate) fn run(command: Command) -> anyhow::Result<Exit> {
@@ -40,6 +42,35 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }
+}
+
+/// What a command needs of a data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// A store that is there.
+    Store,
+    /// One that is there, or a new one.
+    StoreOrNew,
+}
+
+/// Does `work` with what is in a data directory: through the server that runs there, or with the store opened for it. It is closed
+/// whatever comes of the work, whose error is the one that counts.
+fn with_client<T>(
+    data: &Path,
+    needs: Needs,
+    work: impl AsyncFnOnce(&Client) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    block_on(async {
+        let client = match needs {
+            Needs::Store => Client::open(data).await?,
+            Needs::StoreOrNew => Client::open_or_create(data).await?,
+        };
+        let result = work(&client).await;
+        let closed = client.close().await;
+        let result = result?;
+        closed?;
+        Ok(result)
+    })
 }
 
 /// Runs `task` to its end; for commands that serve nobody.

@@ -1,6 +1,6 @@
 //! `posthaste store`: the store as such.
 
-use super::block_on;
+use super::{Needs, block_on, with_client};
 use crate::exit::Exit;
 use crate::output::{self, Format, FormatArgs};
 use crate::paths::DataArgs;
@@ -9,7 +9,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use clap::Subcommand;
 use serde::Serialize;
-use server::admin::{BackupView, Client, Item, Request, StoreStats};
+use server::admin::{BackupView, Item, Request, StoreStats};
 use server::open::{Repaired, Report, Restored};
 use std::path::{Path, PathBuf};
 
@@ -111,11 +111,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
 
 fn backup(data: &Path, target: &Path, format: Format) -> anyhow::Result<Exit> {
     let directory = std::path::absolute(target)?;
-    let items = block_on(async {
-        let client = Client::open(data).await?;
-        let items = client.ask(Request::Backup { directory }).await;
-        client.close().await?;
-        Ok(items?)
+    let items = with_client(data, Needs::Store, async |client| {
+        Ok(client.ask(Request::Backup { directory }).await?)
     })?;
     let [Item::BackedUp(done)] = &items[..] else {
         bail!("the server answered with {items:?} instead of a report")
@@ -185,12 +182,7 @@ impl FromBackup {
 }
 
 fn stats(data: &Path, format: Format) -> anyhow::Result<Exit> {
-    let items = block_on(async {
-        let client = Client::open(data).await?;
-        let items = client.ask(Request::Stats).await;
-        client.close().await?;
-        Ok(items?)
-    })?;
+    let items = with_client(data, Needs::Store, async |client| Ok(client.ask(Request::Stats).await?))?;
     let [Item::Stats(stats)] = &items[..] else {
         bail!("the server answered with {items:?} instead of figures")
     };

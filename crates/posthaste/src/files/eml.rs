@@ -1,11 +1,10 @@
 //! A directory of `.eml` files, one for each message.
 
-use super::{Label, Letter, changed, files, status_fields, write_whole};
+use super::{FlagsIn, Label, Letter, changed, files, status_fields, write_whole};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use store::Flags;
 
 /// A directory being written.
 pub(crate) struct Writer {
@@ -28,7 +27,7 @@ impl Writer {
     pub(crate) fn add(&mut self, label: &Label, text: &[u8]) -> io::Result<()> {
         let text = [status_fields(label.flags, "\r\n").as_bytes(), text].concat();
         let to = self.place(label);
-        write_whole(&to.with_extension("part"), &to, &text, label.received)
+        write_whole(&to.with_extension("posthaste-part"), &to, &text, label.received)
     }
 
     /// Ends it: all names are on the disk.
@@ -37,7 +36,7 @@ impl Writer {
     }
 
     fn place(&self, label: &Label) -> PathBuf {
-        self.directory.join(format!("{:08}-{}.eml", label.uid, label.id))
+        self.directory.join(format!("{:08}-{}.eml", label.uid, label.unique()))
     }
 }
 
@@ -50,5 +49,5 @@ pub(crate) fn messages(directory: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Reads a message. Its time is that of its Date field: that of the file is often the time of a copy.
 pub(crate) fn read(path: &Path) -> io::Result<Letter> {
-    Ok(Letter::of(&fs::read(path)?, Flags::default(), None, changed(path)?))
+    Ok(Letter::of(&fs::read(path)?, FlagsIn::Fields, None, changed(path)?))
 }

@@ -1,6 +1,6 @@
 //! Maildir: a file for each message, in `new` or `cur`, with the flags behind `:2,` in its name.
 
-use super::{Label, Letter, changed, files, with_line_feeds, write_whole};
+use super::{FlagsIn, Label, Letter, changed, files, with_line_feeds, write_whole};
 use std::collections::HashSet;
 use std::fs;
 use std::io;
@@ -58,7 +58,7 @@ pub(crate) fn messages(directory: &Path) -> io::Result<Vec<PathBuf>> {
 /// Reads a message.
 pub(crate) fn read(path: &Path) -> io::Result<Letter> {
     let changed = changed(path)?;
-    Ok(Letter::of(&fs::read(path)?, flags(split(path).1), Some(changed), changed))
+    Ok(Letter::of(&fs::read(path)?, FlagsIn::Name(flags(split(path).1)), Some(changed), changed))
 }
 
 /// The name without flags, and the flags.
@@ -68,7 +68,7 @@ fn split(path: &Path) -> (&str, &str) {
 }
 
 fn base(label: &Label) -> String {
-    format!("{}.{}U{}.posthaste", label.received.0.div_euclid(1000), label.id, label.uid)
+    format!("{}.{}U{}.posthaste", label.received.0.div_euclid(1000), label.unique(), label.uid)
 }
 
 /// In the order of the alphabet, as the format wants it.
@@ -99,17 +99,28 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("Maildir");
         let flags = Flags::SEEN.with(Flags::ANSWERED);
-        let sender = String::new();
-        let label = Label { id: "ID".to_owned(), uid: 3, received: Timestamp(1_500_000), flags, sender };
+        let label = Label {
+            account: "a@b.example".to_owned(),
+            id: "ID".to_owned(),
+            uid: 3,
+            received: Timestamp(1_500_000),
+            flags,
+            sender: String::new(),
+        };
         let mut writer = Writer::open(&path).expect("a Maildir");
         assert!(!writer.has(&label));
         writer.add(&label, b"Subject: a\r\n\r\nb\r\n").expect("room");
         writer.finish().expect("it can be written");
         assert!(Writer::open(&path).expect("the same").has(&label));
-        let file = path.join("cur/1500.IDU3.posthaste:2,RS");
+        let elsewhere = Label { account: "b@b.example".to_owned(), ..label.clone() };
+        assert!(!Writer::open(&path).expect("the same").has(&elsewhere), "another account's copy is another");
+        let file = path.join(format!("cur/1500.{}U3.posthaste:2,RS", label.unique()));
         assert_eq!(messages(&path).expect("a Maildir"), std::slice::from_ref(&file));
         assert_eq!(fs::read(&file).expect("a file"), b"Subject: a\n\nb\n");
         let text = b"Subject: a\r\n\r\nb\r\n".to_vec();
-        assert_eq!(read(&file).expect("a message"), Letter { received: label.received, flags, text });
+        assert_eq!(
+            read(&file).expect("a message"),
+            Letter { received: label.received, date: None, flags, text }
+        );
     }
 }

@@ -1,13 +1,13 @@
 //! mbox: all messages in one file, each begun by a line `From SENDER DATE`, in the dialect mboxrd: a line of the text that begins with
 //! `From `, after any number of `>`, gets one more `>`, so that nothing is lost.
 
-use super::{Label, Letter, status_fields};
+use super::{FlagsIn, Label, Letter, create, status_fields};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use store::{Flags, Timestamp};
+use store::Timestamp;
 
 /// An mbox being written. It appears under its name when it is whole.
 pub(crate) struct Writer {
@@ -23,9 +23,9 @@ impl Writer {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let mut name = path.as_os_str().to_owned();
-        name.push(".part");
+        name.push(".posthaste-part");
         let part = PathBuf::from(name);
-        Ok(Writer { path: path.to_owned(), file: BufWriter::new(File::create(&part)?), part })
+        Ok(Writer { path: path.to_owned(), file: BufWriter::new(create(&part)?), part })
     }
 
     /// Adds a message.
@@ -52,7 +52,10 @@ impl Writer {
     /// Ends it: from here on it is there, on the disk.
     pub(crate) fn finish(self) -> io::Result<()> {
         self.file.into_inner()?.sync_all()?;
-        std::fs::rename(&self.part, &self.path)
+        std::fs::rename(&self.part, &self.path)?;
+        // The name is on the disk when its directory is.
+        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
     }
 }
 
@@ -115,7 +118,7 @@ impl Reader {
         let end = text.strip_suffix(b"\n").unwrap_or(&text);
         let end = if end.ends_with(b"\n\r") { &end[..end.len() - 1] } else { end };
         let text = if end.is_empty() || end.ends_with(b"\n") { end } else { &text[..] };
-        Ok(Some((Letter::of(text, Flags::default(), date(&separator), self.changed), read)))
+        Ok(Some((Letter::of(text, FlagsIn::Fields, date(&separator), self.changed), read)))
     }
 }
 
@@ -144,10 +147,18 @@ fn date(separator: &[u8]) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use store::Flags;
 
     fn label(flags: Flags) -> Label {
         let sender = "a@b.example".to_owned();
-        Label { id: "ID".to_owned(), uid: 1, received: Timestamp(5000), flags, sender }
+        Label {
+            account: "a@b.example".to_owned(),
+            id: "ID".to_owned(),
+            uid: 1,
+            received: Timestamp(5000),
+            flags,
+            sender,
+        }
     }
 
     #[test]

@@ -7,8 +7,10 @@ pub(crate) mod eml;
 pub(crate) mod maildir;
 pub(crate) mod mbox;
 
+use server::admin::SUMMARY_BYTES;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use store::{Flags, Timestamp};
@@ -18,15 +20,28 @@ use store::{Flags, Timestamp};
 pub(crate) struct Letter {
     /// When it came to where it was.
     pub(crate) received: Timestamp,
+    /// What its Date field says.
+    pub(crate) date: Option<Timestamp>,
     /// Its flags.
     pub(crate) flags: Flags,
     /// The text with CRLF between lines.
     pub(crate) text: Vec<u8>,
 }
 
+/// Where a message's flags are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum FlagsIn {
+    /// Beside its text: these. What the text says of flags is text.
+    Name(Flags),
+    /// In its fields Status and X-Status, which are taken out of it.
+    Fields,
+}
+
 /// What is known of a message beside its text.
 #[derive(Debug, Clone)]
 pub(crate) struct Label {
+    /// Whose copy it is.
+    pub(crate) account: String,
     /// Its name in our store, the same for good.
     pub(crate) id: String,
     /// Its number.
@@ -39,13 +54,36 @@ pub(crate) struct Label {
     pub(crate) sender: String,
 }
 
+impl Label {
+    /// A name for its file that no other message has, nor the same one in another account: several accounts may be
+    /// exported into one directory.
+    fn unique(&self) -> String {
+        format!("{}-{:08x}", self.id, crc32c::crc32c(self.account.as_bytes()))
+    }
+}
+
 impl Letter {
-    /// A letter of which this is the text, with any line ends. Status and X-Status are taken out of its header section and added to its
-    /// flags; without `received` its Date field counts, and then `otherwise`.
-    pub(crate) fn of(text: &[u8], flags: Flags, received: Option<Timestamp>, otherwise: Timestamp) -> Letter {
+    /// A letter of which this is the text, with any line ends. Without `received` its Date field counts, and then `otherwise`.
+    pub(crate) fn of(
+        text: &[u8],
+        flags: FlagsIn,
+        received: Option<Timestamp>,
+        otherwise: Timestamp,
+    ) -> Letter {
         let text = message::normalise_line_endings(text);
+        let (flags, text) = match flags {
+            FlagsIn::Name(flags) => (flags, text.into_owned()),
+            FlagsIn::Fields => Letter::without_status(&text),
+        };
+        let summary = message::Summary::of(&text[..text.len().min(SUMMARY_BYTES)]);
+        let date = summary.date.map(|date| Timestamp(date.millis));
+        Letter { received: received.or(date).unwrap_or(otherwise), date, flags, text }
+    }
+
+    /// The flags in Status and X-Status, and the text without these fields.
+    fn without_status(text: &[u8]) -> (Flags, Vec<u8>) {
         let mut kept = Vec::with_capacity(text.len());
-        let (mut flags, mut in_header, mut dropping) = (flags, true, false);
+        let (mut flags, mut in_header, mut dropping) = (Flags::default(), true, false);
         for line in text.split_inclusive(|octet| *octet == b'\n') {
             if in_header {
                 in_header = line != b"\r\n";
@@ -66,9 +104,7 @@ impl Letter {
             }
             kept.extend_from_slice(line);
         }
-        let dated = || message::Summary::of(&kept[..kept.len().min(HEADER_MAX)]).date;
-        let received = received.or_else(|| dated().map(|date| Timestamp(date.millis))).unwrap_or(otherwise);
-        Letter { received, flags, text: kept }
+        (flags, kept)
     }
 }
 
@@ -123,9 +159,18 @@ fn changed(path: &Path) -> io::Result<Timestamp> {
     Ok(Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
 }
 
+/// A new file that only its owner may read. What an export that was cut off has left under this name goes; no link is followed.
+fn create(path: &Path) -> io::Result<File> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    File::options().write(true).create_new(true).mode(0o600).open(path)
+}
+
 /// Writes a file whole or not at all: under another name first, synced, with the time of the message.
 fn write_whole(from: &Path, to: &Path, text: &[u8], received: Timestamp) -> io::Result<()> {
-    let mut file = File::create(from)?;
+    let mut file = create(from)?;
     file.write_all(text)?;
     file.set_modified(moment(received))?;
     file.sync_all()?;
@@ -165,9 +210,6 @@ fn files(directory: &Path) -> io::Result<Vec<std::path::PathBuf>> {
     Ok(files)
 }
 
-/// Where the Date field is looked for.
-const HEADER_MAX: usize = 64 * 1024;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,21 +218,23 @@ mod tests {
     fn status_fields_become_flags_and_back() {
         let flags = Flags::SEEN.with(Flags::FLAGGED).with(Flags::DRAFT);
         let text = format!("{}Subject: a\n\nStatus: is text\n", status_fields(flags, "\n"));
-        let letter = Letter::of(text.as_bytes(), Flags::ANSWERED, None, Timestamp(7));
+        let letter = Letter::of(text.as_bytes(), FlagsIn::Fields, None, Timestamp(7));
         assert_eq!(letter.text, b"Subject: a\r\n\r\nStatus: is text\r\n");
-        assert_eq!(letter.flags, flags.with(Flags::ANSWERED));
+        assert_eq!(letter.flags, flags);
         assert_eq!(letter.received, Timestamp(7));
         let folded = b"Subject: a\r\nstatus: R\r\n folded\r\nTo: b\r\n\r\n";
         assert_eq!(
-            Letter::of(folded, Flags::default(), None, Timestamp(0)).text,
+            Letter::of(folded, FlagsIn::Fields, None, Timestamp(0)).text,
             b"Subject: a\r\nTo: b\r\n\r\n"
         );
+        let named = Letter::of(folded, FlagsIn::Name(Flags::DRAFT), None, Timestamp(0));
+        assert_eq!((named.flags, &named.text[..]), (Flags::DRAFT, &folded[..]), "its name has the flags");
     }
 
     #[test]
     fn a_letter_without_a_time_has_that_of_its_date_field() {
         let letter =
-            Letter::of(b"Date: Thu, 1 Jan 1970 00:00:05 +0000\n\n", Flags::default(), None, Timestamp(7));
+            Letter::of(b"Date: Thu, 1 Jan 1970 00:00:05 +0000\n\n", FlagsIn::Fields, None, Timestamp(7));
         assert_eq!(letter.received, Timestamp(5000));
     }
 }

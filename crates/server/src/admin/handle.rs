@@ -2,7 +2,7 @@
 
 use super::bans::Bans;
 use super::directory;
-use super::protocol::{AccountView, Frame, Item, Mark, MessageView, Request};
+use super::protocol::{AccountView, Frame, Item, Mark, MessageView, Request, SUMMARY_BYTES};
 use super::queue;
 use crate::abuse::ban_file::BanFileError;
 use crate::open::{Access, Upkeep};
@@ -153,9 +153,6 @@ async fn list_after(
         }
     }
 }
-
-/// As much of a message as its summary is made from.
-const SUMMARY_BYTES: usize = 16 * 1024;
 
 async fn summarise(
     store: &SharedStore,

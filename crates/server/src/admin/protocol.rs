@@ -468,3 +468,6 @@ async fn read_frame(from: &mut (impl AsyncRead + Unpin), max: u32) -> io::Result
 fn unknown(kind: u8) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("an unknown kind of frame: {kind:#04x}"))
 }
+
+/// As much of the beginning of a message's text as its [`MessageView`] is made from, in bytes.
+pub const SUMMARY_BYTES: usize = 16 * 1024;

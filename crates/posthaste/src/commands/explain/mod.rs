@@ -5,7 +5,7 @@ mod text;
 
 pub(super) use text::attempt_lines;
 
-use super::block_on;
+use super::{Needs, with_client};
 use crate::exit::Exit;
 use crate::output::{self, Format, FormatArgs};
 use crate::paths::DataArgs;
@@ -14,8 +14,7 @@ use crate::units::rfc3339;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use server::admin::{
-    AttemptView, Client, DeliveryView, EntryView, Item, OriginView, QueueRequest, RecipientView, Request,
-    StoryView,
+    AttemptView, DeliveryView, EntryView, Item, OriginView, QueueRequest, RecipientView, Request, StoryView,
 };
 
 /// Tell what became of a message
@@ -47,12 +46,8 @@ Examples:
 pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     let data = args.data.directory()?;
     let request = QueueRequest::Explain { what: args.what.clone(), limit: args.limit };
-    let items = block_on(async {
-        let client = Client::open(&data).await?;
-        let items = client.ask(Request::Queue(request)).await;
-        client.close().await?;
-        Ok(items?)
-    })?;
+    let items =
+        with_client(&data, Needs::Store, async |client| Ok(client.ask(Request::Queue(request)).await?))?;
     let story = |item| match item {
         Item::Story(story) => Some(*story),
         _ => None,

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use server::admin::MessageView;
 use store::Flags;
 
-pub(super) async fn run(mail: &Mail, account: Option<&str>, format: Format) -> anyhow::Result<Exit> {
+pub(super) async fn run(mail: Mail<'_>, account: Option<&str>, format: Format) -> anyhow::Result<Exit> {
     let messages = match account {
         Some(account) => mail.list(account).await?,
         None => Vec::new(),

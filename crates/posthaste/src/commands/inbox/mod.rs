@@ -6,7 +6,7 @@ mod rm;
 mod show;
 mod watch;
 
-use super::block_on;
+use super::{Needs, with_client};
 use crate::exit::{Complaint, Exit};
 use crate::mail::Mail;
 use crate::output::FormatArgs;
@@ -94,17 +94,10 @@ Examples:
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     let data = args.data.directory()?;
-    block_on(async {
-        let mail = Mail::open(&data).await?;
-        let result = act(&mail, &args).await;
-        let closed = mail.close().await;
-        let exit = result?;
-        closed?;
-        Ok(exit)
-    })
+    with_client(&data, Needs::Store, async |client| act(Mail::of(client), &args).await)
 }
 
-async fn act(mail: &Mail, args: &Args) -> anyhow::Result<Exit> {
+async fn act(mail: Mail<'_>, args: &Args) -> anyhow::Result<Exit> {
     let format = args.format.format();
     let named = args.account.as_deref();
     match &args.command {
@@ -117,7 +110,7 @@ async fn act(mail: &Mail, args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// Whose messages are meant.
-async fn owner(mail: &Mail, named: Option<&str>) -> anyhow::Result<String> {
+async fn owner(mail: Mail<'_>, named: Option<&str>) -> anyhow::Result<String> {
     let nobody = || Complaint::usage("there are no accounts, and so no messages");
     Ok(mail.account(named).await?.ok_or_else(nobody)?)
 }

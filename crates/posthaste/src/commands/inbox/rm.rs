@@ -6,7 +6,12 @@ use crate::output::{self, Format};
 use crate::units;
 use serde::Serialize;
 
-pub(super) async fn run(mail: &Mail, account: &str, numbers: &[u32], format: Format) -> anyhow::Result<Exit> {
+pub(super) async fn run(
+    mail: Mail<'_>,
+    account: &str,
+    numbers: &[u32],
+    format: Format,
+) -> anyhow::Result<Exit> {
     let mut wanted = numbers.to_vec();
     wanted.sort_unstable();
     wanted.dedup();

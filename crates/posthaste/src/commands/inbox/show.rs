@@ -12,7 +12,7 @@ use serde::Serialize;
 use server::admin::{Mark, MessageView};
 use std::fmt::Write;
 
-pub(super) async fn run(mail: &Mail, account: &str, number: u32, format: Format) -> anyhow::Result<Exit> {
+pub(super) async fn run(mail: Mail<'_>, account: &str, number: u32, format: Format) -> anyhow::Result<Exit> {
     let mut bytes = Vec::new();
     let message = mail
         .fetch(account, number, Mark::Seen, |piece| {

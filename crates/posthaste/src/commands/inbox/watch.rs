@@ -9,7 +9,7 @@ use anyhow::bail;
 use jiff::tz::TimeZone;
 use server::admin::MessageView;
 
-pub(super) async fn run(mail: &Mail, account: Option<&str>, format: Format) -> anyhow::Result<Exit> {
+pub(super) async fn run(mail: Mail<'_>, account: Option<&str>, format: Format) -> anyhow::Result<Exit> {
     let mut watch = mail.watch(account).await?;
     anstream::eprintln!("Waiting for new mail; stop with Ctrl-C.");
     let zone = TimeZone::system();

@@ -3,7 +3,7 @@
 mod list;
 mod order;
 
-use super::block_on;
+use super::{Needs, with_client};
 use crate::exit::{Complaint, Exit};
 use crate::output::FormatArgs;
 use crate::paths::DataArgs;
@@ -206,14 +206,7 @@ struct ScopeArgs {
 pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     let data = args.data.directory()?;
     let format = args.format.format();
-    block_on(async {
-        let client = Client::open(&data).await?;
-        let result = carry_out(&client, args.command, format).await;
-        let closed = client.close().await;
-        let exit = result?;
-        closed?;
-        Ok(exit)
-    })
+    with_client(&data, Needs::Store, async |client| carry_out(client, args.command, format).await)
 }
 
 async fn carry_out(client: &Client, command: Command, format: crate::output::Format) -> anyhow::Result<Exit> {

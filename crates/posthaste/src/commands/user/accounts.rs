@@ -25,7 +25,7 @@ pub(super) fn given(name: Option<String>, password: Option<Secret>, quota: Optio
 }
 
 pub(super) async fn add(
-    mail: &Mail,
+    mail: Mail<'_>,
     addresses: &[Mailbox],
     given: Given,
     format: Format,
@@ -44,7 +44,7 @@ pub(super) async fn add(
     Ok(Exit::Done)
 }
 
-pub(super) async fn list(mail: &Mail, format: Format) -> anyhow::Result<Exit> {
+pub(super) async fn list(mail: Mail<'_>, format: Format) -> anyhow::Result<Exit> {
     let accounts = mail.accounts().await?;
     match format {
         Format::Json => output::json_list(accounts.iter().map(Listed::new))?,
@@ -56,7 +56,7 @@ pub(super) async fn list(mail: &Mail, format: Format) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-pub(super) async fn show(mail: &Mail, address: &str, format: Format) -> anyhow::Result<Exit> {
+pub(super) async fn show(mail: Mail<'_>, address: &str, format: Format) -> anyhow::Result<Exit> {
     let details = details(mail, address).await?;
     match format {
         Format::Json => output::json(&Shown::new(&details))?,
@@ -66,7 +66,7 @@ pub(super) async fn show(mail: &Mail, address: &str, format: Format) -> anyhow::
 }
 
 /// All about an account but its mail.
-pub(super) async fn details(mail: &Mail, address: &str) -> anyhow::Result<AccountDetails> {
+pub(super) async fn details(mail: Mail<'_>, address: &str) -> anyhow::Result<AccountDetails> {
     let items = mail.directory(DirectoryRequest::ShowAccount { address: address.to_owned() }).await?;
     match items.into_iter().next() {
         Some(Item::Details(details)) => Ok(*details),
@@ -74,7 +74,7 @@ pub(super) async fn details(mail: &Mail, address: &str) -> anyhow::Result<Accoun
     }
 }
 
-pub(super) async fn remove(mail: &Mail, addresses: &[Mailbox], format: Format) -> anyhow::Result<Exit> {
+pub(super) async fn remove(mail: Mail<'_>, addresses: &[Mailbox], format: Format) -> anyhow::Result<Exit> {
     let accounts = mail.accounts().await?;
     let mut removed = Vec::new();
     // all or none: a mistyped address is seen before anything is gone

@@ -53,7 +53,7 @@ enum Command {
     },
 }
 
-pub(super) async fn run(mail: &Mail, args: Args, format: Format) -> anyhow::Result<Exit> {
+pub(super) async fn run(mail: Mail<'_>, args: Args, format: Format) -> anyhow::Result<Exit> {
     match args.command {
         Command::Add { alias, targets } => {
             let request = DirectoryRequest::AddAlias { alias: alias.to_string(), targets: texts(&targets) };

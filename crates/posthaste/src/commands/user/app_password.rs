@@ -58,7 +58,7 @@ enum Command {
     },
 }
 
-pub(super) async fn run(mail: &Mail, args: Args, format: Format) -> anyhow::Result<Exit> {
+pub(super) async fn run(mail: Mail<'_>, args: Args, format: Format) -> anyhow::Result<Exit> {
     match args.command {
         Command::Add { address, name } => add(mail, address.to_string(), name, format).await,
         Command::Ls { address } => list(&details(mail, &address.to_string()).await?, format),
@@ -72,7 +72,7 @@ pub(super) async fn run(mail: &Mail, args: Args, format: Format) -> anyhow::Resu
     }
 }
 
-async fn add(mail: &Mail, address: String, name: String, format: Format) -> anyhow::Result<Exit> {
+async fn add(mail: Mail<'_>, address: String, name: String, format: Format) -> anyhow::Result<Exit> {
     let (for_whom, what) = (address.clone(), name.clone());
     let request = DirectoryRequest::AddApplicationPassword { address, name, created: now() };
     let secret = match mail.directory(request).await?.into_iter().next() {

@@ -6,7 +6,7 @@ mod app_password;
 mod import;
 mod quota;
 
-use super::block_on;
+use super::{Needs, with_client};
 use crate::exit::{Complaint, Exit};
 use crate::mail::Mail;
 use crate::output::{self, Format, FormatArgs};
@@ -150,17 +150,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     let command = args.command;
     // What is asked of a person, or read, comes before the store is opened: others may need it meanwhile.
     let prepared = Prepared::new(&command)?;
-    block_on(async {
-        let mail = match command {
-            Command::Add { .. } | Command::Import { .. } => Mail::open_or_create(&data).await?,
-            _ => Mail::open(&data).await?,
-        };
-        let result = carry_out(&mail, command, prepared, format).await;
-        let closed = mail.close().await;
-        let exit = result?;
-        closed?;
-        Ok(exit)
-    })
+    let needs = match command {
+        Command::Add { .. } | Command::Import { .. } => Needs::StoreOrNew,
+        _ => Needs::Store,
+    };
+    with_client(&data, needs, async |client| carry_out(Mail::of(client), command, prepared, format).await)
 }
 
 /// What a command needs that is not in its arguments.
@@ -189,7 +183,7 @@ impl Prepared {
 }
 
 async fn carry_out(
-    mail: &Mail,
+    mail: Mail<'_>,
     command: Command,
     prepared: Prepared,
     format: Format,

@@ -54,7 +54,12 @@ impl FromStr for Bound {
     }
 }
 
-pub(super) async fn run(mail: &Mail, address: &str, change: Change, format: Format) -> anyhow::Result<Exit> {
+pub(super) async fn run(
+    mail: Mail<'_>,
+    address: &str,
+    change: Change,
+    format: Format,
+) -> anyhow::Result<Exit> {
     let now = details(mail, address).await?;
     let bytes = change.size.map_or(now.quota.bytes, |SizeBound(bytes)| bytes);
     let messages = change.messages.map_or(now.quota.messages, |Bound(messages)| messages);

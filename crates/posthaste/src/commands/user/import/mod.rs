@@ -212,7 +212,7 @@ struct Outcome {
     aliases: u64,
 }
 
-pub(super) async fn run(mail: &Mail, plan: Plan, format: Format) -> anyhow::Result<Exit> {
+pub(super) async fn run(mail: Mail<'_>, plan: Plan, format: Format) -> anyhow::Result<Exit> {
     let known: BTreeSet<String> =
         mail.accounts().await?.into_iter().map(|view| view.account.name.to_string()).collect();
     let mut outcome = Outcome::default();
