@@ -18,14 +18,14 @@ use smtp::{ForwardPath, MailParameters, Mailbox, Recipient, ReversePath};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::Arc;
-use store::{AccountName, Entry, Error, MailboxId, MailboxName, Reader, Timestamp, Uid};
+use store::{AccountName, Entry, Error, MailboxId, MailboxName, Origin, Reader, SharedStore, Timestamp, Uid};
 use tracing::{debug, info, warn};
 
 /// Whose mail is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Shown {
-    /// Everybody's: of a server that catches mail and has no accounts of its own.
-    Everyone,
+    /// That of everybody whose account came with the mail, in a server that catches it; an account that somebody added is its owner's.
+    Caught,
     /// That of these.
     Named(BTreeSet<AccountName>),
 }
@@ -56,16 +56,19 @@ enum Showing {
 impl Shown {
     pub(crate) fn new(settings: &Settings) -> Shown {
         match &settings.acceptance {
-            Acceptance::Everyone => Shown::Everyone,
+            Acceptance::Everyone => Shown::Caught,
             Acceptance::Named(names) => Shown::Named(names.clone()),
             Acceptance::Domains { .. } => Shown::Named(settings.classroom.clone()),
         }
     }
 
-    fn shows(&self, account: &AccountName) -> bool {
+    async fn shows(&self, store: &SharedStore, account: &AccountName) -> store::Result<bool> {
         match self {
-            Shown::Everyone => true,
-            Shown::Named(names) => names.contains(account),
+            Shown::Caught => {
+                let account = store.account(account).await?;
+                Ok(account.is_none_or(|account| account.origin != Origin::Added))
+            }
+            Shown::Named(names) => Ok(names.contains(account)),
         }
     }
 }
@@ -314,7 +317,8 @@ impl Application<Server> for Session {
 async fn open(visit: &Visit, address: &Address) -> Result<MailboxId, Status> {
     let account = AccountName::of(&mailbox_of(address)?);
     let context = &visit.context;
-    if !context.shown.shows(&account) {
+    let shows = context.shown.shows(&context.store, &account).await;
+    if !shows.map_err(|error| unreadable(visit, &error))? {
         info!(session = %visit.id, %account, "its mail is not shown here");
         return Err(Status::Forbidden);
     }

@@ -27,7 +27,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", value_parser = listen_address)]
     pop3: Vec<SocketAddr>,
     /// Speak the protocol of the classroom here (HELO, MAIL FROM:, RCPT TO:, DATA, LIST, GET_MAIL, QUIT; 200 to 500), where everybody
-    /// sees all mail; written like --listen
+    /// sees all mail but that of accounts made with `posthaste user add`; written like --listen
     #[arg(long, value_name = "ADDR", value_parser = listen_address)]
     classroom: Vec<SocketAddr>,
     /// Take mail only for the addresses in this file, one on a line

@@ -3,6 +3,7 @@
 use crate::common::{NOW, Talk, name, only_message, start};
 use posthaste_server::settings::{Acceptance, Listener, Service, Settings};
 use std::net::SocketAddr;
+use store::Origin;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -78,4 +79,20 @@ async fn with_accounts_only_what_is_allowed_is_shown() {
          200 Message stored successfully\r\n403 FORBIDDEN\r\n403 FORBIDDEN\r\n403 FORBIDDEN\r\n200 OK\r\n200 Goodbye\r\n"
     );
     assert!(only_message(&running.store, "teacher@test.com").await.ends_with("Good morning\r\n"));
+}
+
+#[tokio::test]
+async fn what_is_caught_is_shown_but_not_the_mail_of_an_account_that_somebody_added() {
+    let running = start(listener).await;
+    let account = name("teacher@test.com");
+    running.store.create_account(&account, Origin::Added).await.expect("a free name");
+    let address = running.server.listeners()[1].address;
+    let dialogue = "HELO test.com\nMAIL FROM: john@test.com\nRCPT TO: teacher@test.com\nRCPT TO: david@test.com\nDATA\n\
+                    Good morning\n.\nLIST teacher@test.com\nGET_MAIL teacher@test.com 1\nGET_MAIL david@test.com 1\nQUIT\n";
+    let all = said(address, dialogue).await;
+    let (_, shown) = all.split_once("stored successfully\r\n").expect("it is stored");
+    assert_eq!(
+        shown,
+        "403 FORBIDDEN\r\n403 FORBIDDEN\r\n200 OK\r\nFrom: john@test.com\r\nDate: 02-01-2026\r\nGood morning\r\n200 Goodbye\r\n"
+    );
 }
