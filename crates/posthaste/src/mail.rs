@@ -5,7 +5,8 @@ use crate::exit::Complaint;
 use anyhow::bail;
 use bytes::Bytes;
 use server::admin::{
-    AccountView, Client, DirectoryRequest, Frame, Given, Import, Item, Mark, MessageView, Request, Responses,
+    AccountView, Client, DirectoryRequest, Frame, Given, Import, Item, MailboxPath, MailboxView, Mark,
+    MessageView, Request, Responses,
 };
 
 /// The mail in a data directory.
@@ -75,21 +76,30 @@ impl Mail<'_> {
         }
     }
 
-    /// The messages of an account's INBOX, oldest first.
-    pub(crate) async fn list(&self, account: &str) -> anyhow::Result<Vec<MessageView>> {
-        self.collect(Request::List { account: account.to_owned() }, message).await
+    /// The mailboxes of an account, by name.
+    pub(crate) async fn mailboxes(&self, account: &str) -> anyhow::Result<Vec<MailboxView>> {
+        self.collect(Request::Mailboxes { account: account.to_owned() }, |item| match item {
+            Item::Mailbox(mailbox) => Some(mailbox),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The messages of a mailbox, oldest first.
+    pub(crate) async fn list(&self, mailbox: &MailboxPath) -> anyhow::Result<Vec<MessageView>> {
+        self.collect(Request::List { mailbox: mailbox.clone() }, message).await
     }
 
     /// Reads one message; `take` gets its text piece by piece.
     pub(crate) async fn fetch(
         &self,
-        account: &str,
+        mailbox: &MailboxPath,
         uid: u32,
         mark: Mark,
         mut take: impl FnMut(Bytes) -> anyhow::Result<()>,
     ) -> anyhow::Result<MessageView> {
         let mut responses =
-            self.client.request(Request::Fetch { account: account.to_owned(), uid, mark }).await?;
+            self.client.request(Request::Fetch { mailbox: mailbox.clone(), uid, mark }).await?;
         let mut found = None;
         while let Some(frame) = responses.next().await? {
             match frame {
@@ -109,8 +119,8 @@ impl Mail<'_> {
     }
 
     /// Removes messages; returns how many there were.
-    pub(crate) async fn remove(&self, account: &str, uids: &[u32]) -> anyhow::Result<u64> {
-        let request = Request::Remove { account: account.to_owned(), uids: uids.to_vec() };
+    pub(crate) async fn remove(&self, mailbox: &MailboxPath, uids: &[u32]) -> anyhow::Result<u64> {
+        let request = Request::Remove { mailbox: mailbox.clone(), uids: uids.to_vec() };
         let counts = self.collect(request, |item| match item {
             Item::Removed { count } => Some(count),
             _ => None,

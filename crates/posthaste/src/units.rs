@@ -59,11 +59,12 @@ pub(crate) fn duration(from: store::Timestamp, to: store::Timestamp) -> String {
     }
 }
 
-/// `1 message`, `2 messages`, `2 deliveries`.
+/// `1 message`, `2 messages`, `2 deliveries`, `2 mailboxes`.
 pub(crate) fn counted(count: u64, one: &str) -> String {
     match one.strip_suffix('y') {
         _ if count == 1 => format!("1 {one}"),
         Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{count} {stem}ies"),
+        _ if one.ends_with('x') => format!("{count} {one}es"),
         _ => format!("{count} {one}s"),
     }
 }

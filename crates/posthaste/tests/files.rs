@@ -143,3 +143,21 @@ fn files_are_for_their_owner_and_a_link_left_in_the_way_leads_nowhere() {
     assert!(metadata.is_file());
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777, 0o600);
 }
+
+#[test]
+fn a_tree_of_mailboxes_comes_out_as_it_is_laid_out_elsewhere() {
+    let data = with_accounts();
+    let mbox = data.file("in.mbox", MBOX.as_bytes());
+    assert_eq!(import(&data, "ann@a.example", &["--mbox", &mbox]), (3, 0));
+    let root = data.beside("Maildir");
+    assert_eq!(export(&data, "ann@a.example", &["--maildir", &root, "--all"]), 3);
+    assert_eq!(fs::read_dir(Path::new(&root).join("cur")).expect("INBOX is the root").count(), 3);
+    let root = data.beside("mboxes");
+    assert_eq!(export(&data, "ann@a.example", &["--mbox", &root, "--all"]), 3);
+    assert_eq!(import(&data, "bob@a.example", &["--mbox", &root, "--all"]), (3, 0));
+    assert_eq!(mail(&data, "bob@a.example"), mail(&data, "ann@a.example"));
+    let list = data.run(&["inbox", "mailboxes", "--json", "--account", "bob@a.example"]).json();
+    assert_eq!(list[0]["name"], "INBOX");
+    assert_eq!(list[0]["messages"], 3);
+    assert_eq!(data.run(&["inbox", "ls", "--mailbox", "Nowhere", "--account", "bob@a.example"]).status, 1);
+}

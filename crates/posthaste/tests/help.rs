@@ -6,7 +6,7 @@ use common::{assert_file, run};
 use std::path::Path;
 
 /// Every command that can be typed.
-const COMMANDS: [&str; 60] = [
+const COMMANDS: [&str; 61] = [
     "",
     "up",
     "serve",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 60] = [
     "inbox show",
     "inbox raw",
     "inbox rm",
+    "inbox mailboxes",
     "inbox watch",
     "export",
     "import",

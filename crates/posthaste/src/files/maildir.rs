@@ -47,6 +47,11 @@ impl Writer {
     }
 }
 
+/// Whether a directory is a Maildir.
+pub(crate) fn is_one(directory: &Path) -> bool {
+    ["cur", "new"].iter().all(|part| directory.join(part).is_dir())
+}
+
 /// The files of a Maildir, in the order of their names, which begin with the time.
 pub(crate) fn messages(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut all = files(&directory.join("cur"))?;

@@ -4,6 +4,7 @@
 //! in the fields Status and X-Status, as mutt and Dovecot write them; those are taken out again when a message comes in.
 
 pub(crate) mod eml;
+pub(crate) mod folders;
 pub(crate) mod maildir;
 pub(crate) mod mbox;
 
@@ -14,6 +15,17 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use store::{Flags, Timestamp};
+
+/// How mail is kept in files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// [`mbox`].
+    Mbox,
+    /// [`maildir`].
+    Maildir,
+    /// [`eml`].
+    Eml,
+}
 
 /// A message from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,9 @@
 
 use super::bans::Bans;
 use super::directory;
-use super::protocol::{AccountView, Frame, Item, Mark, MessageView, Request, SUMMARY_BYTES};
+use super::protocol::{
+    AccountView, Frame, Item, MailboxPath, MailboxView, Mark, MessageView, Request, SUMMARY_BYTES,
+};
 use super::queue;
 use crate::abuse::ban_file::BanFileError;
 use crate::open::{Access, Upkeep};
@@ -69,13 +71,17 @@ async fn carry_out(access: &Access, bans: &Bans, request: Request, to: &Sender<F
         Request::Queue(request) => queue::carry_out(access, request, to).await,
         Request::Directory(request) => directory::carry_out(access, request, to).await,
         Request::RemoveAccount { address } => Ok(store.remove_account(&name(&address)?).await?),
-        Request::List { account } => list(store, &name(&account)?, to).await,
-        Request::Fetch { account, uid, mark } => fetch(store, &name(&account)?, Uid(uid), mark, to).await,
+        Request::Mailboxes { account } => mailboxes(store, &name(&account)?, to).await,
+        Request::List { mailbox } => {
+            let (account, mailbox) = open(store, &mailbox).await?;
+            list_after(store, &account, &mailbox, Uid(0), to).await.map(drop)
+        }
+        Request::Fetch { mailbox, uid, mark } => fetch(store, &mailbox, Uid(uid), mark, to).await,
         Request::Import(_) => Err(Stop::Failed("the text of the message is missing".to_owned())),
-        Request::Remove { account, uids } => {
-            let inbox = store.mailbox(&name(&account)?, &MailboxName::inbox()).await?;
+        Request::Remove { mailbox, uids } => {
+            let (_, mailbox) = open(store, &mailbox).await?;
             let uids: Vec<Uid> = uids.into_iter().map(Uid).collect();
-            let count = store.expunge(inbox.id, &uids).await?;
+            let count = store.expunge(mailbox.id, &uids).await?;
             send(to, Item::Removed { count }).await
         }
         Request::Watch { account } => {
@@ -116,9 +122,22 @@ pub(super) async fn view(store: &SharedStore, account: Account) -> store::Result
 /// Entries are read this many at a time.
 const PAGE: usize = 500;
 
-async fn list(store: &SharedStore, account: &AccountName, to: &Sender<Frame>) -> Result<(), Stop> {
-    let inbox = store.mailbox(account, &MailboxName::inbox()).await?;
-    list_after(store, account, &inbox, Uid(0), to).await.map(drop)
+/// The mailbox that is meant, and whose it is.
+pub(super) async fn open(
+    store: &SharedStore,
+    path: &MailboxPath,
+) -> Result<(AccountName, MailboxStatus), Stop> {
+    let account = name(&path.account)?;
+    let mailbox = store.mailbox(&account, &MailboxName::new(&path.mailbox)?).await?;
+    Ok((account, mailbox))
+}
+
+async fn mailboxes(store: &SharedStore, account: &AccountName, to: &Sender<Frame>) -> Result<(), Stop> {
+    for MailboxStatus { name, messages, unseen, bytes, .. } in store.mailboxes(account).await? {
+        let view = MailboxView { name: name.as_str().to_owned(), messages, unseen, bytes };
+        send(to, Item::Mailbox(view)).await?;
+    }
+    Ok(())
 }
 
 /// Sends the entries after `after` and returns the last one's UID.
@@ -192,20 +211,20 @@ fn addresses(list: &[message::Address]) -> String {
 
 async fn fetch(
     store: &SharedStore,
-    account: &AccountName,
+    mailbox: &MailboxPath,
     uid: Uid,
     mark: Mark,
     to: &Sender<Frame>,
 ) -> Result<(), Stop> {
-    let inbox = store.mailbox(account, &MailboxName::inbox()).await?;
-    let (entry, mut reader) = store.fetch(inbox.id, uid).await?;
-    let message = summarise(store, account, &inbox, &entry).await?;
+    let (account, mailbox) = open(store, mailbox).await?;
+    let (entry, mut reader) = store.fetch(mailbox.id, uid).await?;
+    let message = summarise(store, &account, &mailbox, &entry).await?;
     send(to, Item::Message(message)).await?;
     while let Some(chunk) = reader.content.next().await? {
         to.send(Frame::Content(chunk)).await.map_err(|_| Stop::Gone)?;
     }
     if mark == Mark::Seen && !entry.flags.contains(Flags::SEEN) {
-        store.update_flags(inbox.id, &[uid], Flags::SEEN, Flags::default()).await?;
+        store.update_flags(mailbox.id, &[uid], Flags::SEEN, Flags::default()).await?;
     }
     Ok(())
 }

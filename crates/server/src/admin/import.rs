@@ -3,7 +3,7 @@
 //! It is kept as it is, without trace fields of ours, with the time and the flags that it had. An import that was interrupted can be done
 //! again: whoever asks names the messages that this one may be the same as, and when its text is theirs it is not kept twice.
 
-use super::handle::{Stop, name};
+use super::handle::{Stop, open};
 use super::protocol::{Import, Item};
 use aws_lc_rs::digest::{Context, Digest, SHA256};
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use store::{
 pub(super) struct Importing {
     store: SharedStore,
     account: AccountName,
-    inbox: MailboxStatus,
+    mailbox: MailboxStatus,
     wanted: Import,
     stage: Box<dyn Stage>,
     digest: Context,
@@ -25,10 +25,9 @@ pub(super) struct Importing {
 impl Importing {
     /// Begins with the first octet.
     pub(super) async fn begin(store: &SharedStore, wanted: Import) -> Result<Importing, Stop> {
-        let account = name(&wanted.account)?;
-        let inbox = store.mailbox(&account, &MailboxName::inbox()).await?;
+        let (account, mailbox) = open(store, &wanted.mailbox).await?;
         let (store, stage) = (SharedStore::clone(store), store.stage()?);
-        Ok(Importing { store, account, inbox, wanted, stage, digest: Context::new(&SHA256) })
+        Ok(Importing { store, account, mailbox, wanted, stage, digest: Context::new(&SHA256) })
     }
 
     /// Takes the next octets.
@@ -39,28 +38,28 @@ impl Importing {
 
     /// Keeps the message, unless it is there already.
     pub(super) async fn finish(self) -> Result<Item, Stop> {
-        let Importing { store, account, inbox, wanted, stage, digest } = self;
+        let Importing { store, account, mailbox, wanted, stage, digest } = self;
         let digest = digest.finish();
         for uid in wanted.candidates.iter().copied().map(Uid) {
-            if is_same(&store, &inbox, uid, (stage.len(), &digest)).await? {
-                mark(&store, &inbox, uid, wanted.flags).await?;
+            if is_same(&store, &mailbox, uid, (stage.len(), &digest)).await? {
+                mark(&store, &mailbox, uid, wanted.flags).await?;
                 return Ok(Item::Imported { uid: uid.0, was_there: true });
             }
         }
-        let spool = stage.commit(accepted(&account, &wanted)?).await?;
-        let uid = find(&store, &inbox, spool).await?;
-        mark(&store, &inbox, uid, wanted.flags).await?;
+        let spool = stage.commit(accepted(&account, &mailbox.name, &wanted)?).await?;
+        let uid = find(&store, &mailbox, spool).await?;
+        mark(&store, &mailbox, uid, wanted.flags).await?;
         Ok(Item::Imported { uid: uid.0, was_there: false })
     }
 }
 
 /// One delivery, straight into the mailbox.
-fn accepted(account: &AccountName, wanted: &Import) -> Result<Accepted, Stop> {
+fn accepted(account: &AccountName, mailbox: &MailboxName, wanted: &Import) -> Result<Accepted, Stop> {
     let path =
         format!("<{account}>").parse().map_err(|_| Stop::Failed(format!("{account} is no address")))?;
     let destination = Destination::Mailbox {
         account: account.clone(),
-        mailbox: MailboxName::inbox(),
+        mailbox: mailbox.clone(),
         if_missing: IfMissing::Fail,
         trace: Bytes::new(),
     };
@@ -73,10 +72,10 @@ fn accepted(account: &AccountName, wanted: &Import) -> Result<Accepted, Stop> {
 }
 
 /// The UID that a message has got.
-async fn find(store: &SharedStore, inbox: &MailboxStatus, spool: SpoolId) -> Result<Uid, Stop> {
-    let mut after = Uid(inbox.uid_next.0.saturating_sub(1));
+async fn find(store: &SharedStore, mailbox: &MailboxStatus, spool: SpoolId) -> Result<Uid, Stop> {
+    let mut after = Uid(mailbox.uid_next.0.saturating_sub(1));
     loop {
-        let page = store.entries(inbox.id, after, PAGE).await?;
+        let page = store.entries(mailbox.id, after, PAGE).await?;
         if let Some(entry) = page.iter().find(|entry| entry.spool == spool) {
             return Ok(entry.uid);
         }
@@ -85,9 +84,9 @@ async fn find(store: &SharedStore, inbox: &MailboxStatus, spool: SpoolId) -> Res
     }
 }
 
-async fn mark(store: &SharedStore, inbox: &MailboxStatus, uid: Uid, flags: Flags) -> Result<(), Stop> {
+async fn mark(store: &SharedStore, mailbox: &MailboxStatus, uid: Uid, flags: Flags) -> Result<(), Stop> {
     if flags != Flags::default() {
-        store.update_flags(inbox.id, &[uid], flags, Flags::default()).await?;
+        store.update_flags(mailbox.id, &[uid], flags, Flags::default()).await?;
     }
     Ok(())
 }
@@ -95,11 +94,11 @@ async fn mark(store: &SharedStore, inbox: &MailboxStatus, uid: Uid, flags: Flags
 /// Whether the text of an entry is this one.
 async fn is_same(
     store: &SharedStore,
-    inbox: &MailboxStatus,
+    mailbox: &MailboxStatus,
     uid: Uid,
     (size, digest): (u64, &Digest),
 ) -> Result<bool, Stop> {
-    let (Entry { size: kept, .. }, mut reader) = match store.fetch(inbox.id, uid).await {
+    let (Entry { size: kept, .. }, mut reader) = match store.fetch(mailbox.id, uid).await {
         Err(Error::NoSuchMessage(_)) => return Ok(false),
         found => found?,
     };

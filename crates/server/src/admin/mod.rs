@@ -21,8 +21,9 @@ pub use accounts::{
 pub(crate) use bans::Bans;
 pub use client::{AdminError, Client, Responses};
 pub use protocol::{
-    AccountView, BackupView, BanCause, BanView, Frame, Import, Item, Mark, MessageView, Request,
-    SUMMARY_BYTES, Status, StoreStats, StoreTotals, read_answer, read_request, write_answer, write_request,
+    AccountView, BackupView, BanCause, BanView, Frame, Import, Item, MailboxPath, MailboxView, Mark,
+    MessageView, Request, SUMMARY_BYTES, Status, StoreStats, StoreTotals, read_answer, read_request,
+    write_answer, write_request,
 };
 pub use queue::{
     AttemptView, BacklogView, DeliveryView, EndView, EntryView, HoldState, Intent, OrderedView, OriginView,

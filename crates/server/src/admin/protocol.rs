@@ -40,15 +40,20 @@ pub enum Request {
         /// Its address.
         address: String,
     },
-    /// The messages in an account's INBOX, oldest first. Answers: [`Item::Message`] each.
-    List {
+    /// The mailboxes of an account, by name. Answers: [`Item::Mailbox`] each.
+    Mailboxes {
         /// Its address.
         account: String,
     },
+    /// The messages in a mailbox, oldest first. Answers: [`Item::Message`] each.
+    List {
+        /// Which mailbox.
+        mailbox: MailboxPath,
+    },
     /// One message. Answers: [`Item::Message`], then its text as content.
     Fetch {
-        /// Whose.
-        account: String,
+        /// Where it is.
+        mailbox: MailboxPath,
         /// Which.
         uid: u32,
         /// Whether it counts as read from now on.
@@ -58,12 +63,12 @@ pub enum Request {
     Import(Import),
     /// Removes messages. Answers: [`Item::Removed`].
     Remove {
-        /// Whose.
-        account: String,
+        /// Where they are.
+        mailbox: MailboxPath,
         /// Which.
         uids: Vec<u32>,
     },
-    /// New messages as they come, until the client goes. Answers: [`Item::Watching`], then [`Item::Message`] each.
+    /// New messages in INBOX as they come, until the client goes. Answers: [`Item::Watching`], then [`Item::Message`] each.
     Watch {
         /// Whose; everybody's when `None`.
         account: Option<String>,
@@ -82,16 +87,25 @@ pub enum Request {
     },
 }
 
+/// A mailbox, by names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailboxPath {
+    /// The address of the account that it belongs to.
+    pub account: String,
+    /// Its name within the account, as in [`store::MailboxName`].
+    pub mailbox: String,
+}
+
 /// A message from a file, but for its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
-    /// The address of the account that gets it.
-    pub account: String,
+    /// Where it goes.
+    pub mailbox: MailboxPath,
     /// When it came to where it was.
     pub received: Timestamp,
     /// Its flags.
     pub flags: Flags,
-    /// The messages of the account that it may be the same as: when one has its text, it is not kept again.
+    /// The messages of the mailbox that it may be the same as: when one has its text, it is not kept again.
     pub candidates: Vec<u32>,
 }
 
@@ -133,6 +147,8 @@ pub enum Item {
         /// What.
         text: String,
     },
+    /// A mailbox.
+    Mailbox(MailboxView),
     /// A message.
     Message(MessageView),
     /// From now on new messages are reported.
@@ -325,6 +341,26 @@ pub struct MessageView {
     pub date: Option<Timestamp>,
     /// How the text begins.
     pub preview: String,
+}
+
+/// A mailbox as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailboxView {
+    /// Its name.
+    pub name: String,
+    /// How many messages.
+    pub messages: u64,
+    /// How many of them are not seen.
+    pub unseen: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+}
+
+impl MailboxPath {
+    /// An account's INBOX.
+    pub fn inbox(account: &str) -> MailboxPath {
+        MailboxPath { account: account.to_owned(), mailbox: store::INBOX.to_owned() }
+    }
 }
 
 impl From<Totals> for StoreTotals {

@@ -1,7 +1,7 @@
 //! Administration of a running server over its socket.
 
 use crate::common::{Talk, start};
-use posthaste_server::admin::{AdminError, Client, Frame, Item, Mark, Request};
+use posthaste_server::admin::{AdminError, Client, Frame, Item, MailboxPath, Mark, Request};
 use std::os::unix::fs::PermissionsExt;
 
 async fn deliver(address: std::net::SocketAddr, recipient: &str, subject: &str) {
@@ -23,13 +23,13 @@ async fn messages_are_listed_read_marked_and_removed() {
     deliver(running.address, "bob@b.example", "=?utf-8?q?zwei_=E2=9C=93?=").await;
     let client = Client::open(running.data.path()).await.expect("the server answers");
     assert!(client.has_server());
-    let account = "Bob@b.example".to_owned();
-    let items = client.ask(Request::List { account: account.clone() }).await.expect("a list");
+    let mailbox = MailboxPath::inbox("Bob@b.example");
+    let items = client.ask(Request::List { mailbox: mailbox.clone() }).await.expect("a list");
     let [Item::Message(one), Item::Message(two)] = items.as_slice() else { panic!("{items:?}") };
     assert_eq!((one.uid, one.subject.as_str(), one.from.as_str()), (1, "one", "Alice <alice@a.example>"));
     assert_eq!((two.uid, two.subject.as_str()), (2, "zwei ✓"));
 
-    let fetch = Request::Fetch { account: account.clone(), uid: 2, mark: Mark::Seen };
+    let fetch = Request::Fetch { mailbox: mailbox.clone(), uid: 2, mark: Mark::Seen };
     let mut responses = client.request(fetch).await.expect("an answer");
     let mut text = Vec::new();
     while let Some(frame) = responses.next().await.expect("a whole answer") {
@@ -45,9 +45,9 @@ async fn messages_are_listed_read_marked_and_removed() {
     assert_eq!((bob.account.name.as_str(), bob.messages, bob.unseen), ("bob@b.example", 2, 1));
 
     let items =
-        client.ask(Request::Remove { account: account.clone(), uids: vec![1, 7] }).await.expect("removed");
+        client.ask(Request::Remove { mailbox: mailbox.clone(), uids: vec![1, 7] }).await.expect("removed");
     assert_eq!(items, [Item::Removed { count: 1 }]);
-    let items = client.ask(Request::List { account }).await.expect("a list");
+    let items = client.ask(Request::List { mailbox }).await.expect("a list");
     assert!(matches!(items.as_slice(), [Item::Message(message)] if message.uid == 2), "{items:?}");
 }
 
@@ -74,8 +74,8 @@ async fn what_cannot_be_done_is_explained() {
     let running = start(|_| {}).await;
     let client = Client::open(running.data.path()).await.expect("the server answers");
     for (request, part) in [
-        (Request::List { account: "nobody@b.example".to_owned() }, "nobody@b.example"),
-        (Request::List { account: "nobody".to_owned() }, "\"nobody\" is not an address"),
+        (Request::List { mailbox: MailboxPath::inbox("nobody@b.example") }, "nobody@b.example"),
+        (Request::List { mailbox: MailboxPath::inbox("nobody") }, "\"nobody\" is not an address"),
         (Request::RemoveAccount { address: "nobody@b.example".to_owned() }, "nobody@b.example"),
     ] {
         match client.ask(request).await {

@@ -7,20 +7,25 @@ use crate::output::{self, Align, Column, Fit, Format, Row, Table};
 use crate::units;
 use anstyle::Style;
 use jiff::tz::TimeZone;
-use server::admin::MessageView;
+use server::admin::{MailboxPath, MessageView};
 use store::Flags;
 
-pub(super) async fn run(mail: Mail<'_>, account: Option<&str>, format: Format) -> anyhow::Result<Exit> {
-    let messages = match account {
-        Some(account) => mail.list(account).await?,
+pub(super) async fn run(
+    mail: Mail<'_>,
+    mailbox: Option<&MailboxPath>,
+    format: Format,
+) -> anyhow::Result<Exit> {
+    let messages = match mailbox {
+        Some(mailbox) => mail.list(mailbox).await?,
         None => Vec::new(),
     };
-    match (format, account) {
+    match (format, mailbox) {
         (Format::Json, _) => output::json_list(messages.iter().map(Listed::new))?,
         (Format::Text, None) => output::text("There is no mail yet.")?,
-        (Format::Text, Some(account)) if messages.is_empty() => {
-            let account = message::terminal::one_line(account);
-            output::text(&format!("There are no messages for {account}."))?;
+        (Format::Text, Some(MailboxPath { account, mailbox })) if messages.is_empty() => {
+            let (account, mailbox) =
+                (message::terminal::one_line(account), message::terminal::one_line(mailbox));
+            output::text(&format!("There are no messages for {account} in {mailbox}."))?;
         }
         (Format::Text, Some(_)) => {
             output::text(&table(&messages, &TimeZone::system()).render(output::columns()))?;

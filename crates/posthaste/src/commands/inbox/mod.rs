@@ -1,6 +1,7 @@
 //! `posthaste inbox`: the mail of one account.
 
 mod ls;
+mod mailboxes;
 mod raw;
 mod rm;
 mod show;
@@ -13,7 +14,7 @@ use crate::output::FormatArgs;
 use crate::paths::DataArgs;
 use clap::Subcommand;
 use serde::Serialize;
-use server::admin::MessageView;
+use server::admin::{MailboxPath, MessageView};
 use store::Flags;
 
 /// List, show, follow and remove the mail of an account
@@ -37,13 +38,18 @@ pub(crate) struct Args {
 enum Command {
     /// List the messages, the newest last; * marks what is not read
     #[command(after_help = LS_EXAMPLES)]
-    Ls,
+    Ls {
+        #[command(flatten)]
+        which: Which,
+    },
     /// Show a message: who, when, the text, and what is attached
     #[command(after_help = SHOW_EXAMPLES)]
     Show {
         /// The message's number
         #[arg(value_name = "N")]
         number: u32,
+        #[command(flatten)]
+        which: Which,
     },
     /// Write a message to standard output exactly as it is kept
     #[command(after_help = RAW_EXAMPLES)]
@@ -51,6 +57,8 @@ enum Command {
         /// The message's number
         #[arg(value_name = "N")]
         number: u32,
+        #[command(flatten)]
+        which: Which,
     },
     /// Remove messages for good
     #[command(after_help = RM_EXAMPLES)]
@@ -58,10 +66,23 @@ enum Command {
         /// The messages' numbers
         #[arg(value_name = "N", required = true)]
         numbers: Vec<u32>,
+        #[command(flatten)]
+        which: Which,
     },
-    /// Print a line for each new message, until interrupted; of all accounts when none is named
+    /// List the account's mailboxes
+    #[command(after_help = MAILBOXES_EXAMPLES)]
+    Mailboxes,
+    /// Print a line for each new message in INBOX, until interrupted; of all accounts when none is named
     #[command(after_help = WATCH_EXAMPLES)]
     Watch,
+}
+
+/// Which of the account's mailboxes.
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// Which of the account's mailboxes
+    #[arg(long, value_name = "NAME", default_value = store::INBOX)]
+    mailbox: String,
 }
 
 const EXAMPLES: &str = "\
@@ -87,6 +108,10 @@ const RM_EXAMPLES: &str = "\
 Examples:
   posthaste inbox rm 3
   posthaste inbox rm 1 2 3 --account alice@example.org";
+const MAILBOXES_EXAMPLES: &str = "\
+Examples:
+  posthaste inbox mailboxes
+  posthaste inbox mailboxes --account alice@example.org --json";
 const WATCH_EXAMPLES: &str = "\
 Examples:
   posthaste inbox watch
@@ -102,17 +127,27 @@ async fn act(mail: Mail<'_>, args: &Args) -> anyhow::Result<Exit> {
     let named = args.account.as_deref();
     match &args.command {
         Command::Watch => watch::run(mail, named, format).await,
-        Command::Ls => ls::run(mail, mail.account(named).await?.as_deref(), format).await,
-        Command::Show { number } => show::run(mail, &owner(mail, named).await?, *number, format).await,
-        Command::Raw { number } => raw::run(mail, &owner(mail, named).await?, *number).await,
-        Command::Rm { numbers } => rm::run(mail, &owner(mail, named).await?, numbers, format).await,
+        Command::Ls { which } => ls::run(mail, mailbox(mail, named, which).await?.as_ref(), format).await,
+        Command::Mailboxes => mailboxes::run(mail, mail.account(named).await?.as_deref(), format).await,
+        Command::Show { number, which } => {
+            show::run(mail, &meant(mail, named, which).await?, *number, format).await
+        }
+        Command::Raw { number, which } => raw::run(mail, &meant(mail, named, which).await?, *number).await,
+        Command::Rm { numbers, which } => {
+            rm::run(mail, &meant(mail, named, which).await?, numbers, format).await
+        }
     }
 }
 
-/// Whose messages are meant.
-async fn owner(mail: Mail<'_>, named: Option<&str>) -> anyhow::Result<String> {
+/// The mailbox that is meant; `None` when there are no accounts.
+async fn mailbox(mail: Mail<'_>, named: Option<&str>, which: &Which) -> anyhow::Result<Option<MailboxPath>> {
+    let account = mail.account(named).await?;
+    Ok(account.map(|account| MailboxPath { account, mailbox: which.mailbox.clone() }))
+}
+
+async fn meant(mail: Mail<'_>, named: Option<&str>, which: &Which) -> anyhow::Result<MailboxPath> {
     let nobody = || Complaint::usage("there are no accounts, and so no messages");
-    Ok(mail.account(named).await?.ok_or_else(nobody)?)
+    Ok(mailbox(mail, named, which).await?.ok_or_else(nobody)?)
 }
 
 /// A message for programs.

@@ -5,17 +5,18 @@ use crate::mail::Mail;
 use crate::output::{self, Format};
 use crate::units;
 use serde::Serialize;
+use server::admin::MailboxPath;
 
 pub(super) async fn run(
     mail: Mail<'_>,
-    account: &str,
+    mailbox: &MailboxPath,
     numbers: &[u32],
     format: Format,
 ) -> anyhow::Result<Exit> {
     let mut wanted = numbers.to_vec();
     wanted.sort_unstable();
     wanted.dedup();
-    let removed = mail.remove(account, &wanted).await?;
+    let removed = mail.remove(mailbox, &wanted).await?;
     let missing = (wanted.len() as u64).saturating_sub(removed);
     match format {
         Format::Json => output::json(&Removed { removed, missing })?,

@@ -9,13 +9,18 @@ use anstyle::Style;
 use anyhow::ensure;
 use message::{Attachment, View, terminal};
 use serde::Serialize;
-use server::admin::{Mark, MessageView};
+use server::admin::{MailboxPath, Mark, MessageView};
 use std::fmt::Write;
 
-pub(super) async fn run(mail: Mail<'_>, account: &str, number: u32, format: Format) -> anyhow::Result<Exit> {
+pub(super) async fn run(
+    mail: Mail<'_>,
+    mailbox: &MailboxPath,
+    number: u32,
+    format: Format,
+) -> anyhow::Result<Exit> {
     let mut bytes = Vec::new();
     let message = mail
-        .fetch(account, number, Mark::Seen, |piece| {
+        .fetch(mailbox, number, Mark::Seen, |piece| {
             ensure!(
                 bytes.len() + piece.len() <= MAX,
                 "message {number} is larger than {}; read it with `posthaste inbox raw`",

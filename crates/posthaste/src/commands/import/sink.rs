@@ -1,0 +1,56 @@
+//! The mailbox that messages are brought into.
+
+use crate::files::Letter;
+use crate::mail::Mail;
+use server::admin::{Import, MailboxPath};
+use std::collections::HashMap;
+use store::Timestamp;
+
+/// Keeps letters in a mailbox, each once.
+pub(super) struct Sink<'a> {
+    mail: Mail<'a>,
+    into: MailboxPath,
+    /// Which messages a new one may be the same as. What files keep of the time of arrival is not exact, so what counts follows from
+    /// the text: its size and its Date field. One stands for one: two of the same text are two.
+    known: HashMap<(u64, Option<Timestamp>), Vec<u32>>,
+    /// How many came in.
+    pub(super) imported: u64,
+    /// How many were there before.
+    pub(super) there_before: u64,
+}
+
+impl Sink<'_> {
+    /// Begins with a mailbox, which need not be there.
+    pub(super) async fn open(mail: Mail<'_>, into: MailboxPath) -> anyhow::Result<Sink<'_>> {
+        let mut known: HashMap<_, Vec<u32>> = HashMap::new();
+        // A name that only differs from that of INBOX in case is INBOX.
+        let is_meant = |name: &str| {
+            name == into.mailbox || (name == store::INBOX && into.mailbox.eq_ignore_ascii_case(name))
+        };
+        if mail.mailboxes(&into.account).await?.iter().any(|mailbox| is_meant(&mailbox.name)) {
+            for message in mail.list(&into).await? {
+                known.entry((message.size, message.date)).or_default().push(message.uid);
+            }
+        }
+        Ok(Sink { mail, into, known, imported: 0, there_before: 0 })
+    }
+
+    /// Keeps a letter, unless it is there already; returns its number.
+    pub(super) async fn take(&mut self, letter: &Letter) -> anyhow::Result<u32> {
+        let candidates = self.known.entry((letter.text.len() as u64, letter.date)).or_default();
+        let wanted = Import {
+            mailbox: self.into.clone(),
+            received: letter.received,
+            flags: letter.flags,
+            candidates: candidates.clone(),
+        };
+        let (uid, was_there) = self.mail.import(wanted, &letter.text).await?;
+        if was_there {
+            candidates.retain(|candidate| *candidate != uid);
+            self.there_before += 1;
+        } else {
+            self.imported += 1;
+        }
+        Ok(uid)
+    }
+}
