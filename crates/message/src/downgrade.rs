@@ -170,7 +170,7 @@ fn suitable(part: &Part, body: &[u8]) -> TransferEncoding {
 }
 
 /// Whether these bytes can be sent as they are: ASCII without NUL, CR and LF in pairs only, no line over 998 octets.
-fn is_plain(bytes: &[u8]) -> bool {
+pub(crate) fn is_plain(bytes: &[u8]) -> bool {
     bytes.is_ascii()
         && !bytes.contains(&0)
         && has_whole_lines(bytes)
@@ -178,7 +178,7 @@ fn is_plain(bytes: &[u8]) -> bool {
 }
 
 /// Whether CR and LF come in pairs only.
-fn has_whole_lines(bytes: &[u8]) -> bool {
+pub(crate) fn has_whole_lines(bytes: &[u8]) -> bool {
     let mut before = b'\n';
     for byte in bytes.iter().copied().chain([0]) {
         if (before == b'\r') != (byte == b'\n') {
@@ -190,7 +190,7 @@ fn has_whole_lines(bytes: &[u8]) -> bool {
 }
 
 /// RFC 2045 §6.7, for bytes whose CR and LF come in pairs.
-fn quoted_printable(body: &[u8]) -> Vec<u8> {
+pub(crate) fn quoted_printable(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len() + body.len() / 4);
     for line in body.split_inclusive(|byte| *byte == b'\n') {
         let (text, end) = match line.strip_suffix(b"\r\n") {

@@ -2,10 +2,12 @@
 //!
 //! What is reported, to whom and when, is the caller's decision; here is only the form. Nothing is invented: date and identifier come
 //! from the caller, and the boundary follows from the identifier, so the same report is always the same bytes. What others
-//! said is cleaned, so that it cannot start a field of its own.
+//! said is cleaned, so that it cannot start a field of its own, and what is given back so that every host takes it.
 
 use crate::Date;
+use crate::downgrade::{has_whole_lines, is_plain, quoted_printable};
 use memchr::memmem;
+use std::borrow::Cow;
 
 /// A delivery status notification to be written.
 #[derive(Debug, Clone, Copy)]
@@ -47,12 +49,23 @@ pub struct Reported<'a> {
     pub status: &'a str,
     /// The host that said it.
     pub remote: Option<&'a str>,
-    /// What it said: code and text.
+    /// What was said: code and text.
     pub diagnostic: Option<&'a str>,
+    /// Who said that.
+    pub said_by: SaidBy,
     /// When it was tried last.
     pub last_attempt: Option<Date>,
     /// Until when it will be tried again.
     pub retry_until: Option<Date>,
+}
+
+/// Whose words a diagnostic is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SaidBy {
+    /// Those of the remote host, as a reply in SMTP.
+    Remote,
+    /// Those of the host that reports: no reply of any protocol (RFC 3464 §2.3.6), so they go under a type of its own.
+    Reporter,
 }
 
 /// What was done with a recipient (RFC 3464 §2.3.3).
@@ -66,11 +79,15 @@ pub enum Action {
     Relayed,
     /// It is in the recipient's mailbox.
     Delivered,
+    /// It was sent on to several others, for whom the address stands.
+    Expanded,
 }
 
 /// What of a message is given back to its sender.
 #[derive(Debug, Clone, Copy)]
 pub enum Returned<'a> {
+    /// Of its header section only what tells it from other messages: Message-ID and Date. For what may not be seen by everybody on the way.
+    Identity(&'a [u8]),
     /// Its header section.
     Headers(&'a [u8]),
     /// All of it.
@@ -93,6 +110,7 @@ impl Action {
             Action::Delayed => "delayed",
             Action::Relayed => "relayed",
             Action::Delivered => "delivered",
+            Action::Expanded => "expanded",
         }
     }
 }
@@ -101,18 +119,19 @@ impl Report<'_> {
     /// The message, with CRLF at the end of every line of its own.
     pub fn to_bytes(&self) -> Vec<u8> {
         let (returned_type, returned) = self.returned_part();
-        let boundary = self.boundary(returned);
+        let boundary = self.boundary(&returned);
         let utf8 = self.international == International::Yes;
         let status_type = if utf8 { "message/global-delivery-status" } else { "message/delivery-status" };
-        let (text, status) = (self.text.replace('\n', "\r\n"), self.status());
+        let (text_encoding, text) = self.text_part();
+        let status = self.status();
         let mut out = self.header(&boundary).into_bytes();
+        let as_it_is = |content: &[u8]| if content.is_ascii() { "7bit" } else { "8bit" };
         let parts = [
-            ("text/plain; charset=utf-8", "Notification", text.as_bytes()),
-            (status_type, "Delivery report", status.as_bytes()),
-            (returned_type, "Undelivered message", returned),
+            ("text/plain; charset=utf-8", "Notification", text_encoding, text.as_slice()),
+            (status_type, "Delivery report", as_it_is(status.as_bytes()), status.as_bytes()),
+            (returned_type, "The message that it is about", as_it_is(&returned), &returned),
         ];
-        for (media_type, description, content) in parts {
-            let encoding = if content.is_ascii() { "7bit" } else { "8bit" };
+        for (media_type, description, encoding, content) in parts {
             let head = format!(
                 "--{boundary}\r\nContent-Description: {description}\r\nContent-Type: {media_type}\r\n\
                  Content-Transfer-Encoding: {encoding}\r\n\r\n"
@@ -142,6 +161,15 @@ impl Report<'_> {
         )
     }
 
+    /// The part for people, as every host takes it: there is no promise that the way back is an 8-bit one.
+    fn text_part(&self) -> (&'static str, Vec<u8>) {
+        let text = self.text.replace('\n', "\r\n").into_bytes();
+        match is_plain(&text) {
+            true => ("7bit", text),
+            false => ("quoted-printable", quoted_printable(&text)),
+        }
+    }
+
     /// The body of the delivery-status part: fields about the message, then a block for each recipient (RFC 3464 §2.1).
     fn status(&self) -> String {
         let mut out = String::new();
@@ -169,7 +197,11 @@ impl Report<'_> {
                 field(&mut out, "Remote-MTA", &format!("dns; {remote}"));
             }
             if let Some(diagnostic) = one.diagnostic {
-                field(&mut out, "Diagnostic-Code", &format!("smtp; {diagnostic}"));
+                let kind = match one.said_by {
+                    SaidBy::Remote => "smtp",
+                    SaidBy::Reporter => "X-Posthaste",
+                };
+                field(&mut out, "Diagnostic-Code", &format!("{kind}; {diagnostic}"));
             }
             if let Some(date) = one.last_attempt {
                 field(&mut out, "Last-Attempt-Date", &date.to_string());
@@ -181,13 +213,19 @@ impl Report<'_> {
         out
     }
 
-    fn returned_part(&self) -> (&'static str, &[u8]) {
-        match (self.returned, self.international) {
-            (Returned::Full(all), International::No) => ("message/rfc822", all),
-            (Returned::Full(all), International::Yes) => ("message/global", all),
-            (Returned::Headers(all), International::No) => ("text/rfc822-headers", header_section(all)),
-            (Returned::Headers(all), International::Yes) => ("message/global-headers", header_section(all)),
-        }
+    fn returned_part(&self) -> (&'static str, Cow<'_, [u8]>) {
+        let (content, is_full) = match self.returned {
+            Returned::Full(all) => (whole_lines(all), true),
+            Returned::Headers(all) => (whole_lines(header_section(all)), false),
+            Returned::Identity(all) => (identity(header_section(all)).into(), false),
+        };
+        let media_type = match (is_full, self.international) {
+            (true, International::No) => "message/rfc822",
+            (true, International::Yes) => "message/global",
+            (false, International::No) => "text/rfc822-headers",
+            (false, International::Yes) => "message/global-headers",
+        };
+        (media_type, content)
     }
 
     /// One that does not occur in what is given back (RFC 2046 §5.1.1; at most 70 characters). What is given back has an end, so
@@ -204,6 +242,7 @@ impl Report<'_> {
         let mut out = String::with_capacity(text.len());
         for c in text.chars() {
             if out.len() >= VALUE_MAX {
+                out.push_str(" [...]");
                 break;
             }
             match c {
@@ -217,13 +256,51 @@ impl Report<'_> {
     }
 }
 
-/// The header section of a message, with the line ending of its last field.
+/// The header section of a message, with the line ending of its last field. Of one that was cut off, the lines that are whole.
 fn header_section(message: &[u8]) -> &[u8] {
     match memmem::find(message, b"\r\n\r\n") {
         _ if message.starts_with(b"\r\n") => b"",
         Some(end) => &message[..end + 2],
-        None => message,
+        None => &message[..memmem::rfind(message, b"\r\n").map_or(message.len(), |end| end + 2)],
     }
+}
+
+/// Content without what no host takes but as BINARYMIME: a CR or LF alone becomes CRLF, a NUL goes.
+fn whole_lines(content: &[u8]) -> Cow<'_, [u8]> {
+    if has_whole_lines(content) && !content.contains(&0) {
+        return Cow::Borrowed(content);
+    }
+    let mut out = Vec::with_capacity(content.len() + 16);
+    let mut octets = content.iter().copied().peekable();
+    while let Some(octet) = octets.next() {
+        match octet {
+            0 => {}
+            b'\r' => {
+                octets.next_if_eq(&b'\n');
+                out.extend_from_slice(b"\r\n");
+            }
+            b'\n' => out.extend_from_slice(b"\r\n"),
+            octet => out.push(octet),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// The fields of a header section that say which message it is, and nothing of what is in it.
+fn identity(section: &[u8]) -> Vec<u8> {
+    let section = whole_lines(section);
+    let mut out = Vec::new();
+    let mut is_kept = false;
+    for line in section.split_inclusive(|octet| *octet == b'\n') {
+        if !line.starts_with(b" ") && !line.starts_with(b"\t") {
+            let name = line.split(|octet| *octet == b':').next().unwrap_or_default().trim_ascii_end();
+            is_kept = name.eq_ignore_ascii_case(b"Message-ID") || name.eq_ignore_ascii_case(b"Date");
+        }
+        if is_kept {
+            out.extend_from_slice(line);
+        }
+    }
+    out
 }
 
 /// A line has at most 998 octets (RFC 5322 §2.1.1), of which the field's name and the longest escape take some.

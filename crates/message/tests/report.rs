@@ -1,7 +1,7 @@
 //! Delivery status notifications: what a mailer, and RFC 3464, would read in them.
 
-use posthaste_message::report::{Action, International, Report, Reported, Returned};
-use posthaste_message::{Date, Limits, Structure};
+use posthaste_message::report::{Action, International, Report, Reported, Returned, SaidBy};
+use posthaste_message::{Date, Limits, Structure, View};
 
 const ORIGINAL: &[u8] = b"From: a@example.org\r\nSubject: hello\r\n\r\nbody --=_DSN1_0\r\n";
 
@@ -13,6 +13,7 @@ fn failed() -> Reported<'static> {
         status: "5.1.1",
         remote: Some("mx.example.net"),
         diagnostic: Some("550 5.1.1 no such user"),
+        said_by: SaidBy::Remote,
         last_attempt: None,
         retry_until: None,
     }
@@ -100,4 +101,60 @@ fn utf8_stands_only_where_the_reader_takes_it() {
     for text in [plain, utf8] {
         assert!(text.lines().all(|line| line.len() <= 998), "RFC 5322 §2.1.1");
     }
+}
+
+#[test]
+fn the_text_for_people_travels_by_seven_bit_hosts() {
+    let recipients = [failed()];
+    let long = format!("mx.example.net sagt: Postfach voll, bitte später{}\n", " noch einmal".repeat(200));
+    let mut report = report(&recipients, Returned::Headers(ORIGINAL));
+    report.text = &long;
+    let bytes = report.to_bytes();
+    assert!(bytes.is_ascii());
+    assert!(bytes.split(|octet| *octet == b'\n').all(|line| line.len() <= 998), "RFC 5322 §2.1.1");
+    assert!(View::of(&bytes).text.starts_with(&long), "nothing of it is lost");
+}
+
+#[test]
+fn what_was_cut_says_so() {
+    let diagnostic = format!("550 5.7.1 {}", "x".repeat(5000));
+    let recipients = [Reported { diagnostic: Some(&diagnostic), ..failed() }];
+    let text = text(&report(&recipients, Returned::Headers(ORIGINAL)));
+    assert!(text.contains("xxx [...]\r\n"));
+}
+
+#[test]
+fn own_words_are_no_reply_of_a_host() {
+    let recipients = [Reported { said_by: SaidBy::Reporter, remote: None, ..failed() }];
+    let text = text(&report(&recipients, Returned::Headers(ORIGINAL)));
+    assert!(
+        text.contains("Diagnostic-Code: X-Posthaste; 550 5.1.1 no such user\r\n"),
+        "RFC 3464 §2.3.6: {text}"
+    );
+    assert!(!text.contains("Remote-MTA"));
+}
+
+#[test]
+fn what_is_given_back_is_taken_by_every_host() {
+    let recipients = [failed()];
+    for (content, given_back) in [
+        (&b"Subject: a\rb\nX: \0y\r\n\r\nbody"[..], "Subject: a\r\nb\r\nX: y\r\n"),
+        // Cut off in the middle of a line.
+        (b"Subject: a\r\nX: y\r", "Subject: a\r\n"),
+        (b"Subject: a\r\nX: y\r\n\r", "Subject: a\r\nX: y\r\n"),
+    ] {
+        let text = text(&report(&recipients, Returned::Headers(content)));
+        assert!(text.contains(&format!("\r\n\r\n{given_back}\r\n--=_DSN1_0--\r\n")), "{text:?}");
+        let alone = text.replace("\r\n", "");
+        assert!(!alone.contains(['\r', '\n', '\0']), "{text:?}");
+    }
+}
+
+#[test]
+fn of_what_is_secret_only_its_identity_comes_back() {
+    let recipients = [failed()];
+    let content = b"Received: by a\r\nMessage-ID:\r\n <1@example.org>\r\nSubject: secret\r\n plan\r\nDATE: today\r\nTo: x@y\r\n\r\nbody";
+    let text = text(&report(&recipients, Returned::Identity(content)));
+    assert!(text.contains("\r\n\r\nMessage-ID:\r\n <1@example.org>\r\nDATE: today\r\n\r\n--="), "{text}");
+    assert!(!text.contains("secret") && !text.contains("plan"), "{text}");
 }

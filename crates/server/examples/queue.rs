@@ -192,6 +192,7 @@ fn outbound(store: &SharedStore, sink: SocketAddr) -> Result<Arc<Outbound>> {
         },
         host_name: own_name.clone(),
         schedule: Schedule::default(),
+        postmaster_copies: posthaste_server::confine::Switch::Off,
         bounds: Bounds::default(),
         routes: Routes::default(),
         terms: Terms {

@@ -2,33 +2,63 @@
 //!
 //! A report is an ordinary message with the null reverse-path, committed like any other; nothing is ever reported about a message
 //! that has the null reverse-path itself (RFC 5321 §6.1), so no report begets another. Who wants to hear of what was said in
-//! NOTIFY; what is given back, in RET. The form is [`message::report`]'s.
+//! NOTIFY; what is given back, in RET. A full mailbox does not keep a report out: accounts have a reserve for them.
+//!
+//! Called by the queue for what it delivered or gave up, and by the receiving side for what is decided at acceptance. What a report says is
+//! in [`text`], its form in [`message::report`].
 
-use crate::deliver::relay::Letter;
+mod text;
+
+use crate::confine::Switch;
 use crate::inbound;
 use crate::policy::Verdict;
-use crate::policy::recipient::{self, Asked, Onward, Relaying, Routes};
-use crate::queue::Outbound;
+use crate::policy::recipient::{self, Asked, Onward, Relaying, Routes, Rules};
 use bytes::Bytes;
-use message::Date;
-use message::report::{Action, International, Report, Reported, Returned};
 use message::trace;
-use smtp::{Body, Envelope, ForwardPath, Mailbox, Notify, Recipient, Reply, Return, ReversePath, Severity};
-use std::borrow::Cow;
-use store::{Accepted, Destination, Forward, MailboxName, NewDelivery, Timestamp};
+use smtp::{Body, Envelope, ForwardPath, Mailbox, Notify, Recipient, Reply, Return, ReversePath};
+use store::{
+    Accepted, Destination, Forward, IfFull, MailboxName, NewDelivery, SharedStore, SpoolId, Timestamp,
+};
+
+/// What reports are made with.
+pub(crate) struct Desk<'a> {
+    /// Where the mail is.
+    pub(crate) store: &'a SharedStore,
+    /// Who has a mailbox here.
+    pub(crate) rules: &'a Rules,
+    /// Whether the postmaster hears of failures, too.
+    pub(crate) postmaster_copies: Switch,
+    /// Wakes the queue.
+    pub(crate) wake: &'a tokio::sync::Notify,
+}
 
 /// What is to be reported.
 pub(crate) struct Notice<'a> {
     /// What happened.
     pub(crate) kind: Kind,
     /// The message.
-    pub(crate) letter: &'a Letter,
-    /// To which of the letter's recipients, and what was said about them.
+    pub(crate) id: SpoolId,
+    /// Its envelope.
+    pub(crate) envelope: &'a Envelope,
+    /// When it came.
+    pub(crate) received: Timestamp,
+    /// To which of the envelope's recipients, and what was said about them.
     pub(crate) recipients: Vec<(usize, &'a Reply)>,
-    /// Who said it.
-    pub(crate) host: Option<&'a str>,
+    /// With whom was spoken about it.
+    pub(crate) host: Host<'a>,
+    /// Until when it will be tried again.
+    pub(crate) retry_until: Option<Timestamp>,
     /// When.
     pub(crate) now: Timestamp,
+}
+
+/// With whom was spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Host<'a> {
+    /// With a host that DNS names, or with nobody.
+    Public(Option<&'a str>),
+    /// With one of the operator's, or it was not reached. Only those who have a mailbox here may learn of it.
+    Private(Option<&'a str>),
 }
 
 /// What happened.
@@ -42,49 +72,55 @@ pub(crate) enum Kind {
     Relayed,
     /// It is in a mailbox.
     Delivered,
+    /// It was sent to all those for whom the address stands.
+    Expanded,
+}
+
+/// Who reads a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// Somebody with a mailbox here.
+    Inside,
+    /// Anybody.
+    Outside,
+}
+
+/// What a report returns of the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Identity,
+    Headers,
+    Full,
+}
+
+/// Where a report goes.
+struct Addressed {
+    recipients: Vec<Recipient>,
+    deliveries: Vec<NewDelivery>,
+    audience: Audience,
 }
 
 /// Sends the report, if anybody wants it.
-pub(crate) async fn send(outbound: &Outbound, mut notice: Notice<'_>) -> store::Result<()> {
-    let recipients = &notice.letter.envelope.recipients;
-    notice.recipients.retain(|(place, _)| is_wanted(notice.kind, recipients[*place].notify));
+pub(crate) async fn send(desk: &Desk<'_>, mut notice: Notice<'_>) -> store::Result<()> {
     if notice.recipients.is_empty() {
         return Ok(());
     }
-    let id = notice.letter.spool;
-    let ReversePath::Mailbox(sender) = &notice.letter.envelope.reverse_path else {
+    let (id, envelope) = (notice.id, notice.envelope);
+    let ReversePath::Mailbox(sender) = &envelope.reverse_path else {
         if notice.kind == Kind::Failed {
             tracing::warn!(%id, "it had no sender to tell, and is dropped");
         }
         return Ok(());
     };
-    let (recipients, deliveries) = match addressed(outbound, sender, notice.now).await? {
-        Ok(addressed) => addressed,
-        Err(why) => {
-            tracing::warn!(%id, sender = %inbound::shown(sender), "nobody is told: {why}");
-            return Ok(());
-        }
-    };
-    let returned = read(outbound, &notice).await?;
-    let mut stage = outbound.store.stage()?;
-    let text = compose(outbound, &notice, sender, &returned, &stage.id().to_string());
-    let envelope = Envelope {
-        body: if text.is_ascii() { Body::SevenBit } else { Body::EightBitMime },
-        smtputf8: notice.letter.envelope.smtputf8,
-        ..Envelope::new(ReversePath::Null, recipients)
-    };
-    stage.append(Bytes::from(text)).await?;
-    let accepted = Accepted { received: notice.now, envelope, trace: Bytes::new(), deliveries };
-    let report = match stage.commit(accepted).await {
-        Err(store::Error::OverQuota(_)) => {
-            tracing::warn!(%id, sender = %inbound::shown(sender), "its sender has no room for a report, so nobody is told");
-            return Ok(());
-        }
-        report => report?,
-    };
-    tracing::info!(%id, %report, sender = %inbound::shown(sender), "sender told: {}", notice.kind.subject());
-    outbound.wake.notify_one();
-    Ok(())
+    if notice.kind == Kind::Failed && desk.postmaster_copies == Switch::On {
+        let postmaster = recipient::asked(desk.rules, &ForwardPath::Postmaster, None, None).address;
+        send_to(desk, &notice, &postmaster).await?;
+    }
+    notice.recipients.retain(|(place, _)| is_wanted(notice.kind, envelope.recipients[*place].notify));
+    if notice.recipients.is_empty() {
+        return Ok(());
+    }
+    send_to(desk, &notice, sender).await
 }
 
 /// Whether the sender wants to hear of it (RFC 3461 §4.1). Without NOTIFY failures are reported, and delays may be; successes not.
@@ -93,38 +129,87 @@ fn is_wanted(kind: Kind, notify: Option<Notify>) -> bool {
         (_, Some(Notify::Never)) => false,
         (Kind::Failed, Some(Notify::On { failure, .. })) => failure,
         (Kind::Delayed, Some(Notify::On { delay, .. })) => delay,
-        (Kind::Relayed | Kind::Delivered, Some(Notify::On { success, .. })) => success,
         (Kind::Failed | Kind::Delayed, None) => true,
-        (Kind::Relayed | Kind::Delivered, None) => false,
+        (Kind::Relayed | Kind::Delivered | Kind::Expanded, notify) => wants_success(notify),
     }
+}
+
+/// Whether a success is to be reported.
+pub(crate) fn wants_success(notify: Option<Notify>) -> bool {
+    matches!(notify, Some(Notify::On { success: true, .. }))
+}
+
+async fn send_to(desk: &Desk<'_>, notice: &Notice<'_>, to: &Mailbox) -> store::Result<()> {
+    let (id, is_sender) = (notice.id, notice.envelope.reverse_path.as_mailbox() == Some(to));
+    let addressed = match addressed(desk, to, notice.now).await? {
+        Ok(addressed) => addressed,
+        Err(why) => {
+            tracing::warn!(%id, to = %inbound::shown(to), "nobody is told: {why}");
+            return Ok(());
+        }
+    };
+    let extent = match (is_sender, notice.envelope.require_tls, addressed.audience) {
+        // It may have to go back over hosts that keep no secrets.
+        (true, true, Audience::Outside) => Extent::Identity,
+        (true, false, _) if is_full(notice) => Extent::Full,
+        _ => Extent::Headers,
+    };
+    let returned = read(desk, id, extent).await?;
+    let Addressed { recipients, deliveries, audience } = addressed;
+    let mut stage = desk.store.stage()?;
+    let report = stage.id().to_string();
+    let text =
+        text::compose(desk, notice, &text::Letter { to, audience, extent, returned: &returned, id: &report });
+    let envelope = Envelope {
+        body: if text.is_ascii() { Body::SevenBit } else { Body::EightBitMime },
+        smtputf8: notice.envelope.smtputf8,
+        ..Envelope::new(ReversePath::Null, recipients)
+    };
+    stage.append(Bytes::from(text)).await?;
+    let accepted = Accepted { received: notice.now, envelope, trace: Bytes::new(), deliveries };
+    match stage.commit(accepted).await {
+        Err(store::Error::OverQuota(_)) => {
+            tracing::warn!(%id, to = %inbound::shown(to), "there is no room even for reports, so nobody is told");
+        }
+        report => {
+            let report = report?;
+            tracing::info!(%id, %report, to = %inbound::shown(to), "told: {}", notice.kind.subject());
+            desk.wake.notify_one();
+        }
+    }
+    Ok(())
 }
 
 /// Where the report goes: into mailboxes here, to another host, or to where an address here leads; or why nowhere.
 async fn addressed(
-    outbound: &Outbound,
-    sender: &Mailbox,
+    desk: &Desk<'_>,
+    to: &Mailbox,
     now: Timestamp,
-) -> store::Result<Result<(Vec<Recipient>, Vec<NewDelivery>), String>> {
-    let path = ForwardPath::Mailbox(sender.clone());
-    let asked = recipient::asked(&outbound.rules, &path, None, None);
-    let returned = recipient::returned(&outbound.rules, &path, now);
-    let asked = Asked { relaying: Relaying::Allowed, returned, ..asked };
+) -> store::Result<Result<Addressed, String>> {
+    let path = ForwardPath::Mailbox(to.clone());
+    let asked = recipient::asked(desk.rules, &path, None, None);
+    let returned = recipient::returned(desk.rules, &path, now);
+    // A server that sends nothing on has no queue, either.
+    let relaying = if desk.rules.onwards.is_some() { Relaying::Allowed } else { Relaying::Denied };
+    let asked = Asked { relaying, returned, if_full: IfFull::UseReserve, ..asked };
     let Routes { routes, forwards, onward, .. } =
-        match inbound::evaluate(&outbound.store, &outbound.rules, asked).await? {
+        match inbound::evaluate(desk.store, desk.rules, asked).await? {
             Verdict::Accept(routes) => routes,
             Verdict::Defer(reply) | Verdict::Reject(reply) => return Ok(Err(reply.to_string())),
         };
     let mut recipients = vec![Recipient::new(path)];
     if onward == Onward::Relayed {
-        let destination = Destination::Queue { due: now };
-        return Ok(Ok((recipients, vec![NewDelivery { recipient: 0, destination }])));
+        let deliveries = vec![NewDelivery { recipient: 0, destination: Destination::Queue { due: now } }];
+        return Ok(Ok(Addressed { recipients, deliveries, audience: Audience::Outside }));
     }
-    let delivered_to = trace::delivered_to(&sender.to_string());
+    let audience = if forwards.is_empty() { Audience::Inside } else { Audience::Outside };
+    let delivered_to = trace::delivered_to(&to.to_string());
     let own = Bytes::from([trace::return_path(None), delivered_to.clone()].concat());
     let into_mailbox = |route: recipient::Route| Destination::Mailbox {
         account: route.account,
         mailbox: MailboxName::inbox(),
         if_missing: route.if_missing,
+        if_full: IfFull::UseReserve,
         trace: own.clone(),
     };
     let here = routes.into_iter().map(into_mailbox);
@@ -136,27 +221,27 @@ async fn addressed(
         deliveries.push(NewDelivery { recipient: recipients.len() as u32, destination });
         recipients.push(Recipient::new(ForwardPath::Mailbox(target)));
     }
-    Ok(Ok((recipients, deliveries)))
+    Ok(Ok(Addressed { recipients, deliveries, audience }))
 }
 
 /// As much of the message as is given back. One that cannot be read is reported without it: the sender must hear of it all the same.
-async fn read(outbound: &Outbound, notice: &Notice<'_>) -> store::Result<Vec<u8>> {
-    let mut reader = match outbound.store.content(notice.letter.spool).await {
+async fn read(desk: &Desk<'_>, id: SpoolId, extent: Extent) -> store::Result<Vec<u8>> {
+    let mut reader = match desk.store.content(id).await {
         Ok(reader) => reader,
         Err(error @ (store::Error::Closed | store::Error::Fenced(_))) => return Err(error),
         Err(error) => {
-            tracing::error!(id = %notice.letter.spool, %error, "a queued message cannot be read");
+            tracing::error!(%id, %error, "a queued message cannot be read");
             return Ok(Vec::new());
         }
     };
-    let most = if is_full(notice) { FULL_MAX } else { HEADERS_MAX };
+    let most = if extent == Extent::Full { FULL_MAX } else { HEADERS_MAX };
     let mut front = Vec::new();
     while front.len() < most {
         match reader.content.next().await {
             Ok(Some(chunk)) => front.extend_from_slice(&chunk[..chunk.len().min(most - front.len())]),
             Ok(None) => break,
             Err(error) => {
-                tracing::error!(id = %notice.letter.spool, %error, "a queued message cannot be read");
+                tracing::error!(%id, %error, "a queued message cannot be read");
                 return Ok(Vec::new());
             }
         }
@@ -164,92 +249,11 @@ async fn read(outbound: &Outbound, notice: &Notice<'_>) -> store::Result<Vec<u8>
     Ok(front)
 }
 
-/// RET=FULL is honoured for failures (RFC 3461 §4.3) up to a size, and never for what may not stand in a report as it is, nor for what may
-/// not travel without TLS (RFC 8689 §5).
+/// RET=FULL is honoured for failures (RFC 3461 §4.3) up to a size, and never for what may not stand in a report as it is.
 fn is_full(notice: &Notice<'_>) -> bool {
-    let Letter { envelope, deliveries: _, .. } = notice.letter;
     notice.kind == Kind::Failed
-        && envelope.ret == Some(Return::Full)
-        && envelope.body != Body::BinaryMime
-        && !envelope.require_tls
-}
-
-fn compose(outbound: &Outbound, notice: &Notice<'_>, sender: &Mailbox, returned: &[u8], id: &str) -> Vec<u8> {
-    let Letter { envelope, deliveries, .. } = notice.letter;
-    let texts: Vec<Texts> = notice
-        .recipients
-        .iter()
-        .map(|(place, reply)| Texts::of(&envelope.recipients[*place], reply, notice))
-        .collect();
-    let retry_until = outbound.schedule.end(crate::schedule::Mail::Ordinary, deliveries[0].received);
-    let recipients: Vec<Reported<'_>> = texts
-        .iter()
-        .map(|texts| Reported {
-            original: texts.original.as_ref().map(|(kind, address)| (kind.as_str(), address.as_str())),
-            recipient: &texts.recipient,
-            action: notice.kind.action(),
-            status: &texts.status,
-            remote: notice.host,
-            diagnostic: Some(&texts.diagnostic),
-            last_attempt: Some(Date::utc(notice.now.0)),
-            retry_until: (notice.kind == Kind::Delayed).then_some(Date::utc(retry_until.0)),
-        })
-        .collect();
-    let whole = is_full(notice) && returned.len() < FULL_MAX;
-    let report = Report {
-        reporter: outbound.host_name.ascii(),
-        to: &sender.to_string(),
-        subject: notice.kind.subject(),
-        text: &explain(outbound, notice, &texts),
-        date: Date::utc(notice.now.0),
-        id,
-        arrival: Date::utc(deliveries[0].received.0),
-        envelope_id: envelope.envelope_id.as_ref().map(smtp::EnvelopeId::as_str),
-        recipients: &recipients,
-        returned: if whole { Returned::Full(returned) } else { Returned::Headers(returned) },
-        international: if envelope.smtputf8 { International::Yes } else { International::No },
-    };
-    report.to_bytes()
-}
-
-/// What a report says about one recipient.
-struct Texts {
-    original: Option<(String, String)>,
-    recipient: String,
-    status: String,
-    diagnostic: String,
-}
-
-impl Texts {
-    fn of(recipient: &Recipient, reply: &Reply, notice: &Notice<'_>) -> Texts {
-        let address = match &recipient.forward_path {
-            ForwardPath::Mailbox(mailbox) => mailbox.to_string(),
-            ForwardPath::Postmaster => "postmaster".to_owned(),
-        };
-        let original = recipient.original.as_ref();
-        Texts {
-            original: original
-                .map(|original| (original.address_type().to_owned(), original.address().to_owned())),
-            recipient: address,
-            status: status(notice.kind, reply),
-            diagnostic: reply.to_string(),
-        }
-    }
-}
-
-/// The enhanced status: that of the reply, with the class that fits what was done (RFC 3464 §2.3.4).
-fn status(kind: Kind, reply: &Reply) -> String {
-    let class = match (kind, reply.severity()) {
-        (Kind::Relayed | Kind::Delivered, _) => 2,
-        (Kind::Delayed, _) => 4,
-        (Kind::Failed, Severity::Permanent) => 5,
-        // Given up after many attempts, each of which said "later": RFC 3463 has 4.4.7 and 5.4.7, delivery time expired.
-        (Kind::Failed, _) => return "5.4.7".to_owned(),
-    };
-    match reply.status() {
-        Some(status) => format!("{class}.{}.{}", status.subject, status.detail),
-        None => format!("{class}.0.0"),
-    }
+        && notice.envelope.ret == Some(Return::Full)
+        && notice.envelope.body != Body::BinaryMime
 }
 
 impl Kind {
@@ -259,48 +263,9 @@ impl Kind {
             Kind::Delayed => "Your message is delayed",
             Kind::Relayed => "Your message was passed on",
             Kind::Delivered => "Your message was delivered",
+            Kind::Expanded => "Your message was sent on to a group of recipients",
         }
     }
-
-    fn action(self) -> Action {
-        match self {
-            Kind::Failed => Action::Failed,
-            Kind::Delayed => Action::Delayed,
-            Kind::Relayed => Action::Relayed,
-            Kind::Delivered => Action::Delivered,
-        }
-    }
-}
-
-/// The part for people: what happened, in whose words, and what to do.
-fn explain(outbound: &Outbound, notice: &Notice<'_>, texts: &[Texts]) -> String {
-    let host = outbound.host_name.as_str();
-    let mut text = format!("This is the mail server {host}.\n\n");
-    text.push_str(match notice.kind {
-        Kind::Failed => "Your message could not be delivered to:\n",
-        Kind::Delayed => "Your message has not been delivered yet to:\n",
-        Kind::Relayed => {
-            "Your message was passed on, to a server that does not say when it has delivered it, for:\n"
-        }
-        Kind::Delivered => "Your message is in the mailbox of:\n",
-    });
-    for one in texts {
-        let said = match (notice.kind, notice.host) {
-            (Kind::Relayed | Kind::Delivered, _) => Cow::from(""),
-            (_, Some(host)) => format!("\n      {host} said: {}", one.diagnostic).into(),
-            (_, None) => format!("\n      {}", one.diagnostic).into(),
-        };
-        text.push_str(&format!("\n  {}{said}\n", message::terminal::one_line(&one.recipient)));
-    }
-    text.push_str(match notice.kind {
-        Kind::Failed => {
-            "\nNothing more will be done about it. Check the address, or ask the recipient in another way; if the server's\n\
-             words do not help you, show this report to your administrator. What you sent is attached, or how it began.\n"
-        }
-        Kind::Delayed => "\nYou need do nothing: it is tried again, and if it cannot be delivered in the end, you will be told.\n",
-        Kind::Relayed | Kind::Delivered => "\nYou need do nothing.\n",
-    });
-    text
 }
 
 /// A message above this comes back with its header section alone.

@@ -7,6 +7,7 @@ mod conduct;
 mod config;
 mod login;
 mod proxy;
+mod receipts;
 mod submission;
 pub(crate) mod transaction;
 
@@ -15,6 +16,7 @@ use crate::abuse::tarpit::Tarpit;
 use crate::abuse::{Abuse, Policy};
 use crate::auth::Authenticator;
 use crate::classroom::Shown;
+use crate::confine::Switch;
 use crate::drive::Application;
 use crate::login::Login;
 use crate::policy::recipient::{self, Asked, Known, Onward, Onwards, Relaying, Routes, Rules, Step, Who};
@@ -68,6 +70,8 @@ pub struct Context {
     pub(crate) stop: watch::Sender<bool>,
     /// Tells the queue that something was queued.
     pub(crate) queued: Arc<Notify>,
+    /// Whether the postmaster hears of failures, too.
+    pub(crate) postmaster_copies: Switch,
 }
 
 /// Tells the time.
@@ -154,6 +158,7 @@ impl Context {
             sessions: SessionIds::starting(started),
             stop: watch::Sender::new(false),
             queued: Arc::new(Notify::new()),
+            postmaster_copies: settings.relay.as_ref().map_or(Switch::Off, |relay| relay.postmaster_copies),
         }
     }
 
@@ -369,7 +374,7 @@ impl Inbound {
         let fits = match self.peer.service {
             // One reply stands for all: but for loops, the commit decides.
             Service::Smtp | Service::Submission | Service::Pop3 | Service::Classroom => {
-                vec![received.fit_of_all()]
+                vec![received.leave_out_looping()]
             }
             Service::Lmtp => match received.leave_out_unfit(&self.context.store).await {
                 Ok(fits) => fits,
@@ -426,6 +431,12 @@ impl Inbound {
                 );
                 if committed.queued {
                     self.context.queued.notify_one();
+                }
+                if let Some(owed) = committed.owed {
+                    let message = receipts::Message { session: self.id, id: committed.id, now };
+                    if let Err(error) = receipts::report(&self.context, message, &owed).await {
+                        return self.not_stored(&error);
+                    }
                 }
                 self.forgive_errors();
                 replies::queued(committed.id)

@@ -242,6 +242,7 @@ fn outbound(
         rules: context.rules.clone(),
         host_name: settings.host_name.clone(),
         schedule: relay.schedule,
+        postmaster_copies: relay.postmaster_copies,
         bounds: relay.bounds,
         routes: relay.routes.clone(),
         terms: Terms { own_name: settings.host_name.clone(), port: relay.mx_port, private },

@@ -10,7 +10,7 @@ use sim::random::Random;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{
-    Accepted, AccountName, Destination, Flags, IfMissing, MailboxName, Mailboxes, NewDelivery, Spool,
+    Accepted, AccountName, Destination, Flags, IfFull, IfMissing, MailboxName, Mailboxes, NewDelivery, Spool,
     Timestamp, Uid,
 };
 use store_local::{Files, Local, Mode, OnDamage, Options, Work, verify};
@@ -47,6 +47,7 @@ async fn filled() -> Disk {
             account: alice(),
             mailbox: MailboxName::inbox(),
             if_missing: IfMissing::Create,
+            if_full: IfFull::Fail,
             trace,
         };
         let accepted = Accepted {

@@ -8,8 +8,8 @@ use sim::disk::{Disk, Injected, Keep, Wrong};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{
-    Accepted, AccountName, Destination, Error, IfMissing, MailboxId, MailboxName, Mailboxes, NewDelivery,
-    Result, Spool, Timestamp, Uid,
+    Accepted, AccountName, Destination, Error, IfFull, IfMissing, MailboxId, MailboxName, Mailboxes,
+    NewDelivery, Result, Spool, Timestamp, Uid,
 };
 use store_local::{Local, Options, Work, verify};
 
@@ -51,6 +51,7 @@ async fn send(store: &Local, number: usize) -> Result<()> {
         account: account(name),
         mailbox: MailboxName::inbox(),
         if_missing: IfMissing::Create,
+        if_full: IfFull::Fail,
         trace: Bytes::from_static(TRACE),
     };
     let recipients =

@@ -27,7 +27,7 @@ pub use address::{
 pub use command::{Command, Fault, MailParameters, RcptParameters, Syntax, Verb};
 pub use envelope::{Body, Envelope, EnvelopeId, Notify, OriginalRecipient, Recipient, Return, Submitter};
 pub use extension::{Extension, Extensions, Limits};
-pub use reply::{Code, Reply, ReplyError, ReplyParser, Severity, Status};
+pub use reply::{Code, Reply, ReplyError, ReplyParser, ReplySource, Severity, Status};
 pub use sasl::{AUTH_LINE_MAX, InClear, SaslMessage};
 pub use xtext::Malformed as MalformedXtext;
 

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use store::{
-    Accepted, AccountName, DeliveryId, Destination, IfMissing, MailboxName, NewDelivery, Outcome, Result,
-    SharedStore, Timestamp,
+    Accepted, AccountName, DeliveryId, Destination, IfFull, IfMissing, MailboxName, NewDelivery, Outcome,
+    Result, SharedStore, Timestamp,
 };
 
 struct Arguments {
@@ -125,6 +125,7 @@ fn accepted(user: usize) -> Accepted {
         account,
         mailbox: MailboxName::inbox(),
         if_missing: IfMissing::Create,
+        if_full: IfFull::Fail,
         trace: Bytes::from_static(b"Return-Path: <sender@example.net>\r\n"),
     };
     let into_queue = Destination::Queue { due: Timestamp(0) };

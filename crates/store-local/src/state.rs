@@ -11,8 +11,8 @@ use smtp::{Domain, Mailbox};
 use std::collections::HashMap;
 use std::sync::Arc;
 use store::{
-    Account, AccountId, AccountName, Destination, DomainRecord, Error, IfMissing, MailboxId, MailboxName,
-    ModSeq, NewDelivery, Origin, Quota, Result, Timestamp, Uid, UidValidity, Usage,
+    Account, AccountId, AccountName, Destination, DomainRecord, Error, IfFull, IfMissing, MailboxId,
+    MailboxName, ModSeq, NewDelivery, Origin, Quota, Result, Timestamp, Uid, UidValidity, Usage,
 };
 
 /// The writer's knowledge.
@@ -188,13 +188,19 @@ impl State {
     fn check_quotas(&self, deliveries: &[NewDelivery], common: u64) -> Result<()> {
         let mut added: HashMap<&AccountName, Usage> = HashMap::new();
         for delivery in deliveries {
-            let Destination::Mailbox { account, trace, .. } = &delivery.destination else { continue };
+            let Destination::Mailbox { account, trace, if_full, .. } = &delivery.destination else {
+                continue;
+            };
             let Some(known) = self.accounts.get(account).filter(|known| known.quota.is_bounded()) else {
                 continue;
             };
             let usage = added.entry(account).or_insert_with(|| self.usages.of(known.account.id));
             *usage = usage.with(one(common, trace));
-            if !known.quota.allows(*usage) {
+            let quota = match if_full {
+                IfFull::Fail => known.quota,
+                IfFull::UseReserve => known.quota.with_reserve(),
+            };
+            if !quota.allows(*usage) {
                 return Err(Error::OverQuota(account.to_string()));
             }
         }

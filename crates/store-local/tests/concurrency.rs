@@ -140,6 +140,7 @@ async fn one_message_to_a_thousand_is_one_content() {
                 account: AccountName::parse(&format!("user{number}@example.org")).unwrap(),
                 mailbox: MailboxName::inbox(),
                 if_missing: IfMissing::Create,
+                if_full: store::IfFull::Fail,
                 trace: Bytes::from(format!("Delivered-To: user{number}@example.org\r\n")),
             },
         })

@@ -11,8 +11,8 @@ mod orders;
 mod queue;
 
 use crate::{
-    Accepted, AccountName, Attempt, Destination, Identity, IfMissing, MailboxName, NewDelivery, Reader,
-    Result, SharedStore, SpoolId, Timestamp, Tls,
+    Accepted, AccountName, Attempt, Destination, Identity, IfFull, IfMissing, MailboxName, NewDelivery,
+    Reader, Result, SharedStore, SpoolId, Timestamp, Tls,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -62,7 +62,8 @@ fn accepted(recipients: &[&str], deliveries: Vec<NewDelivery>) -> Accepted {
 fn into_mailbox(account: &AccountName, mailbox: &str, if_missing: IfMissing) -> NewDelivery {
     let trace = Bytes::from(format!("Delivered-To: {account}\r\n"));
     let mailbox = MailboxName::new(mailbox).expect("a valid name");
-    let destination = Destination::Mailbox { account: account.clone(), mailbox, if_missing, trace };
+    let if_full = IfFull::Fail;
+    let destination = Destination::Mailbox { account: account.clone(), mailbox, if_missing, if_full, trace };
     NewDelivery { recipient: 0, destination }
 }
 

@@ -33,7 +33,7 @@ pub use mailboxes::{Change, ChangeKind, Entry, Flags, INBOX, MailboxName, Mailbo
 pub use queue_name::QueueName;
 pub use spool::{
     Accepted, Attempt, Claim, Content, Delivery, DeliveryId, Destination, Forward, HISTORY_MAX, Identity,
-    IfMissing, NewDelivery, Outcome, Reader, Spool, Stage, Tls, Waiting, remember,
+    IfFull, IfMissing, NewDelivery, Outcome, Reader, Spool, Stage, Tls, Waiting, remember,
 };
 
 use std::sync::Arc;

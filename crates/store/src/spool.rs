@@ -44,6 +44,8 @@ pub enum Destination {
         mailbox: MailboxName,
         /// What to do when there is no such account.
         if_missing: IfMissing,
+        /// What to do when it does not fit into the account's quota.
+        if_full: IfFull,
         /// Header fields for this reader alone (Return-Path, Delivered-To), each ended by CRLF; they come before `trace`.
         trace: Bytes,
     },
@@ -77,6 +79,16 @@ pub enum IfMissing {
     Create,
     /// Fail the commit with [`crate::Error::NoSuchAccount`]; nothing is kept.
     Fail,
+}
+
+/// What to do with mail that does not fit into the quota of its account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IfFull {
+    /// Fail the commit with [`crate::Error::OverQuota`]; nothing is kept.
+    #[default]
+    Fail,
+    /// Take it all the same, up to a bound ([`crate::Quota::with_reserve`]): it tells the account's owner of something that is lost otherwise.
+    UseReserve,
 }
 
 /// Content on its way in. Dropped without a commit it is forgotten.

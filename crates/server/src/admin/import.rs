@@ -8,7 +8,7 @@ use super::protocol::{Import, Item};
 use aws_lc_rs::digest::{Context, Digest, SHA256};
 use bytes::Bytes;
 use store::{
-    Accepted, AccountName, Destination, Entry, Error, Flags, IfMissing, MailboxName, MailboxStatus,
+    Accepted, AccountName, Destination, Entry, Error, Flags, IfFull, IfMissing, MailboxName, MailboxStatus,
     NewDelivery, SharedStore, SpoolId, Stage, Uid,
 };
 
@@ -61,6 +61,7 @@ fn accepted(account: &AccountName, mailbox: &MailboxName, wanted: &Import) -> Re
         account: account.clone(),
         mailbox: mailbox.clone(),
         if_missing: IfMissing::Fail,
+        if_full: IfFull::Fail,
         trace: Bytes::new(),
     };
     Ok(Accepted {

@@ -1,6 +1,7 @@
 //! One mail transaction on the receiving side, as values: [`Received`] → [`Evaluated`] → [`store::Accepted`].
 
 use super::Peer;
+use crate::dsn::{self, Kind};
 use crate::policy::recipient::{self, Route};
 use crate::settings::Service;
 use crate::srs::Srs;
@@ -13,14 +14,16 @@ use smtp::{Envelope, ForwardPath, Mailbox, Notify, OriginalRecipient, Recipient,
 use std::collections::HashSet;
 use std::sync::Arc;
 use store::{
-    Accepted, AccountName, Destination, Error, Forward, MailboxName, NewDelivery, Result, SharedStore,
-    SpoolId, Stage, Timestamp,
+    Accepted, AccountName, Destination, Error, Forward, IfFull, MailboxName, NewDelivery, Result,
+    SharedStore, SpoolId, Stage, Timestamp,
 };
 
 /// What came so far: the envelope with a route for each recipient, and content on its way into the store.
 pub(crate) struct Received {
     mail: Mail,
     recipients: Vec<(Recipient, Way)>,
+    /// Those that were left out because their mail goes round in circles.
+    looping: Vec<Recipient>,
     content: Content,
     hops: HopCounter,
     /// What mends a submission while it comes.
@@ -93,8 +96,18 @@ struct Evaluated {
     envelope: Envelope,
     /// For each recipient where the message goes because of it: to no account when it only leads to accounts of others.
     ways: Vec<Way>,
-    /// How many of the recipients the client has named: the first ones.
+    /// How many of the recipients the client has named, and may all know of each other: the first ones.
     named: usize,
+    owed: Owed,
+}
+
+/// What a sender is to be told of beside the reply.
+#[derive(Debug, Default)]
+pub(crate) struct Owed {
+    /// These were delivered, or expanded, and that is to be said (RFC 3461 §5.2).
+    pub(crate) receipts: Vec<(Recipient, Kind)>,
+    /// These were left out.
+    pub(crate) looping: Vec<Recipient>,
 }
 
 /// Whether a message can be delivered to a recipient.
@@ -114,13 +127,15 @@ pub(crate) struct Committed {
     pub(crate) size: u64,
     /// Whether any of it is in the queue.
     pub(crate) queued: bool,
+    /// What is to be reported, with the envelope that it is about.
+    pub(crate) owed: Option<Box<(Envelope, Owed)>>,
 }
 
 impl Received {
     pub(crate) fn new(mail: Mail, mending: Mending) -> Received {
         let mender = (mending == Mending::Yes).then(Box::default);
         let hops = HopCounter::default();
-        Received { mail, recipients: Vec::new(), content: Content::None, hops, mender }
+        Received { mail, recipients: Vec::new(), looping: Vec::new(), content: Content::None, hops, mender }
     }
 
     pub(crate) fn add(&mut self, recipient: Recipient, here: Here) {
@@ -132,12 +147,21 @@ impl Received {
         self.recipients.iter().any(|(_, way)| matches!(way, Way::Here(here) if !here.forwards.is_empty()))
     }
 
-    /// Whether the message can be delivered as far as is known before the commit.
-    pub(crate) fn fit_of_all(&self) -> Fit {
-        match self.recipients.iter().any(|(_, way)| self.comes_back(way)) {
-            true => Fit::Looping,
-            false => Fit::Fits,
+    /// Leaves out recipients whose mail goes round in circles: where one reply stands for all, their sender is told by a report. Says
+    /// whether anybody is left.
+    pub(crate) fn leave_out_looping(&mut self) -> Fit {
+        let looping: Vec<bool> = self.recipients.iter().map(|(_, way)| self.comes_back(way)).collect();
+        if !looping.contains(&false) {
+            return Fit::Looping;
         }
+        let (all, mut each) = (std::mem::take(&mut self.recipients), looping.into_iter());
+        for (recipient, way) in all {
+            match each.next() {
+                Some(true) => self.looping.push(recipient),
+                _ => self.recipients.push((recipient, way)),
+            }
+        }
+        Fit::Fits
     }
 
     /// Whether the message was delivered to an address before that would send it on once more.
@@ -236,9 +260,11 @@ impl Received {
         let evaluated = self.evaluated(store)?;
         let size = evaluated.stage.len();
         let queued = evaluated.ways.iter().any(|way| matches!(way, Way::Onward | Way::Forwarded(_)));
-        let (stage, accepted) = evaluated.accepted(&facts);
+        let (stage, accepted, owed) = evaluated.accepted(&facts);
+        let is_owed = !owed.receipts.is_empty() || !owed.looping.is_empty();
+        let owed = is_owed.then(|| Box::new((accepted.envelope.clone(), owed)));
         let id = stage.commit(accepted).await?;
-        Ok(Committed { id, size, queued })
+        Ok(Committed { id, size, queued, owed })
     }
 
     fn evaluated(self, store: &SharedStore) -> Result<Evaluated> {
@@ -251,6 +277,7 @@ impl Received {
         let mut ways = Vec::with_capacity(self.recipients.len());
         let (mut seen, mut served) = (HashSet::new(), HashSet::new());
         let mut forwarded = Vec::new();
+        let mut owed = Owed { receipts: Vec::new(), looping: self.looping };
         for (recipient, mut way) in self.recipients {
             // The same address given twice counts once, and an account gets one copy however many addresses lead to it. Elsewhere
             // local parts may differ by case (RFC 5321 §2.4).
@@ -263,6 +290,7 @@ impl Received {
             };
             if seen.insert(name) {
                 if let Way::Here(here) = &mut way {
+                    owed.receipts.extend(here.receipt(&recipient).map(|kind| (recipient.clone(), kind)));
                     forwarded.extend(here.forwarded(&recipient));
                     here.routes.retain(|route| served.insert(route.account.clone()));
                 }
@@ -270,7 +298,8 @@ impl Received {
                 ways.push(way);
             }
         }
-        let named = recipients.len();
+        // Whoever was left out must not learn of the others, either.
+        let named = if owed.looping.is_empty() { recipients.len() } else { 0 };
         for (recipient, way) in forwarded {
             if seen.insert(recipient.forward_path.to_string()) {
                 recipients.push(recipient);
@@ -287,7 +316,7 @@ impl Received {
             ret: parameters.ret,
             envelope_id: parameters.envelope_id,
         };
-        Ok(Evaluated { stage, envelope, ways, named })
+        Ok(Evaluated { stage, envelope, ways, named, owed })
     }
 }
 
@@ -313,6 +342,7 @@ impl Way {
                 account: route.account,
                 mailbox: MailboxName::inbox(),
                 if_missing: route.if_missing,
+                if_full: IfFull::Fail,
                 trace: own.freeze(),
             }
         };
@@ -330,6 +360,17 @@ impl Way {
 }
 
 impl Here {
+    /// What is reported to a sender who wants to hear of success (RFC 3461 §5.2.1, §5.2.7.3); of what goes to one address elsewhere the
+    /// host there will tell.
+    fn receipt(&self, recipient: &Recipient) -> Option<Kind> {
+        let kind = match (self.routes.len(), self.forwards.len()) {
+            (1, 0) => Kind::Delivered,
+            (0, 1) => return None,
+            _ => Kind::Expanded,
+        };
+        dsn::wants_success(recipient.notify).then_some(kind)
+    }
+
     /// Those elsewhere as recipients of their own. Who asked to be told of an alias's mail is told by the host that it goes to
     /// (RFC 3461 §5.2.7.1), but of success only when it goes nowhere else (§5.2.7.3).
     fn forwarded(&mut self, recipient: &Recipient) -> Vec<(Recipient, Way)> {
@@ -372,8 +413,8 @@ fn forward(reverse_path: &ReversePath, address: &Mailbox, facts: &Facts<'_>) -> 
 }
 
 impl Evaluated {
-    fn accepted(self, facts: &Facts<'_>) -> (Box<dyn Stage>, Accepted) {
-        let Evaluated { stage, envelope, ways, named } = self;
+    fn accepted(self, facts: &Facts<'_>) -> (Box<dyn Stage>, Accepted, Owed) {
+        let Evaluated { stage, envelope, ways, named, owed } = self;
         let reverse_path = &envelope.reverse_path;
         let return_path = trace::return_path(reverse_path.as_mailbox().map(ToString::to_string).as_deref());
         let deliveries = envelope
@@ -386,7 +427,7 @@ impl Evaluated {
             })
             .collect();
         let trace = trace_fields(facts, stage.id(), (&envelope, named));
-        (stage, Accepted { received: facts.now, trace, envelope, deliveries })
+        (stage, Accepted { received: facts.now, trace, envelope, deliveries }, owed)
     }
 }
 

@@ -11,7 +11,9 @@ use smtp::{AddressLiteral, Domain, ForwardPath, Host, LocalPart, Mailbox, replie
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use store::{AccountName, Addressee, Alias, IfMissing, Origin, Resolution, Standing, Timestamp, Usage};
+use store::{
+    AccountName, Addressee, Alias, IfFull, IfMissing, Origin, Resolution, Standing, Timestamp, Usage,
+};
 
 /// What a verdict on recipients depends on, for a whole server.
 #[derive(Debug, Clone)]
@@ -57,6 +59,8 @@ pub struct Asked {
     pub relaying: Relaying,
     /// What [`returned`] says of it.
     pub returned: Option<Returned>,
+    /// Whether a full mailbox stands in the way.
+    pub if_full: IfFull,
 }
 
 /// What was looked up so far.
@@ -141,7 +145,7 @@ pub fn asked(rules: &Rules, path: &ForwardPath, local: Option<IpAddr>, size: Opt
             _ => mailbox.clone(),
         },
     };
-    Asked { address, size, relaying: Relaying::Denied, returned: None }
+    Asked { address, size, relaying: Relaying::Denied, returned: None, if_full: IfFull::Fail }
 }
 
 /// Who is behind an address that a rewriting has made; `None` when none has.
@@ -156,8 +160,7 @@ pub(crate) fn srs(rules: &Rules) -> Option<&Arc<Srs>> {
 
 /// Decides on one recipient.
 pub fn recipient(rules: &Rules, asked: &Asked, known: &Known) -> Step {
-    let mut walk =
-        Walk { rules, size: asked.size, found: Routes::default(), full: false, followed: HashSet::new() };
+    let mut walk = Walk { rules, asked, found: Routes::default(), full: false, followed: HashSet::new() };
     let mut unknown = Vec::new();
     let mut to_visit = VecDeque::from([&asked.address]);
     let mut visited = 0;
@@ -232,7 +235,7 @@ pub fn has_room(standing: &Standing, size: Option<u64>) -> bool {
 /// A walk from one address to all accounts behind it.
 struct Walk<'a> {
     rules: &'a Rules,
-    size: Option<u64>,
+    asked: &'a Asked,
     found: Routes,
     /// Whether an account on the way has no room.
     full: bool,
@@ -284,7 +287,8 @@ impl<'a> Walk<'a> {
     }
 
     fn account(&mut self, name: &AccountName, standing: Option<&Standing>) -> Next<'a> {
-        self.full |= standing.is_some_and(|standing| !has_room(standing, self.size));
+        self.full |= self.asked.if_full == IfFull::Fail
+            && standing.is_some_and(|standing| !has_room(standing, self.asked.size));
         let if_missing = match self.rules.acceptance {
             Acceptance::Everyone => IfMissing::Create,
             // One that is removed before the content has come stays removed.

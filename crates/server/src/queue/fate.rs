@@ -5,7 +5,8 @@
 
 use super::Shared;
 use crate::deliver::relay::{Letter, NextHop};
-use crate::dsn::{self, Kind, Notice};
+use crate::dsn::{self, Host, Kind, Notice};
+use crate::route::Route;
 use crate::schedule::{Mail, Next, Schedule};
 use smtp::{Reply, ReversePath, Severity};
 use std::net::SocketAddr;
@@ -152,6 +153,13 @@ async fn report(
     fates: &[Fate],
     (tried, next_hop, now): (&Tried, NextHop, Timestamp),
 ) -> bool {
+    let outbound = &shared.outbound;
+    let Delivery { received, queue, .. } = &letter.deliveries[0];
+    let host = tried.host.as_deref();
+    let host = match outbound.routes.of(&queue.host()) {
+        Route::Mx => Host::Public(host),
+        Route::Hops(_) | Route::Discard => Host::Private(host),
+    };
     let mut reported = true;
     for kind in [Kind::Failed, Kind::Delayed, Kind::Relayed, Kind::Delivered] {
         let about = |fate: &Fate| match fate {
@@ -167,8 +175,18 @@ async fn report(
         };
         let recipients: Vec<(usize, &Reply)> =
             replies.iter().enumerate().filter(|(place, _)| about(&fates[*place])).collect();
-        let notice = Notice { kind, letter, recipients, host: tried.host.as_deref(), now };
-        if let Err(error) = dsn::send(&shared.outbound, notice).await {
+        let end = outbound.schedule.end(Mail::Ordinary, *received);
+        let notice = Notice {
+            kind,
+            id: letter.spool,
+            envelope: &letter.envelope,
+            received: *received,
+            recipients,
+            host,
+            retry_until: (kind == Kind::Delayed).then_some(end),
+            now,
+        };
+        if let Err(error) = dsn::send(&outbound.desk(), notice).await {
             tracing::error!(id = %letter.spool, %error, "a report to the sender cannot be stored");
             reported &= kind != Kind::Failed;
         }

@@ -14,9 +14,11 @@ mod worker;
 pub use orders::PausedHosts;
 pub(crate) use orders::tell_senders;
 
+use crate::confine::Switch;
 use crate::deliver::dial::Dialer;
 use crate::deliver::health::Health;
 use crate::deliver::secure;
+use crate::dsn::Desk;
 use crate::inbound::Clock;
 use crate::mta_sts::Policies;
 use crate::policy::recipient::Rules;
@@ -49,6 +51,8 @@ pub struct Outbound {
     pub host_name: Domain,
     /// When what failed is tried again.
     pub schedule: Schedule,
+    /// Whether the postmaster hears of failures, too.
+    pub postmaster_copies: Switch,
     /// Bounds.
     pub bounds: Bounds,
     /// Ways of the operator's own.
@@ -77,6 +81,18 @@ pub struct Outbound {
     pub wake: Arc<Notify>,
     /// The hosts that an operator has paused.
     pub paused_hosts: PausedHosts,
+}
+
+impl Outbound {
+    /// What reports are made with.
+    pub(crate) fn desk(&self) -> Desk<'_> {
+        Desk {
+            store: &self.store,
+            rules: &self.rules,
+            postmaster_copies: self.postmaster_copies,
+            wake: &self.wake,
+        }
+    }
 }
 
 /// How much is done at the same time.

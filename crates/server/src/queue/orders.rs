@@ -1,11 +1,10 @@
 //! What an operator orders while the queue runs: hosts that are not to be connected with, and deliveries whose senders are to be told.
 
 use super::Outbound;
-use crate::deliver::relay::Letter;
-use crate::dsn::{self, Kind, Notice};
+use crate::dsn::{self, Host, Kind, Notice};
 use smtp::{Reply, Status};
 use std::sync::{Mutex, MutexGuard};
-use store::{Delivery, Error, PauseScope, Timestamp};
+use store::{Delivery, Error, PauseScope};
 
 /// The hosts that are paused.
 #[derive(Debug, Default)]
@@ -74,18 +73,17 @@ pub(crate) async fn tell_senders(
             Err(error) => return Err(error),
         };
         envelope.recipients = of_one.iter().map(|delivery| delivery.recipient.clone()).collect();
-        let letter = Letter {
-            spool,
-            envelope,
-            forward: None,
-            deliveries: of_one.to_vec(),
-            lease: Timestamp(0),
-            failures: 0,
+        let notice = Notice {
+            kind: Kind::Failed,
+            id: spool,
+            envelope: &envelope,
+            received: of_one[0].received,
+            recipients: (0..of_one.len()).map(|place| (place, &reply)).collect(),
+            host: Host::Public(None),
+            retry_until: None,
+            now: (outbound.clock)(),
         };
-        let recipients = (0..of_one.len()).map(|place| (place, &reply)).collect();
-        let now = (outbound.clock)();
-        dsn::send(outbound, Notice { kind: Kind::Failed, letter: &letter, recipients, host: None, now })
-            .await?;
+        dsn::send(&outbound.desk(), notice).await?;
     }
     Ok(())
 }

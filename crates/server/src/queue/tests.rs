@@ -5,6 +5,7 @@ mod forwarding;
 mod lab;
 mod mta_sts;
 mod orders;
+mod reports;
 mod routes;
 mod tls;
 

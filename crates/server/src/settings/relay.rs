@@ -34,6 +34,8 @@ pub struct Relay {
     pub private_networks: Vec<Network>,
     /// When what failed is tried again.
     pub schedule: Schedule,
+    /// Whether the postmaster hears of failures, too.
+    pub postmaster_copies: Switch,
     /// How much is done at the same time.
     pub bounds: Bounds,
     /// Ways of one's own.
@@ -54,6 +56,7 @@ impl Default for Relay {
             mx_port: 25,
             private_networks: Vec::new(),
             schedule: Schedule::default(),
+            postmaster_copies: Switch::Off,
             bounds: Bounds::default(),
             routes: Routes::default(),
             accepted: Vec::new(),
@@ -94,6 +97,8 @@ pub struct QueueFile {
     pub give_up_bounce: Option<Spanned<Text<Span>>>,
     /// After what time a sender is told of a delay.
     pub delay_notice: Option<Spanned<Text<Span>>>,
+    /// Whether the postmaster hears of failures.
+    pub postmaster_copies: Option<Switch>,
     /// Connections in all.
     pub connections: Option<Spanned<u32>>,
     /// Connections to one site.
@@ -128,6 +133,7 @@ impl Relay {
             mx_port,
             private_networks: relay.private_networks.iter().map(|network| network.0).collect(),
             schedule: schedule(queue, wrong)?,
+            postmaster_copies: queue.postmaster_copies.unwrap_or(default.postmaster_copies),
             bounds: Bounds {
                 connections: number(&queue.connections, default.bounds.connections, wrong)?,
                 connections_per_site: number(
@@ -261,6 +267,9 @@ pub(super) fn show(relay: &Relay, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Span(schedule.give_up_bounce)
     )?;
     writeln!(f, "tells of a delay after   {}", Span(schedule.delay_notice))?;
+    if relay.postmaster_copies == Switch::On {
+        writeln!(f, "tells of failures        the sender and the postmaster")?;
+    }
     writeln!(
         f,
         "connections out          {}, {} to one site",

@@ -104,6 +104,65 @@ async fn what_was_forwarded_and_comes_back_is_a_loop() {
 }
 
 #[tokio::test]
+async fn a_loop_of_one_recipient_is_reported_and_the_others_get_their_mail() {
+    let running = server().await;
+    let content = "Delivered-To: out@inside.example\r\nSubject: x\r\n\r\nx";
+    let to = ["<out@inside.example>", "<bob@inside.example>"];
+    let reply = send(&running, "<ann@world.example>", &to, content).await;
+    assert!(reply.starts_with("250 2.0.0 "), "{reply}");
+    assert!(only_message(&running.store, "bob@inside.example").await.contains("Subject: x\r\n"));
+    let queued = queued(&running).await;
+    assert_eq!(queued.len(), 1, "the report, and nothing else");
+    assert_eq!(
+        (queued[0].reverse_path.to_string(), queued[0].recipient.forward_path.to_string()),
+        ("<>".to_owned(), "<ann@world.example>".to_owned())
+    );
+    let report = running.store.content(queued[0].id.spool).await.expect("readable");
+    let report = String::from_utf8(report.read_all(1 << 20).await.expect("readable")).expect("UTF-8");
+    for part in [
+        "Final-Recipient: rfc822; out@inside.example\r\nAction: failed\r\nStatus: 5.4.6\r\n",
+        "Subject: x\r\n",
+    ] {
+        assert!(report.contains(part), "{part:?} in {report}");
+    }
+    assert!(!report.contains("bob@"), "{report}");
+}
+
+#[tokio::test]
+async fn who_wants_to_hear_of_success_does() {
+    for (to, action) in [
+        ("<bob@inside.example> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;Robert@b.example", Some("delivered")),
+        ("<both@inside.example> NOTIFY=SUCCESS", Some("expanded")),
+        // The host that takes it is asked to tell, or else the queue tells.
+        ("<out@inside.example> NOTIFY=SUCCESS", None),
+        ("<bob@inside.example> NOTIFY=FAILURE", None),
+        ("<bob@inside.example>", None),
+    ] {
+        let running = server().await;
+        let reply = send(&running, "<ann@world.example> ENVID=QQ1", &[to], "Subject: x\r\n\r\nsecret").await;
+        assert!(reply.starts_with("250 2.0.0 "), "{reply}");
+        let queued = queued(&running).await;
+        let report = queued.iter().find(|delivery| delivery.reverse_path.to_string() == "<>");
+        assert_eq!(report.is_some(), action.is_some(), "{to}");
+        let (Some(report), Some(action)) = (report, action) else { continue };
+        assert_eq!(report.recipient.forward_path.to_string(), "<ann@world.example>");
+        let report = running.store.content(report.id.spool).await.expect("readable");
+        let report = String::from_utf8(report.read_all(1 << 20).await.expect("readable")).expect("UTF-8");
+        assert!(report.contains(&format!("Action: {action}\r\nStatus: 2.1.5\r\n")), "{report}");
+        assert!(report.contains("Original-Envelope-Id: QQ1\r\n"), "{report}");
+        assert_eq!(
+            report.contains("Original-Recipient: rfc822; Robert@b.example\r\n"),
+            action == "delivered"
+        );
+        assert!(!report.contains("secret") && !report.contains("eve@"), "{report}");
+        for delivery in &queued {
+            let success = matches!(delivery.recipient.notify, Some(smtp::Notify::On { success: true, .. }));
+            assert!(!success, "an expanded message is not reported twice (RFC 3461 \u{a7}5.2.7.3)");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_return_path_that_was_made_up_makes_it_no_relay() {
     let running = server().await;
     let mut talk = Talk::hello(running.address).await;

@@ -182,7 +182,7 @@ impl Delivery {
         // RFC 5321 §4.5.3.1.10: 552 may be the old code for too many recipients, which is no permanent
         // failure.
         let too_many = reply.code().number() == 552 && !self.accepted.is_empty();
-        let reply = if too_many { replies::TOO_MANY_RECIPIENTS.with_text(reply.text()) } else { reply };
+        let reply = if too_many { reply.read_as(&replies::TOO_MANY_RECIPIENTS) } else { reply };
         self.outcome[index] = Some(reply);
     }
 

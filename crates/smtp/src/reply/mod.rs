@@ -38,14 +38,33 @@ pub struct Status {
 
 /// A reply: a code, perhaps an enhanced status, and at least one line of text (which may be empty).
 ///
-/// Texts hold no CR, LF or other control character; `\n` between lines is the type's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Texts hold no CR, LF or other control character; `\n` between lines is the type's own. Two replies are equal when they say the same,
+/// whoever said it.
+#[derive(Debug, Clone)]
 pub struct Reply {
     code: Code,
     status: Option<Status>,
     /// Lines separated by `\n`: a reply from the catalogue needs no allocation.
     text: Cow<'static, str>,
+    source: ReplySource,
 }
+
+/// Whose words a reply is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReplySource {
+    /// This program's.
+    Own,
+    /// Those of a host that was spoken with, as they came.
+    Peer,
+}
+
+impl PartialEq for Reply {
+    fn eq(&self, other: &Reply) -> bool {
+        (self.code, self.status, &self.text) == (other.code, other.status, &other.text)
+    }
+}
+
+impl Eq for Reply {}
 
 impl Code {
     /// The code for a number from 200 to 599; panics in a constant context for any other.
@@ -77,13 +96,18 @@ impl Code {
 impl Reply {
     /// A reply with a text known when the program is built; `\n` separates lines.
     pub const fn new(code: u16, status: Option<Status>, text: &'static str) -> Reply {
-        Reply { code: Code::new(code), status, text: Cow::Borrowed(text) }
+        Reply { code: Code::new(code), status, text: Cow::Borrowed(text), source: ReplySource::Own }
     }
 
-    /// The same code and status with another text. Control characters become spaces (`\n` separates lines).
+    /// The same code and status with another text, which is this program's. Control characters become spaces (`\n` separates lines).
     pub fn with_text(&self, text: impl AsRef<str>) -> Reply {
         let text = text.as_ref().replace(|c: char| c.is_control() && c != '\n', " ");
-        Reply { code: self.code, status: self.status, text: Cow::Owned(text) }
+        Reply { code: self.code, status: self.status, text: Cow::Owned(text), source: ReplySource::Own }
+    }
+
+    /// The same text, by whom it was, with the code and status of another reply: for codes that mean something else than they say.
+    pub fn read_as(&self, meant: &Reply) -> Reply {
+        Reply { code: meant.code, status: meant.status, ..self.clone() }
     }
 
     /// The same code and text without an enhanced status.
@@ -94,6 +118,11 @@ impl Reply {
     /// The code.
     pub fn code(&self) -> Code {
         self.code
+    }
+
+    /// Whose words it is.
+    pub fn source(&self) -> ReplySource {
+        self.source
     }
 
     /// The enhanced status, if there is one.

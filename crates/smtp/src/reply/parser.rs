@@ -1,6 +1,6 @@
 //! Replies as a client reads them: leniently, because a reply cannot be refused, but in bounded memory.
 
-use super::{Code, Reply, Status};
+use super::{Code, Reply, ReplySource, Status};
 use crate::AUTH_LINE_MAX;
 use bytes::{Buf, BytesMut};
 use std::borrow::Cow;
@@ -23,6 +23,7 @@ pub enum ReplyError {
 /// * If the lines of a reply have different codes, the last one counts (§4.2.1 forbids it, it happens).
 /// * The enhanced status is taken from the text when its class agrees with the code (RFC 2034 §4); else it
 ///   stays text.
+/// * It is the peer's ([`ReplySource::Peer`]).
 /// * Octets that are not UTF-8, and control characters, are replaced.
 ///
 /// After an error there is no way to find the next reply: the error stays.
@@ -104,7 +105,7 @@ impl ReplyParser {
         text.remove(0);
         let status =
             self.status.take().filter(|(class, _)| *class == code.number() / 100).map(|(_, status)| status);
-        Reply { code, status, text: Cow::Owned(text) }
+        Reply { code, status, text: Cow::Owned(text), source: ReplySource::Peer }
     }
 
     /// The next line without its end; of one that is too long its beginning.

@@ -63,6 +63,7 @@ fn accepted() -> impl Strategy<Value = store::Accepted> {
             account: AccountName::parse("alice@example.org").expect("a valid name"),
             mailbox: MailboxName::inbox(),
             if_missing: store::IfMissing::Create,
+            if_full: store::IfFull::Fail,
             trace,
         }),
     ];

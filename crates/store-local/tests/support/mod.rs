@@ -10,8 +10,8 @@ use posthaste_store_local::{Local, Options, Work};
 use std::path::PathBuf;
 use std::sync::Arc;
 use store::{
-    Accepted, AccountName, Change, Delivery, Destination, Entry, IfMissing, MailboxName, MailboxStatus,
-    Mailboxes, ModSeq, NewDelivery, Outcome, Result, Spool, SpoolId, Timestamp, Uid,
+    Accepted, AccountName, Change, Delivery, Destination, Entry, IfFull, IfMissing, MailboxName,
+    MailboxStatus, Mailboxes, ModSeq, NewDelivery, Outcome, Result, Spool, SpoolId, Timestamp, Uid,
 };
 
 /// Options for a small store whose work is done on the spot.
@@ -37,6 +37,7 @@ pub(crate) fn for_alice() -> Accepted {
         account: alice(),
         mailbox: MailboxName::inbox(),
         if_missing: IfMissing::Create,
+        if_full: IfFull::Fail,
         trace: Bytes::from_static(b"Delivered-To: alice@example.org\r\n"),
     };
     let into_queue = Destination::Queue { due: Timestamp(5) };

@@ -5,8 +5,8 @@ use crate::directory::{
     ALIAS_TARGETS_MAX, APPLICATION_PASSWORDS_MAX, LABEL_MAX, LAST_USED_GRAIN, SECRET_MAX,
 };
 use crate::{
-    Account, AccountName, Addressee, ApplicationPassword, Credentials, Error, IfMissing, MailboxName,
-    NewAccount, Origin, Quota, Resolution, Result, Secret, SharedStore, Timestamp, Uid, Usage,
+    Account, AccountName, Addressee, ApplicationPassword, Credentials, Destination, Error, IfFull, IfMissing,
+    MailboxName, NewAccount, Origin, Quota, Resolution, Result, Secret, SharedStore, Timestamp, Uid, Usage,
 };
 use smtp::{Domain, Mailbox};
 
@@ -22,6 +22,7 @@ pub(super) async fn run(subject: &dyn Subject) {
     addresses_are_resolved(subject.open().await).await;
     quotas_hold(subject).await;
     one_refusal_refuses_the_whole_message(subject.open().await).await;
+    reports_have_a_reserve_of_their_own(subject.open().await).await;
     a_new_account_has_nothing_of_the_old(subject).await;
     a_closed_directory_refuses(subject.open().await).await;
 }
@@ -341,6 +342,26 @@ async fn quotas_hold(subject: &dyn Subject) {
     deliver(&store, &ann, 1_200_000).await.unwrap();
     let store = again(subject, store).await;
     assert_eq!(used(&store, &ann).await, Usage { bytes: 1999 + 960 + 1_200_060, messages: 4 });
+}
+
+async fn reports_have_a_reserve_of_their_own(store: SharedStore) {
+    let ann = account("ann@example.org");
+    store.create_account(&ann, Origin::Added).await.unwrap();
+    store.set_quota(&ann, Quota { bytes: Some(100), messages: Some(1) }).await.unwrap();
+    let report = |size: usize| {
+        let mut delivery = into_mailbox(&ann, "INBOX", IfMissing::Fail);
+        if let Destination::Mailbox { if_full, .. } = &mut delivery.destination {
+            *if_full = IfFull::UseReserve;
+        }
+        let store = store.clone();
+        async move { commit(&store, &vec![b'x'; size], accepted(&["a@example.org"], vec![delivery])).await }
+    };
+    assert!(matches!(deliver(&store, &ann, 940).await, Err(Error::OverQuota(_))));
+    report(940).await.unwrap();
+    report(9 * 1024 * 1024).await.unwrap();
+    let refused = report(2 * 1024 * 1024).await;
+    assert!(matches!(refused, Err(Error::OverQuota(_))), "the reserve has an end: {refused:?}");
+    assert!(matches!(deliver(&store, &ann, 0).await, Err(Error::OverQuota(_))), "and is for nothing else");
 }
 
 async fn one_refusal_refuses_the_whole_message(store: SharedStore) {

@@ -8,8 +8,8 @@ use crate::directory::LAST_USED_GRAIN;
 use crate::memory::Memory;
 use crate::{
     AccountName, Adjustment, ApplicationPassword, DeliveryId, Destination, End, Ending, Error, Flags, Hold,
-    IfMissing, MailboxId, MailboxName, ModSeq, NewDelivery, Origin, Outcome, Pause, PauseScope, Quota,
-    Reader, Result, Secret, SharedStore, SpoolId, Timestamp, Uid,
+    IfFull, IfMissing, MailboxId, MailboxName, ModSeq, NewDelivery, Origin, Outcome, Pause, PauseScope,
+    Quota, Reader, Result, Secret, SharedStore, SpoolId, Timestamp, Uid,
 };
 use bytes::Bytes;
 use smtp::{Domain, Mailbox};
@@ -163,6 +163,7 @@ impl Pair {
             account: self.random.account(),
             mailbox: self.random.mailbox(),
             if_missing: if self.random.below(4) == 0 { IfMissing::Fail } else { IfMissing::Create },
+            if_full: if self.random.below(4) == 0 { IfFull::UseReserve } else { IfFull::Fail },
             trace: Bytes::from(vec![b't'; self.random.below(50)]),
         };
         NewDelivery { recipient, destination }

@@ -25,11 +25,22 @@ impl Quota {
             && self.messages.is_none_or(|messages| usage.messages <= messages)
     }
 
+    /// The same with room for what an account must be told although it is full: reports about its own mail.
+    pub fn with_reserve(&self) -> Quota {
+        Quota {
+            bytes: self.bytes.map(|bytes| bytes.saturating_add(RESERVE.bytes)),
+            messages: self.messages.map(|messages| messages.saturating_add(RESERVE.messages)),
+        }
+    }
+
     /// Whether there is any bound.
     pub fn is_bounded(&self) -> bool {
         self.bytes.is_some() || self.messages.is_some()
     }
 }
+
+/// Room for some reports with the messages that they are about, or for many without.
+const RESERVE: Usage = Usage { bytes: 10 * 1024 * 1024, messages: 1000 };
 
 impl Usage {
     /// This and that together.

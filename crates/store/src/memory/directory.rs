@@ -4,8 +4,8 @@ use super::{Belongings, Kept, Memory, Model};
 use crate::directory::{LAST_USED_GRAIN, check_full_name, check_loop, check_secrets};
 use crate::{
     Accepted, Account, AccountId, AccountName, Addressee, Alias, ApplicationPassword, Credentials,
-    Destination, Directory, DomainRecord, Error, NewAccount, Origin, Quota, Resolution, Result, Secret,
-    SpoolId, Standing, Timestamp, Usage,
+    Destination, Directory, DomainRecord, Error, IfFull, NewAccount, Origin, Quota, Resolution, Result,
+    Secret, SpoolId, Standing, Timestamp, Usage,
 };
 use async_trait::async_trait;
 use smtp::{Domain, Mailbox};
@@ -234,16 +234,19 @@ impl Model {
     pub(super) fn check_quotas(&self, accepted: &Accepted, len: u64) -> Result<()> {
         let mut added: BTreeMap<&AccountName, Usage> = BTreeMap::new();
         for delivery in &accepted.deliveries {
-            if let Destination::Mailbox { account, trace, .. } = &delivery.destination {
-                let bytes = len + (accepted.trace.len() + trace.len()) as u64;
-                let usage = added.entry(account).or_default();
-                *usage = usage.with(Usage { bytes, messages: 1 });
-            }
-        }
-        for (name, usage) in added {
-            let Some(standing) = self.standing(name) else { continue };
-            if !standing.quota.allows(standing.usage.with(usage)) {
-                return Err(Error::OverQuota(name.to_string()));
+            let Destination::Mailbox { account, trace, if_full, .. } = &delivery.destination else {
+                continue;
+            };
+            let bytes = len + (accepted.trace.len() + trace.len()) as u64;
+            let usage = added.entry(account).or_default();
+            *usage = usage.with(Usage { bytes, messages: 1 });
+            let Some(standing) = self.standing(account) else { continue };
+            let quota = match if_full {
+                IfFull::Fail => standing.quota,
+                IfFull::UseReserve => standing.quota.with_reserve(),
+            };
+            if !quota.allows(standing.usage.with(*usage)) {
+                return Err(Error::OverQuota(account.to_string()));
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! A laboratory in memory: a store, a DNS and next hops that say what they are told to.
 
 use super::certificates::{Authority, Certificate, HopTls};
+use crate::confine::Switch;
 use crate::deliver::dial::{Connection, Dialer, Stream};
 use crate::mta_sts::{Outside, Policies};
 use crate::policy::recipient::{Onwards, Rules};
@@ -122,6 +123,11 @@ impl Lab {
 
     /// With these `[[route]]` tables.
     pub(super) fn with_routes(routes: &str) -> Lab {
+        Lab::with(routes, |_| {})
+    }
+
+    /// With these `[[route]]` tables, and what else is to be different.
+    pub(super) fn with(routes: &str, change: impl FnOnce(&mut Outbound)) -> Lab {
         let started = Instant::now();
         let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(move || {
             Timestamp(1_700_000_000_000 + i64::try_from(started.elapsed().as_millis()).expect("a short test"))
@@ -144,7 +150,7 @@ impl Lab {
         };
         let policies = Arc::new(Policies::open(Some(data.path()), outside));
         tokio::spawn(Arc::clone(&policies).run(stopped.clone()));
-        let outbound = Outbound {
+        let mut outbound = Outbound {
             store: Arc::clone(&store),
             rules: Rules {
                 acceptance: Acceptance::Domains { domains, postmaster: None },
@@ -153,6 +159,7 @@ impl Lab {
             },
             host_name: own_name.clone(),
             schedule: Schedule::default(),
+            postmaster_copies: Switch::Off,
             bounds: Bounds::default(),
             routes: crate::settings::routes(routes),
             secrets: crate::auth::system_random(),
@@ -168,6 +175,7 @@ impl Lab {
             wake: Arc::default(),
             paused_hosts: PausedHosts::default(),
         };
+        change(&mut outbound);
         let wake = Arc::clone(&outbound.wake);
         let outbound = Arc::new(outbound);
         tokio::spawn(run(Arc::clone(&outbound), stopped));
@@ -385,8 +393,13 @@ impl Lab {
 
     /// What is in the sender's mailbox.
     pub(super) async fn reports(&self) -> Vec<String> {
-        let alice = AccountName::parse("alice@example.org").expect("an account");
-        let inbox = self.store.mailbox(&alice, &MailboxName::inbox()).await.expect("she has one");
+        self.mail_of("alice@example.org").await
+    }
+
+    /// What is in somebody's mailbox.
+    pub(super) async fn mail_of(&self, account: &str) -> Vec<String> {
+        let account = AccountName::parse(account).expect("an account");
+        let inbox = self.store.mailbox(&account, &MailboxName::inbox()).await.expect("they have one");
         let mut reports = Vec::new();
         for entry in self.store.entries(inbox.id, store::Uid(0), usize::MAX).await.expect("readable") {
             let (_, reader) = self.store.fetch(inbox.id, entry.uid).await.expect("readable");
