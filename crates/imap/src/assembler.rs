@@ -4,6 +4,7 @@
 //! taken as they come ([`Assembler::raw`]). Every other literal is a name or a search string and becomes a part of the command.
 
 use bytes::{Bytes, BytesMut};
+use std::fmt;
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub enum Assembled {
 }
 
 /// Assembles commands.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Assembler {
     input: BytesMut,
     /// How many octets at the front belong to the command and were looked at.
@@ -64,6 +65,19 @@ impl Assembler {
     /// The octets that wait, to be taken as they are: after [`Assembled::Append`].
     pub fn raw(&mut self) -> &mut BytesMut {
         &mut self.input
+    }
+
+    /// Skips a literal that nobody takes, with the rest of its line and the literals that follow there without being waited for. To be called
+    /// after [`Assembled::Append`].
+    pub fn skip_literal(&mut self, length: u64) {
+        (self.skip, self.skip_line) = (length, true);
+    }
+
+    /// Gives memory back when there is nothing to keep in it.
+    pub fn release(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
     }
 
     /// The next command; `None` when more input is needed. What is found does not depend on how the input was cut.
@@ -174,6 +188,11 @@ fn literal_header(line: &[u8]) -> Option<(u64, bool)> {
     Some((digits.parse().unwrap_or(u64::MAX), waits))
 }
 
+/// The length of the literal that a line ends with, if it comes without being waited for.
+pub(crate) fn unasked_literal(line: &[u8]) -> Option<u64> {
+    literal_header(line).filter(|(_, waits)| !waits).map(|(length, _)| length)
+}
+
 /// Whether a command is an APPEND whose mailbox has been read: its next literal is a message.
 fn is_append(command: &[u8]) -> bool {
     let mut words = command.splitn(3, |octet| *octet == b' ');
@@ -183,4 +202,11 @@ fn is_append(command: &[u8]) -> bool {
     let mailbox_is_literal = rest.starts_with(b"{");
     let first_line = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
     verb.eq_ignore_ascii_case(b"APPEND") && !(mailbox_is_literal && first_line == rest.len())
+}
+
+impl fmt::Debug for Assembler {
+    /// Without the octets: they may be a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Assembler({} octets)", self.input.len())
+    }
 }

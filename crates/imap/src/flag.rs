@@ -1,6 +1,8 @@
 //! Flags of messages (RFC 9051 §2.3.2).
 
-use std::fmt;
+use crate::answer::encode;
+use bytes::{BufMut, BytesMut};
+use std::fmt::{self, Write};
 
 /// A flag.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -33,6 +35,18 @@ impl Flag {
         ];
         let found = known.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map_or_else(|| Flag::Extension(name.to_owned()), |(_, flag)| flag)
+    }
+
+    /// Writes it; what may not be in a flag is left out.
+    pub(crate) fn write(&self, out: &mut BytesMut) {
+        match self {
+            Flag::Keyword(name) => encode::atom(out, name),
+            Flag::Extension(name) => {
+                out.put_u8(b'\\');
+                encode::atom(out, name);
+            }
+            system => write!(out, "{system}").expect("a buffer takes everything"),
+        }
     }
 }
 

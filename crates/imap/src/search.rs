@@ -1,6 +1,6 @@
 //! What SEARCH, SORT and THREAD look for (RFC 9051 §6.4.4, RFC 5256, and WITHIN, CONDSTORE, OBJECTID).
 
-use crate::SequenceSet;
+use crate::{Numbers, SequenceSet};
 
 /// A day without a zone, as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,6 +57,8 @@ pub enum SearchKey {
     Unseen,
     /// Messages by number.
     Numbers(SequenceSet),
+    /// Messages by UID, after it was found out which are meant: no client writes this, the session makes it of the two others.
+    Among(Numbers),
     /// All of these: what stands in parentheses, or beside each other.
     And(Vec<SearchKey>),
     /// Changed since, with this mod-sequence at least (RFC 7162 §3.1.5).

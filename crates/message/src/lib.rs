@@ -33,6 +33,7 @@ pub mod terminal;
 pub mod trace;
 mod transfer;
 mod view;
+mod written;
 
 pub use address::{Address, MAX_ADDRESSES};
 pub use compose::{Draft, DraftAttachment};
@@ -47,3 +48,4 @@ pub use span::Span;
 pub use structure::{Content, Part, PartNumber, Structure};
 pub use transfer::TransferEncoding;
 pub use view::{Attachment, PREVIEW_CHARS, Summary, TEXT_BYTES, View};
+pub use written::{Written, written_addresses};

@@ -18,6 +18,7 @@ use crate::auth::Authenticator;
 use crate::classroom::Shown;
 use crate::confine::Switch;
 use crate::drive::Application;
+use crate::imap;
 use crate::login::Login;
 use crate::policy::recipient::{self, Asked, Known, Onward, Onwards, Relaying, Routes, Rules, Step, Who};
 use crate::policy::{Verdict, sender};
@@ -54,6 +55,8 @@ pub struct Context {
     hops: usize,
     pub(crate) pop3: Pop3Configs,
     pub(crate) maildrops: Arc<Maildrops>,
+    pub(crate) imap: imap::Configs,
+    pub(crate) imap_memory: imap::Memory,
     /// Whose mail is shown in the classroom.
     pub(crate) shown: Shown,
     /// The largest message in octets; 0 is no limit.
@@ -141,6 +144,8 @@ impl Context {
             hops: limits.hops,
             pop3: Pop3Configs::new(settings),
             maildrops: Arc::default(),
+            imap: imap::Configs::new(settings),
+            imap_memory: imap::Memory::default(),
             shown: Shown::new(settings),
             message_size: limits.message_size,
             clock,
@@ -349,7 +354,7 @@ impl Inbound {
         };
         match self.peer.service {
             Service::Smtp | Service::Submission => recipient::relaying(&self.context.rules, who),
-            Service::Lmtp | Service::Pop3 | Service::Classroom => Relaying::Denied,
+            Service::Lmtp | Service::Pop3 | Service::Imap | Service::Classroom => Relaying::Denied,
         }
     }
 
@@ -373,7 +378,7 @@ impl Inbound {
         }
         let fits = match self.peer.service {
             // One reply stands for all: but for loops, the commit decides.
-            Service::Smtp | Service::Submission | Service::Pop3 | Service::Classroom => {
+            Service::Smtp | Service::Submission | Service::Pop3 | Service::Imap | Service::Classroom => {
                 vec![received.leave_out_looping()]
             }
             Service::Lmtp => match received.leave_out_unfit(&self.context.store).await {

@@ -17,6 +17,7 @@ pub mod deliver;
 pub mod drive;
 mod dsn;
 pub mod host;
+mod imap;
 pub mod inbound;
 pub mod listen;
 mod login;

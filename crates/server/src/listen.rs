@@ -3,6 +3,7 @@
 use crate::abuse::connections::{Excess, Permit};
 use crate::classroom;
 use crate::drive::{Application, drive, drive_secured};
+use crate::imap;
 use crate::inbound::{Context, Inbound, Peer, now};
 use crate::pop3;
 use crate::proxied;
@@ -129,6 +130,12 @@ where
             let result = run(stream, security, &mut endpoint, &mut session).await;
             session.ended(result);
         }
+        Service::Imap => {
+            let mut session = imap::Session::new(context, peer);
+            let mut endpoint = session.endpoint();
+            let result = run(stream, security, &mut endpoint, &mut session).await;
+            session.ended(result);
+        }
         Service::Classroom => {
             let mut session = classroom::Session::new(context, peer);
             let mut endpoint = session.endpoint();
@@ -178,6 +185,7 @@ fn turn_away(stream: &TcpStream, peer: &Peer, reply: &Reply, why: &dyn std::fmt:
     match peer.service {
         Service::Smtp | Service::Submission | Service::Lmtp => reply.encode(&mut bytes),
         Service::Pop3 => pop3::not_now(reply).encode(&mut bytes),
+        Service::Imap => bytes.extend_from_slice(&imap::not_now(reply)),
         Service::Classroom => bytes.extend_from_slice(b"500 SERVER ERROR\r\n"),
     }
     if let Err(error) = stream.try_write(&bytes) {

@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// Let accounts with a password (`posthaste user passwd`) fetch their mail by POP3 here; written like --listen
     #[arg(long, value_name = "ADDR", value_parser = listen_address)]
     pop3: Vec<SocketAddr>,
+    /// Let accounts with a password read their mail by IMAP here; written like --listen
+    #[arg(long, value_name = "ADDR", value_parser = listen_address)]
+    imap: Vec<SocketAddr>,
     /// Speak the protocol of the classroom here (HELO, MAIL FROM:, RCPT TO:, DATA, LIST, GET_MAIL, QUIT; 200 to 500), where everybody
     /// sees all mail but that of accounts made with `posthaste user add`; written like --listen
     #[arg(long, value_name = "ADDR", value_parser = listen_address)]
@@ -88,9 +91,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     };
     let data = args.data.directory()?;
     let backups = args.backups.as_deref().map(existing_directory).transpose()?;
-    if let (Tls::None, Some(far)) = (args.tls, args.pop3.iter().find(|address| !address.ip().is_loopback())) {
+    let login = args.pop3.iter().map(|address| ("--pop3", address));
+    let mut login = login.chain(args.imap.iter().map(|address| ("--imap", address)));
+    if let (Tls::None, Some((option, far))) =
+        (args.tls, login.find(|(_, address)| !address.ip().is_loopback()))
+    {
         let what = format!(
-            "--pop3 {far}: nobody could log in there without TLS; add --tls starttls or --tls implicit"
+            "{option} {far}: nobody could log in there without TLS; add --tls starttls or --tls implicit"
         );
         return Err(Complaint::usage(what).into());
     }
@@ -98,6 +105,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     let catcher = Catcher {
         listen: args.listen,
         pop3: args.pop3,
+        imap: args.imap,
         classroom: args.classroom,
         tls: args.tls.into(),
         data: data.clone(),

@@ -50,7 +50,7 @@ impl Configs {
             Service::Submission => &self.submission,
             Service::Lmtp => &self.lmtp,
             // They have endpoints of their own.
-            Service::Pop3 | Service::Classroom => &self.smtp,
+            Service::Pop3 | Service::Imap | Service::Classroom => &self.smtp,
         };
         Arc::clone(match tls {
             ListenerTls::StartTls => &offers.starttls,

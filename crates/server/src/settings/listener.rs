@@ -31,6 +31,8 @@ pub enum Service {
     Lmtp,
     /// People and programs that fetch the mail of an account (RFC 1939).
     Pop3,
+    /// People and programs that read the mail of an account where it is (RFC 9051).
+    Imap,
     /// Pupils, who send and see mail by a small protocol of their own and log in nowhere.
     Classroom,
 }
@@ -49,8 +51,8 @@ pub enum ListenerTls {
 }
 
 impl Listener {
-    /// What is usual at this address, with what was said otherwise: 465 and 587 are for submission, 110 and 995 for POP3 (RFC 8314 §7); 465
-    /// and 995 begin with TLS.
+    /// What is usual at this address, with what was said otherwise: 465 and 587 are for submission, 110 and 995 for POP3, 143 and 993 for
+    /// IMAP (RFC 8314 §7); 465, 993 and 995 begin with TLS.
     pub fn usual(address: SocketAddr, service: Option<Service>, tls: Option<ListenerTls>) -> Listener {
         let usual = match address.port() {
             _ if service == Some(Service::Classroom) => (Service::Classroom, ListenerTls::None),
@@ -58,6 +60,8 @@ impl Listener {
             587 => (Service::Submission, ListenerTls::StartTls),
             110 => (Service::Pop3, ListenerTls::StartTls),
             995 => (Service::Pop3, ListenerTls::Implicit),
+            143 => (Service::Imap, ListenerTls::StartTls),
+            993 => (Service::Imap, ListenerTls::Implicit),
             _ => (Service::Smtp, ListenerTls::StartTls),
         };
         Listener {
@@ -84,7 +88,7 @@ impl Service {
     /// Whether those who are served log in first.
     pub fn is_for_accounts(self) -> bool {
         match self {
-            Service::Submission | Service::Pop3 => true,
+            Service::Submission | Service::Pop3 | Service::Imap => true,
             Service::Smtp | Service::Lmtp | Service::Classroom => false,
         }
     }
@@ -96,6 +100,7 @@ impl Service {
             Service::Submission => "submission",
             Service::Lmtp => "lmtp",
             Service::Pop3 => "pop3",
+            Service::Imap => "imap",
             Service::Classroom => "classroom",
         }
     }
@@ -108,6 +113,7 @@ impl fmt::Display for Service {
             Service::Submission => "submission",
             Service::Lmtp => "LMTP",
             Service::Pop3 => "POP3",
+            Service::Imap => "IMAP",
             Service::Classroom => "classroom",
         })
     }

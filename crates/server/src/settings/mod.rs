@@ -135,6 +135,8 @@ pub struct Catcher {
     pub listen: Vec<SocketAddr>,
     /// Where mail is fetched by POP3, by those who have a password; nowhere when empty.
     pub pop3: Vec<SocketAddr>,
+    /// Where mail is read by IMAP, by those who have a password; nowhere when empty.
+    pub imap: Vec<SocketAddr>,
     /// Where the protocol of the classroom is spoken; nowhere when empty.
     pub classroom: Vec<SocketAddr>,
     /// How TLS comes to the connections.
@@ -183,6 +185,7 @@ impl Settings {
             },
             listeners: (listen.into_iter().map(|address| (address, Service::Smtp)))
                 .chain(catcher.pop3.into_iter().map(|address| (address, Service::Pop3)))
+                .chain(catcher.imap.into_iter().map(|address| (address, Service::Imap)))
                 .map(|(address, service)| Listener {
                     address,
                     service,

@@ -189,6 +189,8 @@ fn the_port_says_what_is_usual() {
         ("address = \"[::1]:587\"", Service::Submission, ListenerTls::StartTls),
         ("address = \"[::1]:110\"", Service::Pop3, ListenerTls::StartTls),
         ("address = \"[::1]:995\"", Service::Pop3, ListenerTls::Implicit),
+        ("address = \"[::1]:143\"", Service::Imap, ListenerTls::StartTls),
+        ("address = \"[::1]:993\"", Service::Imap, ListenerTls::Implicit),
         ("address = \"[::1]:465\"\ntls = \"none\"", Service::Submission, ListenerTls::None),
         ("address = \"[::1]:2525\"\nprotocol = \"submission\"", Service::Submission, ListenerTls::StartTls),
         (

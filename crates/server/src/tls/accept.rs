@@ -62,7 +62,7 @@ impl Tls {
     pub fn acceptor(&self, service: Service) -> Arc<Acceptor> {
         Arc::clone(match service {
             Service::Smtp | Service::Lmtp | Service::Classroom => &self.transfer,
-            Service::Submission | Service::Pop3 => &self.submission,
+            Service::Submission | Service::Pop3 | Service::Imap => &self.submission,
         })
     }
 

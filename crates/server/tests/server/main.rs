@@ -5,6 +5,7 @@ mod admin;
 mod classroom;
 mod common;
 mod forwarding;
+mod imap;
 mod login;
 mod pop3;
 mod recipients;

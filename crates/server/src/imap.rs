@@ -1,0 +1,298 @@
+//! Mail read by IMAP: answers the events of [`imap::server::Server`].
+//!
+//! The endpoint knows the protocol and which message has which number; here is what it is about: the login, the account's mailboxes, their
+//! messages. Texts are streamed from the store, answers are told as far as there is room. What other sessions change is learnt from the store's
+//! one history of changes: before each command ends, and in IDLE when the store says that something happened.
+
+mod config;
+mod envelope;
+mod fetch;
+mod list;
+mod marks;
+mod search;
+mod select;
+mod structure;
+mod text;
+
+pub(crate) use config::Configs;
+pub(crate) use text::Memory;
+
+use crate::abuse::Scope;
+use crate::drive::Application;
+use crate::inbound::{Context, Peer, shown};
+use crate::login::{Login, Outcome};
+use crate::tls::TlsSession;
+use crate::visit::Visit;
+use fetch::Fetching;
+use imap::answer::{Code, Status};
+use imap::server::{Auth, Event, Request, Server, replies};
+use select::Open;
+use std::sync::Arc;
+use store::{AccountName, Error, ModSeq};
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+/// One session.
+pub(crate) struct Session {
+    visit: Visit,
+    /// A login under way.
+    login: Option<Box<Login>>,
+    /// Who is logged in.
+    account: Option<AccountName>,
+    /// The mailbox that is selected.
+    open: Option<Box<Open>>,
+    /// A FETCH under way.
+    fetching: Option<Box<Fetching>>,
+    /// In IDLE: what tells that something happened.
+    news: Option<watch::Receiver<ModSeq>>,
+    /// What the session was interrupted by.
+    interruption: Interruption,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Interruption {
+    Stop,
+    News,
+}
+
+impl Session {
+    /// A session with this peer.
+    pub(crate) fn new(context: Arc<Context>, peer: Peer) -> Session {
+        Session {
+            visit: Visit::new(context, peer),
+            login: None,
+            account: None,
+            open: None,
+            fetching: None,
+            news: None,
+            interruption: Interruption::Stop,
+        }
+    }
+
+    /// The endpoint to drive for it.
+    pub(crate) fn endpoint(&self) -> Server {
+        Server::new(self.visit.context.imap.of(&self.visit))
+    }
+
+    /// Writes the session's last line.
+    pub(crate) fn ended(self, result: std::io::Result<()>) {
+        self.visit.ended(result);
+    }
+
+    async fn auth(&mut self, endpoint: &mut Server, auth: Auth) {
+        if let Some(refusal) = self.visit.too_many_commands() {
+            return endpoint.dismiss(&replies::NOT_NOW.saying(refusal.in_words()));
+        }
+        let initial = auth.initial.as_ref().map(|message| message.as_bytes());
+        match Login::begin(&self.visit.desk(), &auth.mechanism, initial).await {
+            Some((login, outcome)) => self.go_on(endpoint, login, outcome).await,
+            // Nothing is offered then.
+            None => endpoint.finish(replies::auth_unavailable()),
+        }
+    }
+
+    async fn auth_response(&mut self, endpoint: &mut Server, response: &[u8]) {
+        let Some(mut login) = self.login.take() else {
+            return endpoint.finish(replies::auth_unavailable());
+        };
+        let outcome = login.respond(&self.visit.desk(), response).await;
+        self.go_on(endpoint, login, outcome).await;
+    }
+
+    async fn go_on(&mut self, endpoint: &mut Server, login: Box<Login>, outcome: Outcome) {
+        match outcome {
+            Outcome::Challenge(challenge) => {
+                endpoint.challenge(challenge.as_bytes());
+                self.login = Some(login);
+            }
+            Outcome::Granted(account) => {
+                self.account = Some(account);
+                endpoint.grant();
+            }
+            Outcome::Refused => self.refuse(endpoint, replies::auth_failed()).await,
+            Outcome::Banned(refusal) => endpoint.dismiss(&replies::NOT_NOW.saying(refusal.in_words())),
+            // What others in its network did is no error of this client.
+            Outcome::PutOff(refusal) if refusal.scope != Scope::Account => {
+                endpoint.finish(replies::auth_unavailable().saying(refusal.in_words()));
+            }
+            Outcome::PutOff(refusal) => {
+                self.refuse(endpoint, replies::auth_unavailable().saying(refusal.in_words())).await;
+            }
+            Outcome::Unavailable => endpoint.finish(replies::auth_unavailable()),
+        }
+    }
+
+    /// Refuses a login with `status`, unless this was one error too many.
+    async fn refuse(&mut self, endpoint: &mut Server, status: Status) {
+        match self.visit.error().await {
+            Some(refusal) => endpoint.dismiss(&replies::NOT_NOW.saying(refusal.in_words())),
+            None => endpoint.finish(status),
+        }
+    }
+
+    /// Counts an error; ends the session after one too many.
+    async fn count_error(&mut self, endpoint: &mut Server) {
+        if let Some(refusal) = self.visit.error().await {
+            endpoint.shut_down(replies::NOT_NOW.saying(refusal.in_words()));
+        }
+    }
+
+    async fn request(&mut self, endpoint: &mut Server, request: Request) {
+        let result = match request {
+            Request::Idle => {
+                self.news = Some(self.visit.context.store.watch());
+                return self.look(endpoint).await;
+            }
+            Request::Fetch(fetch) => match self.begin_fetch(endpoint, fetch).await {
+                Ok(()) => return self.go_on_fetching(endpoint).await,
+                Err(error) => Err(error),
+            },
+            Request::Look => Ok(Status::ok("Done")),
+            Request::Done => {
+                self.news = None;
+                Ok(Status::ok("Idle completed"))
+            }
+            Request::Select { mailbox, access, qresync } => {
+                return match self.select(endpoint, &mailbox, access, qresync).await {
+                    Ok(status) => endpoint.finish(status),
+                    Err(error) => endpoint.finish(self.said(&error)),
+                };
+            }
+            Request::List(list) => self.list(endpoint, list).await,
+            Request::Lsub { reference, pattern } => self.lsub(endpoint, &reference, &pattern).await,
+            Request::Status { mailbox, items } => self.status(endpoint, &mailbox, &items).await,
+            Request::Close => self.close_mailbox().await,
+            Request::Expunge(uids) => self.expunge(uids.as_ref()).await,
+            Request::Search(key) => self.search(endpoint, key).await,
+            Request::Store(store) => self.store(endpoint, store).await,
+            _ => Ok(Status::no("That is not possible here").with(Code::Cannot)),
+        };
+        self.finish(endpoint, result).await;
+    }
+
+    /// Tells what is new in the selected mailbox, and ends the command.
+    async fn finish(&mut self, endpoint: &mut Server, result: Result<Status, Error>) {
+        let result = match (self.sync(endpoint).await, result) {
+            (Ok(()), result) => result,
+            (Err(error), _) => Err(error),
+        };
+        endpoint.finish(result.unwrap_or_else(|error| self.said(&error)));
+    }
+
+    /// Answers IDLE: what is new?
+    async fn look(&mut self, endpoint: &mut Server) {
+        if let Some(news) = &mut self.news {
+            // What comes from here on wakes the session again.
+            news.mark_unchanged();
+        }
+        if let Err(error) = self.sync(endpoint).await {
+            warn!(session = %self.visit.id, %error, "the mailbox cannot be looked at");
+        }
+        endpoint.looked();
+    }
+
+    /// What is said of an error of the store.
+    fn said(&self, error: &Error) -> Status {
+        match error {
+            Error::NoSuchMailbox(_) => Status::no("There is no such mailbox").with(Code::NonExistent),
+            Error::NoSuchMessage(_) => Status::no("That message is gone").with(Code::ExpungeIssued),
+            Error::Exists(_) => Status::no("There is one already").with(Code::AlreadyExists),
+            Error::OverQuota(_) => Status::no("That does not fit into the quota").with(Code::OverQuota),
+            Error::Invalid(why) => Status::no("").saying(why.clone()).with(Code::Cannot),
+            error => {
+                warn!(session = %self.visit.id, %error, "a command failed");
+                replies::unavailable()
+            }
+        }
+    }
+
+    /// Who is logged in.
+    fn account(&self) -> Result<&AccountName, Error> {
+        self.account.as_ref().ok_or_else(|| Error::Invalid("nobody is logged in".to_owned()))
+    }
+}
+
+impl Application<Server> for Session {
+    async fn event(&mut self, endpoint: &mut Server, event: Event) {
+        match event {
+            // Boxed, so that an idle connection does not carry the room that these need.
+            Event::Auth(auth) => Box::pin(self.auth(endpoint, auth)).await,
+            Event::AuthResponse(response) => Box::pin(self.auth_response(endpoint, &response)).await,
+            Event::AuthCancelled(status) => {
+                self.login = None;
+                info!(session = %self.visit.id, "AUTHENTICATE given up: {status}");
+                Box::pin(self.count_error(endpoint)).await;
+            }
+            Event::Client(pairs) => {
+                let words: Vec<String> = pairs
+                    .into_iter()
+                    .map(|(name, value)| format!("{}={}", shown(&name), shown(&value.unwrap_or_default())))
+                    .collect();
+                info!(session = %self.visit.id, "client: {}", words.join(" "));
+            }
+            Event::Request(request) => Box::pin(self.request(endpoint, *request)).await,
+            Event::More => Box::pin(self.go_on_fetching(endpoint)).await,
+            Event::Look => Box::pin(self.look(endpoint)).await,
+            Event::Append(_) | Event::AppendEnd => {
+                endpoint.finish(Status::no("APPEND is not possible here").with(Code::Cannot));
+            }
+            Event::Content(_) | Event::AppendAborted => {}
+            Event::Unselected => self.open = None,
+            // Told with more in `secured`.
+            Event::Secured => {}
+            Event::Refused { line, status } => {
+                info!(session = %self.visit.id, "{:?} refused: {status}", String::from_utf8_lossy(&line));
+                Box::pin(self.count_error(endpoint)).await;
+            }
+            Event::Closing(closing) => {
+                self.open = None;
+                self.fetching = None;
+                self.news = None;
+                debug!(session = %self.visit.id, reason = ?closing, "closing");
+            }
+        }
+    }
+
+    async fn interruption(&mut self) {
+        let Session { visit, news, interruption, .. } = self;
+        let happened = async {
+            let changed = match news {
+                Some(news) => news.changed().await.is_ok(),
+                None => false,
+            };
+            // A store that tells nothing more is closing.
+            if !changed {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = visit.stopped() => *interruption = Interruption::Stop,
+            () = happened => *interruption = Interruption::News,
+        }
+    }
+
+    fn interrupted(&mut self, endpoint: &mut Server) {
+        match self.interruption {
+            Interruption::News => endpoint.wake(),
+            Interruption::Stop => {
+                self.visit.told();
+                endpoint.shut_down(replies::SHUTTING_DOWN);
+            }
+        }
+    }
+
+    fn secured(&mut self, endpoint: &mut Server, session: TlsSession) {
+        self.login = None;
+        for mechanism in self.visit.secured(session) {
+            endpoint.offer_mechanism(mechanism);
+        }
+    }
+}
+
+/// What somebody hears who is turned away; said in SMTP it would be this.
+pub(crate) fn not_now(reply: &smtp::Reply) -> Vec<u8> {
+    let text = reply.text();
+    let status = replies::NOT_NOW.saying(text.strip_prefix("Error: ").unwrap_or(text).to_owned());
+    format!("* {status}\r\n").into_bytes()
+}

@@ -1,0 +1,431 @@
+//! FETCH: message after message, item after item, as far as there is room (RFC 9051 §6.4.5).
+//!
+//! Before a message is read it is clear how much of it is needed: nothing, its header, all of it for a moment, or all of it in passing. So a
+//! list of a hundred thousand envelopes reads no bodies, and a large message goes from the store to the client without being held.
+
+use super::Session;
+use super::envelope::envelope;
+use super::structure::{self, Place, body_structure};
+use super::text::{self, Room};
+use bytes::Bytes;
+use imap::answer::{Code, Condition, FetchData, LiteralName, Status, Untagged};
+use imap::server::{Access, Fetch, Server};
+use imap::{FetchItem, Numbers, Partial, SectionText};
+use message::{Limits, Structure, Summary, TransferEncoding};
+use std::collections::VecDeque;
+use store::{ChangeKind, Entry, Error, Flags, ModSeq, Reader, Uid};
+
+/// A FETCH under way.
+pub(super) struct Fetching {
+    items: Vec<FetchItem>,
+    /// How much of each message is needed.
+    need: Need,
+    changed_since: Option<ModSeq>,
+    /// Those that were not looked up yet.
+    left: VecDeque<(u32, u32)>,
+    /// Those that were, and not told yet.
+    page: VecDeque<Entry>,
+    /// A text that is on its way as the last item of its message.
+    passing: Option<Reader>,
+    /// Holds room for the message that was told last, until it is sent.
+    room: Option<Room>,
+    /// Whether a message is to be marked as seen, and which are.
+    marks_seen: bool,
+    seen: Vec<Uid>,
+    /// Messages that were asked for and found.
+    missing: u64,
+    outcome: Status,
+}
+
+/// How much of a message is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Need {
+    Nothing,
+    Header,
+    /// All of it, once, as it is.
+    Passing,
+    Whole,
+}
+
+/// How many messages are looked up at once.
+const PAGE: usize = 500;
+
+impl Session {
+    /// Begins a FETCH; its messages are told by [`Session::go_on_fetching`].
+    pub(super) async fn begin_fetch(&mut self, endpoint: &mut Server, fetch: Fetch) -> Result<(), Error> {
+        let Fetch { uids, mut items, changed_since, vanished } = fetch;
+        if changed_since.is_some() && !items.contains(&FetchItem::ModSeq) {
+            // RFC 7162 §3.1.4.1: it is as if it was asked for.
+            items.push(FetchItem::ModSeq);
+        }
+        if let (Some(known), Some(since)) = (vanished, changed_since) {
+            let gone = self.vanished_since(ModSeq(since)).await?.intersection(&known);
+            if !gone.is_empty() {
+                endpoint.tell(&Untagged::Vanished { earlier: true, uids: gone });
+            }
+        }
+        let may_mark = self.open.as_ref().is_some_and(|open| open.access == Access::ReadWrite);
+        // What passes by is told last, so that everything else is known by then.
+        items.sort_by_key(|item| need(item) == Need::Passing);
+        let passing = items.iter().filter(|item| need(item) == Need::Passing).count();
+        let most = items.iter().map(need).max().unwrap_or(Need::Nothing);
+        let others = items.iter().map(need).filter(|need| *need != Need::Passing).max();
+        let need = match (most, others.unwrap_or(Need::Nothing)) {
+            (Need::Passing, Need::Nothing) if passing == 1 => Need::Passing,
+            (Need::Passing, _) => Need::Whole,
+            (most, _) => most,
+        };
+        self.fetching = Some(Box::new(Fetching {
+            need,
+            marks_seen: may_mark && items.iter().any(is_reading),
+            items,
+            changed_since: changed_since.map(ModSeq),
+            missing: uids.len() as u64,
+            left: uids.ranges().iter().copied().collect(),
+            page: VecDeque::new(),
+            passing: None,
+            room: None,
+            seen: Vec::new(),
+            outcome: Status::ok("Fetch completed"),
+        }));
+        Ok(())
+    }
+
+    /// Those that went since a moment.
+    pub(super) async fn vanished_since(&mut self, since: ModSeq) -> Result<Numbers, Error> {
+        let Some(open) = &self.open else { return Ok(Numbers::new()) };
+        let mut gone = Vec::new();
+        let mut since = since;
+        loop {
+            let page = self.visit.context.store.changes(open.id, since, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(gone.into_iter().collect()) };
+            since = last.modseq;
+            gone.extend(
+                page.iter().filter(|change| change.kind == ChangeKind::Expunged).map(|change| change.uid.0),
+            );
+        }
+    }
+
+    /// Tells messages as long as there is room, and ends the command after the last.
+    pub(super) async fn go_on_fetching(&mut self, endpoint: &mut Server) {
+        let Some(mut fetching) = self.fetching.take() else { return endpoint.content_lost() };
+        fetching.room = None;
+        let done = loop {
+            if !endpoint.has_room() {
+                endpoint.more();
+                self.fetching = Some(fetching);
+                return;
+            }
+            match self.tell_some(endpoint, &mut fetching).await {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(Lost::Here) => return endpoint.content_lost(),
+                Err(Lost::Store(error)) => break Err(error),
+                Err(Lost::Busy) => {
+                    let status = Status::no("Too much is being read now; try again in a moment");
+                    fetching.outcome = status.with(Code::Limit);
+                    break Ok(());
+                }
+            }
+        };
+        let result = match done {
+            Ok(()) => self.fetched(*fetching).await,
+            Err(error) => Err(error),
+        };
+        self.finish(endpoint, result).await;
+    }
+
+    async fn fetched(&mut self, fetching: Fetching) -> Result<Status, Error> {
+        let Fetching { seen, missing, outcome, .. } = fetching;
+        if let (Some(open), false) = (&self.open, seen.is_empty()) {
+            self.visit.context.store.update_flags(open.id, &seen, Flags::SEEN, Flags::default()).await?;
+        }
+        if outcome.condition == Condition::Ok && missing > 0 {
+            return Ok(Status::ok("Some of the messages are gone").with(Code::ExpungeIssued));
+        }
+        Ok(outcome)
+    }
+
+    /// Tells the next piece of a text or the next message; says whether there was any.
+    async fn tell_some(&mut self, endpoint: &mut Server, fetching: &mut Fetching) -> Result<bool, Lost> {
+        if let Some(reader) = &mut fetching.passing {
+            match reader.content.next().await {
+                Ok(Some(piece)) => endpoint.literal(piece),
+                Ok(None) => {
+                    fetching.passing = None;
+                    endpoint.end_message();
+                }
+                Err(error) => {
+                    tracing::warn!(session = %self.visit.id, %error, "a message broke off: the connection ends");
+                    return Err(Lost::Here);
+                }
+            }
+            return Ok(true);
+        }
+        if fetching.page.is_empty() && !self.look_up(fetching).await? {
+            return Ok(false);
+        }
+        let Some(entry) = fetching.page.pop_front() else { return Ok(true) };
+        self.tell_message(endpoint, fetching, &entry).await?;
+        Ok(true)
+    }
+
+    /// Looks up the next messages; says whether there are any left to look at.
+    async fn look_up(&mut self, fetching: &mut Fetching) -> Result<bool, Error> {
+        let Some(open) = &self.open else { return Ok(false) };
+        let Some(&(first, last)) = fetching.left.front() else { return Ok(false) };
+        let most = PAGE.min((last - first) as usize + 1);
+        let page = self.visit.context.store.entries(open.id, Uid(first - 1), most).await?;
+        match page.last() {
+            Some(entry) if entry.uid.0 < last => fetching.left[0].0 = entry.uid.0 + 1,
+            _ => drop(fetching.left.pop_front()),
+        }
+        let in_range = page.into_iter().filter(|entry| (first..=last).contains(&entry.uid.0));
+        for entry in in_range {
+            fetching.missing -= 1;
+            if fetching.changed_since.is_none_or(|since| entry.modseq > since) {
+                fetching.page.push_back(entry);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn tell_message(
+        &mut self,
+        endpoint: &mut Server,
+        fetching: &mut Fetching,
+        entry: &Entry,
+    ) -> Result<(), Lost> {
+        let Some(open) = &self.open else { return Ok(()) };
+        let mut text = Bytes::new();
+        let mut passing = None;
+        if fetching.need != Need::Nothing {
+            if fetching.need == Need::Whole {
+                let Some(room) = self.visit.context.imap_memory.room(entry.size).await else {
+                    return Err(Lost::Busy);
+                };
+                fetching.room = Some(room);
+            }
+            let reader = match self.visit.context.store.fetch(open.id, entry.uid).await {
+                Ok((_, reader)) => reader,
+                Err(Error::NoSuchMessage(_)) => {
+                    fetching.missing += 1;
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            };
+            match fetching.need {
+                Need::Passing => passing = Some(reader),
+                Need::Header => text = text::head(reader).await?,
+                Need::Whole | Need::Nothing => text = text::whole(reader).await?,
+            }
+        }
+        if !endpoint.begin_message(entry.uid.0) {
+            return Ok(());
+        }
+        if fetching.marks_seen && !entry.flags.contains(Flags::SEEN) {
+            fetching.seen.push(entry.uid);
+        }
+        let structure = matches!(fetching.need, Need::Header | Need::Whole)
+            .then(|| Structure::of(&text, &Limits::default()));
+        let telling =
+            Telling { entry, text: &text, structure: structure.as_ref(), flags: open.flags_of(entry) };
+        for item in &fetching.items {
+            match (&mut passing, need(item)) {
+                (Some(reader), Need::Passing) => endpoint.begin_literal(whole_name(item), reader.len),
+                _ => {
+                    if let Some(status) = telling.item(endpoint, item) {
+                        fetching.outcome = status;
+                    }
+                }
+            }
+        }
+        fetching.passing = passing;
+        if fetching.passing.is_none() {
+            endpoint.end_message();
+        }
+        Ok(())
+    }
+}
+
+/// Why no more is told.
+enum Lost {
+    /// In the middle of a text.
+    Here,
+    /// Between two messages.
+    Store(Error),
+    /// Between two messages: too many others are being read.
+    Busy,
+}
+
+impl From<Error> for Lost {
+    fn from(error: Error) -> Lost {
+        Lost::Store(error)
+    }
+}
+
+/// A message with what was read of it.
+struct Telling<'a> {
+    entry: &'a Entry,
+    text: &'a Bytes,
+    structure: Option<&'a Structure>,
+    flags: Vec<imap::Flag>,
+}
+
+impl Telling<'_> {
+    /// Tells an item; returns what the command ends with when it cannot be told.
+    fn item(&self, endpoint: &mut Server, item: &FetchItem) -> Option<Status> {
+        let entry = self.entry;
+        match item {
+            FetchItem::Uid => endpoint.item_uid(entry.uid.0),
+            FetchItem::Flags => endpoint.item(&FetchData::Flags(&self.flags)),
+            FetchItem::InternalDate => endpoint.item(&FetchData::InternalDate(entry.received.0)),
+            FetchItem::Rfc822Size => endpoint.item(&FetchData::Rfc822Size(entry.size)),
+            FetchItem::ModSeq => endpoint.item(&FetchData::ModSeq(entry.modseq.0)),
+            FetchItem::EmailId => endpoint.item(&FetchData::EmailId(&entry.spool.to_string())),
+            FetchItem::ThreadId => endpoint.item(&FetchData::NoThreadId),
+            _ => return self.of_text(endpoint, item),
+        }
+        None
+    }
+
+    /// The same for what the text says.
+    fn of_text(&self, endpoint: &mut Server, item: &FetchItem) -> Option<Status> {
+        let structure = self.structure?;
+        let header = &structure.root().header;
+        let all = || self.text.slice(..);
+        match item {
+            FetchItem::Envelope => endpoint.item(&FetchData::Envelope(&envelope(self.text, header))),
+            FetchItem::Body => endpoint.item(&FetchData::Body(&body_structure(self.text, structure, 0))),
+            FetchItem::BodyStructure => {
+                endpoint.item(&FetchData::BodyStructure(&body_structure(self.text, structure, 0)));
+            }
+            FetchItem::Preview { .. } => {
+                let preview: String = Summary::of(self.text).preview;
+                endpoint.item(&FetchData::Preview(Some(&preview)));
+            }
+            FetchItem::Rfc822 => literal(endpoint, LiteralName::Rfc822, all()),
+            FetchItem::Rfc822Header => {
+                literal(endpoint, LiteralName::Rfc822Header, self.text.slice(..header.span.end));
+            }
+            FetchItem::Rfc822Text => {
+                let body = structure.root().body;
+                literal(endpoint, LiteralName::Rfc822Text, self.text.slice(body.start..body.end));
+            }
+            FetchItem::BodySection { section, partial, .. } => {
+                let name = LiteralName::Section(section, partial.map(|partial| partial.first));
+                match structure::section(self.text, structure, section) {
+                    None => endpoint.item(&FetchData::Nil(name)),
+                    Some(Place::Span(span)) => {
+                        literal(endpoint, name, cut(self.text.slice(span.start..span.end), *partial));
+                    }
+                    Some(Place::Picked(octets)) => literal(endpoint, name, cut(octets.into(), *partial)),
+                }
+            }
+            FetchItem::Binary { part, partial, .. } => {
+                let name = LiteralName::Binary(part, partial.map(|partial| partial.first));
+                match self.decoded(structure, part) {
+                    Decoded::Octets(octets) => literal(endpoint, name, cut(octets, *partial)),
+                    Decoded::Nothing => endpoint.item(&FetchData::Nil(name)),
+                    Decoded::Unknown => {
+                        endpoint.item(&FetchData::Nil(name));
+                        return Some(unknown_encoding());
+                    }
+                }
+            }
+            FetchItem::BinarySize(part) => match self.decoded(structure, part) {
+                Decoded::Octets(octets) => endpoint.item(&FetchData::BinarySize(part, octets.len() as u64)),
+                Decoded::Nothing => endpoint.item(&FetchData::BinarySize(part, 0)),
+                Decoded::Unknown => return Some(unknown_encoding()),
+            },
+            // The others are told without the text.
+            _ => {}
+        }
+        None
+    }
+
+    /// A part without its transfer encoding (RFC 3516 §4.2).
+    fn decoded(&self, structure: &Structure, number: &[u32]) -> Decoded {
+        if number.is_empty() {
+            return Decoded::Octets(self.text.clone());
+        }
+        let Some(part) = structure::entity(structure, number) else { return Decoded::Nothing };
+        match part.encoding {
+            TransferEncoding::Unknown => Decoded::Unknown,
+            encoding if encoding.is_identity() => {
+                Decoded::Octets(self.text.slice(part.body.start..part.body.end))
+            }
+            encoding => {
+                Decoded::Octets(encoding.decode(part.body.of(self.text), usize::MAX).into_owned().into())
+            }
+        }
+    }
+}
+
+enum Decoded {
+    Octets(Bytes),
+    Nothing,
+    Unknown,
+}
+
+fn unknown_encoding() -> Status {
+    Status::no("A part has an encoding that nobody here can decode").with(Code::UnknownCte)
+}
+
+fn literal(endpoint: &mut Server, name: LiteralName<'_>, octets: Bytes) {
+    endpoint.begin_literal(name, octets.len() as u64);
+    endpoint.literal(octets);
+}
+
+/// The octets that were asked for: none beyond the end.
+fn cut(octets: Bytes, partial: Option<Partial>) -> Bytes {
+    let Some(Partial { first, count }) = partial else { return octets };
+    let length = octets.len() as u64;
+    let (first, end) = (first.min(length), first.saturating_add(count).min(length));
+    octets.slice(first as usize..end as usize)
+}
+
+/// How an item is called whose text passes by.
+fn whole_name(item: &FetchItem) -> LiteralName<'_> {
+    match item {
+        FetchItem::BodySection { section, .. } => LiteralName::Section(section, None),
+        _ => LiteralName::Rfc822,
+    }
+}
+
+/// Whether an item marks a message as seen.
+fn is_reading(item: &FetchItem) -> bool {
+    match item {
+        FetchItem::Rfc822 | FetchItem::Rfc822Text => true,
+        FetchItem::BodySection { peek, .. } | FetchItem::Binary { peek, .. } => !peek,
+        _ => false,
+    }
+}
+
+fn need(item: &FetchItem) -> Need {
+    match item {
+        FetchItem::Flags
+        | FetchItem::InternalDate
+        | FetchItem::Rfc822Size
+        | FetchItem::Uid
+        | FetchItem::ModSeq
+        | FetchItem::EmailId
+        | FetchItem::ThreadId => Need::Nothing,
+        FetchItem::Envelope | FetchItem::Rfc822Header => Need::Header,
+        FetchItem::Rfc822 => Need::Passing,
+        FetchItem::BodySection { section, partial, .. } => match &section.text {
+            _ if !section.part.is_empty() => Need::Whole,
+            None if partial.is_none() => Need::Passing,
+            None | Some(SectionText::Text | SectionText::Mime) => Need::Whole,
+            Some(SectionText::Header | SectionText::HeaderFields(_) | SectionText::HeaderFieldsNot(_)) => {
+                Need::Header
+            }
+        },
+        FetchItem::Body
+        | FetchItem::BodyStructure
+        | FetchItem::Rfc822Text
+        | FetchItem::Binary { .. }
+        | FetchItem::BinarySize(_)
+        | FetchItem::Preview { .. } => Need::Whole,
+    }
+}

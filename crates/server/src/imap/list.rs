@@ -1,0 +1,238 @@
+//! LIST, LSUB and STATUS: the mailboxes of an account as a tree of names (RFC 9051 §6.3.9, RFC 5258, RFC 6154).
+
+use super::Session;
+use super::select::mailbox_id;
+use imap::answer::{Attribute, ListEntry, MailboxData, Status, StatusValue, Untagged};
+use imap::server::{List, Server};
+use imap::{ListReturn, ListSelection, StatusItem};
+use std::collections::BTreeMap;
+use store::{Error, MailboxName, MailboxStatus};
+
+/// What stands between the levels of a name.
+const SEPARATOR: char = '/';
+
+impl Session {
+    /// LIST.
+    pub(super) async fn list(&mut self, endpoint: &mut Server, list: List) -> Result<Status, Error> {
+        if list.patterns.iter().all(String::is_empty) {
+            // What the separator is (RFC 9051 §6.3.9).
+            endpoint.tell(&Untagged::List(ListEntry {
+                name: String::new(),
+                attributes: vec![Attribute::NoSelect],
+                has_subscribed_children: false,
+            }));
+            return Ok(Status::ok("List completed"));
+        }
+        let all = self.visit.context.store.mailboxes(self.account()?).await?;
+        let tree = Tree::of(&all);
+        let patterns: Vec<Pattern> =
+            list.patterns.iter().map(|pattern| Pattern::new(&list.reference, pattern)).collect();
+        let status_items = list.returns.iter().find_map(|wanted| match wanted {
+            ListReturn::Status(items) => Some(items.as_slice()),
+            _ => None,
+        });
+        for (name, node) in &tree.nodes {
+            let Some(entry) = tree.entry(name, node, &patterns, &list) else { continue };
+            endpoint.tell(&Untagged::List(entry));
+            if let (Some(items), Some(status)) = (status_items, node.mailbox) {
+                endpoint.tell(&Untagged::Status(data(status, items)));
+            }
+        }
+        Ok(Status::ok("List completed"))
+    }
+
+    /// LSUB, of revision 1.
+    pub(super) async fn lsub(
+        &mut self,
+        endpoint: &mut Server,
+        reference: &str,
+        pattern: &str,
+    ) -> Result<Status, Error> {
+        let all = self.visit.context.store.mailboxes(self.account()?).await?;
+        let pattern = Pattern::new(reference, pattern);
+        for status in all.iter().filter(|status| pattern.matches(status.name.as_str())) {
+            let entry = ListEntry {
+                name: status.name.as_str().to_owned(),
+                attributes: Vec::new(),
+                has_subscribed_children: false,
+            };
+            endpoint.tell(&Untagged::Lsub(entry));
+        }
+        Ok(Status::ok("Lsub completed"))
+    }
+
+    /// STATUS.
+    pub(super) async fn status(
+        &mut self,
+        endpoint: &mut Server,
+        mailbox: &str,
+        items: &[StatusItem],
+    ) -> Result<Status, Error> {
+        let name = MailboxName::new(mailbox)?;
+        let status = self.visit.context.store.mailbox(self.account()?, &name).await?;
+        endpoint.tell(&Untagged::Status(data(&status, items)));
+        Ok(Status::ok("Status completed"))
+    }
+}
+
+/// What LIST says about a mailbox beside others.
+pub(super) fn attributes(mailbox: &MailboxStatus, all: &[MailboxStatus]) -> Vec<Attribute> {
+    let prefix = format!("{}{SEPARATOR}", mailbox.name.as_str());
+    let has_children = all.iter().any(|other| other.name.as_str().starts_with(&prefix));
+    vec![if has_children { Attribute::HasChildren } else { Attribute::HasNoChildren }]
+}
+
+fn data(status: &MailboxStatus, items: &[StatusItem]) -> MailboxData {
+    let value = |item: &StatusItem| match item {
+        StatusItem::Messages => StatusValue::Messages(status.messages),
+        StatusItem::UidNext => StatusValue::UidNext(status.uid_next.0),
+        StatusItem::UidValidity => StatusValue::UidValidity(status.uid_validity.0),
+        StatusItem::Unseen => StatusValue::Unseen(status.unseen),
+        StatusItem::Deleted => StatusValue::Deleted(0),
+        StatusItem::Size => StatusValue::Size(status.bytes),
+        StatusItem::Recent => StatusValue::Recent(0),
+        StatusItem::HighestModSeq => StatusValue::HighestModSeq(status.highest_modseq.0),
+        StatusItem::AppendLimit => StatusValue::AppendLimit(0),
+        StatusItem::MailboxId => StatusValue::MailboxId(mailbox_id(status.id)),
+    };
+    MailboxData { name: status.name.as_str().to_owned(), values: items.iter().map(value).collect() }
+}
+
+/// All names, and those of levels above them that are no mailboxes.
+struct Tree<'a> {
+    nodes: BTreeMap<&'a str, Node<'a>>,
+}
+
+#[derive(Default)]
+struct Node<'a> {
+    mailbox: Option<&'a MailboxStatus>,
+    has_children: bool,
+}
+
+impl<'a> Tree<'a> {
+    fn of(all: &'a [MailboxStatus]) -> Tree<'a> {
+        let mut nodes: BTreeMap<&str, Node<'_>> = BTreeMap::new();
+        for mailbox in all {
+            let name = mailbox.name.as_str();
+            nodes.entry(name).or_default().mailbox = Some(mailbox);
+            for (at, _) in name.match_indices(SEPARATOR) {
+                nodes.entry(&name[..at]).or_default().has_children = true;
+            }
+        }
+        Tree { nodes }
+    }
+
+    fn entry(&self, name: &str, node: &Node<'_>, patterns: &[Pattern], list: &List) -> Option<ListEntry> {
+        // A level without a mailbox is shown where the pattern ends with it (RFC 9051 §6.3.9).
+        let matches = |pattern: &Pattern| {
+            pattern.matches(name) && (node.mailbox.is_some() || pattern.ends_with_level())
+        };
+        if !patterns.iter().any(matches) || list.selection.contains(&ListSelection::SpecialUse) {
+            return None;
+        }
+        let mut attributes = Vec::new();
+        if node.mailbox.is_none() {
+            attributes.push(Attribute::NonExistent);
+        }
+        attributes.push(if node.has_children { Attribute::HasChildren } else { Attribute::HasNoChildren });
+        Some(ListEntry { name: name.to_owned(), attributes, has_subscribed_children: false })
+    }
+}
+
+/// A name with `*`, which stands for anything, and `%`, which stands for anything within a level.
+struct Pattern(String);
+
+impl Pattern {
+    fn new(reference: &str, pattern: &str) -> Pattern {
+        let whole = format!("{reference}{pattern}");
+        // INBOX is INBOX in any case (RFC 9051 §5.1).
+        let first = whole.split(SEPARATOR).next().unwrap_or_default();
+        if first.eq_ignore_ascii_case("INBOX") {
+            return Pattern(format!("INBOX{}", &whole[first.len()..]));
+        }
+        Pattern(whole)
+    }
+
+    fn ends_with_level(&self) -> bool {
+        self.0.ends_with('%')
+    }
+
+    /// Goes back to the last wildcard at most, so that no pattern takes longer than its length times that of the name.
+    fn matches(&self, name: &str) -> bool {
+        let (pattern, name) = (self.0.as_bytes(), name.as_bytes());
+        let (mut at, mut in_name) = (0, 0);
+        // Where to try again with one octet more: for `*`, and since then for `%`.
+        let mut star: Option<(usize, usize)> = None;
+        let mut percent: Option<(usize, usize)> = None;
+        loop {
+            match pattern.get(at) {
+                Some(b'*') => {
+                    (star, percent) = (Some((at, in_name)), None);
+                    at += 1;
+                    continue;
+                }
+                Some(b'%') => {
+                    percent = Some((at, in_name));
+                    at += 1;
+                    continue;
+                }
+                Some(octet) if name.get(in_name) == Some(octet) => {
+                    at += 1;
+                    in_name += 1;
+                    continue;
+                }
+                None if in_name == name.len() => return true,
+                _ => {}
+            }
+            let again = |(place, tried): (usize, usize)| (place + 1, tried + 1, Some((place, tried + 1)));
+            match (percent, star) {
+                (Some(back), _) if name.get(back.1).is_some_and(|octet| *octet != SEPARATOR as u8) => {
+                    (at, in_name, percent) = again(back);
+                }
+                (_, Some(back)) if back.1 < name.len() => {
+                    (at, in_name, star) = again(back);
+                    percent = None;
+                }
+                _ => return false,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pattern;
+
+    #[test]
+    fn wildcards() {
+        let cases = [
+            ("*", "a/b/c", true),
+            ("%", "a", true),
+            ("%", "a/b", false),
+            ("a/%", "a/b", true),
+            ("a/%", "a/b/c", false),
+            ("a/*", "a/b/c", true),
+            ("a*", "a", true),
+            ("%/b", "a/b", true),
+            ("%/c", "a/b/c", false),
+            ("*c", "a/b/c", true),
+            ("*%", "a/b", true),
+            ("%%", "ab", true),
+            ("*/%b%", "x/y/abc", true),
+            ("inbox", "INBOX", true),
+            ("inbox/x", "INBOX/x", true),
+            ("a", "A", false),
+            ("", "a", false),
+        ];
+        for (pattern, name, is_match) in cases {
+            assert_eq!(Pattern::new("", pattern).matches(name), is_match, "{pattern} and {name}");
+        }
+        assert!(Pattern::new("a/", "%").matches("a/b"));
+    }
+
+    #[test]
+    fn many_wildcards_take_no_time() {
+        let pattern = format!("{}x", "*a%".repeat(80));
+        assert!(!Pattern::new("", &pattern).matches(&"a".repeat(255)));
+    }
+}

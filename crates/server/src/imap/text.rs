@@ -1,0 +1,77 @@
+//! Texts of messages, as far as an answer needs them: the header, all of it, or piece by piece.
+//!
+//! What needs a message as a whole (its structure, its parts) has it in memory for a moment; [`Memory`] bounds how much that is in all sessions
+//! together.
+
+use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Reader, Result};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Room for messages that are in memory as a whole.
+pub(crate) struct Memory(Arc<Semaphore>);
+
+/// Some of it.
+pub(super) type Room = OwnedSemaphorePermit;
+
+/// Counted in units of so many octets.
+const UNIT: u64 = 1024;
+/// All of it: 64 MiB.
+const UNITS: u32 = 64 * 1024;
+/// How long a message waits for room.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Header sections are read so far, in octets; what is beyond is no field that anybody looks for.
+const HEADER_MAX: usize = 512 * 1024;
+
+impl Default for Memory {
+    fn default() -> Memory {
+        Memory(Arc::new(Semaphore::new(UNITS as usize)))
+    }
+}
+
+impl Memory {
+    /// Room for a message of this size; waits a while for others to be done, but not for clients that do not read. One that is larger than
+    /// all the room is alone.
+    pub(super) async fn room(&self, size: u64) -> Option<Room> {
+        let units = u32::try_from(size.div_ceil(UNIT)).unwrap_or(UNITS).clamp(1, UNITS);
+        let room = Arc::clone(&self.0).acquire_many_owned(units);
+        tokio::time::timeout(PATIENCE, room).await.ok()?.ok()
+    }
+}
+
+/// The whole text.
+pub(super) async fn whole(mut reader: Reader) -> Result<Bytes> {
+    let Some(first) = reader.content.next().await? else { return Ok(Bytes::new()) };
+    if first.len() as u64 >= reader.len {
+        return Ok(first);
+    }
+    let mut text = BytesMut::with_capacity(usize::try_from(reader.len).unwrap_or(0));
+    text.extend_from_slice(&first);
+    while let Some(piece) = reader.content.next().await? {
+        text.extend_from_slice(&piece);
+    }
+    Ok(text.freeze())
+}
+
+/// The text up to the end of its header section at least.
+pub(super) async fn head(mut reader: Reader) -> Result<Bytes> {
+    let Some(first) = reader.content.next().await? else { return Ok(Bytes::new()) };
+    if has_header(&first, 0) {
+        return Ok(first);
+    }
+    let mut text = BytesMut::from(&first[..]);
+    while let Some(piece) = reader.content.next().await? {
+        let from = text.len().saturating_sub(3);
+        text.extend_from_slice(&piece);
+        if has_header(&text, from) || text.len() >= HEADER_MAX {
+            break;
+        }
+    }
+    Ok(text.freeze())
+}
+
+/// Whether an empty line is there, from this octet on.
+fn has_header(text: &[u8], from: usize) -> bool {
+    text.starts_with(b"\r\n") || memchr::memmem::find(&text[from..], b"\r\n\r\n").is_some()
+}

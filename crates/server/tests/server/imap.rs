@@ -1,0 +1,247 @@
+//! IMAP over TCP: mail that comes by SMTP is listed, read, marked and removed; what others do is told when it may be.
+
+use crate::common::{PASSWORD, Running, Talk, name, start};
+use posthaste_server::auth::{self, WithScram};
+use posthaste_server::settings::{Acceptance, InClear, Listener, ListenerTls, Proxied, Service};
+use sasl::Secret;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+/// An IMAP client.
+struct Client {
+    stream: BufReader<TcpStream>,
+    number: u32,
+}
+
+impl Client {
+    /// Connects and hears the greeting.
+    async fn to(address: SocketAddr) -> Client {
+        let stream = BufReader::new(TcpStream::connect(address).await.expect("a connection"));
+        let mut client = Client { stream, number: 0 };
+        let greeting = client.line().await;
+        assert!(greeting.starts_with("* OK [CAPABILITY IMAP4rev1 IMAP4rev2 "), "{greeting}");
+        client
+    }
+
+    /// The same, logged in as bob.
+    async fn bob(address: SocketAddr) -> Client {
+        let mut client = Client::to(address).await;
+        let said = client.ok(&format!("LOGIN bob@b.example \"{PASSWORD}\"")).await;
+        assert!(said.is_empty(), "{said:?}");
+        client
+    }
+
+    /// The same with INBOX selected.
+    async fn inbox(address: SocketAddr) -> Client {
+        let mut client = Client::bob(address).await;
+        client.ok("SELECT INBOX").await;
+        client
+    }
+
+    /// Says a command; returns what was told, and the status without the tag.
+    async fn say(&mut self, command: &str) -> (Vec<String>, String) {
+        self.number += 1;
+        let tag = format!("t{}", self.number);
+        self.send(&format!("{tag} {command}\r\n")).await;
+        self.until(&tag).await
+    }
+
+    /// Lines up to the one with this tag. A literal is a part of its line.
+    async fn until(&mut self, tag: &str) -> (Vec<String>, String) {
+        let mut told = Vec::new();
+        loop {
+            let line = self.line().await;
+            if let Some(status) = line.strip_prefix(&format!("{tag} ")) {
+                return (told, status.to_owned());
+            }
+            told.push(line);
+        }
+    }
+
+    /// The same for what shall be done.
+    async fn ok(&mut self, command: &str) -> Vec<String> {
+        let (told, status) = self.say(command).await;
+        assert!(status.starts_with("OK "), "{command}: {status}");
+        told
+    }
+
+    async fn send(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).await.expect("the server reads");
+    }
+
+    /// A line with its literals.
+    async fn line(&mut self) -> String {
+        let mut whole = String::new();
+        loop {
+            let mut line = String::new();
+            let read = tokio::time::timeout(Duration::from_secs(20), self.stream.read_line(&mut line));
+            read.await.expect("the server answers in time").expect("the server answers");
+            let literal = line.strip_suffix("}\r\n").and_then(|line| line.rsplit_once('{'));
+            let length: Option<usize> = literal.and_then(|(_, length)| length.parse().ok());
+            whole.push_str(&line);
+            let Some(length) = length else { return whole.trim_end_matches("\r\n").to_owned() };
+            let mut octets = vec![0; length];
+            self.stream.read_exact(&mut octets).await.expect("the literal");
+            whole.push_str(&String::from_utf8(octets).expect("UTF-8"));
+        }
+    }
+}
+
+/// A server where mail comes by SMTP and is read by IMAP; returns where the latter is.
+async fn start_imap() -> (Running, SocketAddr) {
+    let running = start(|settings| {
+        settings.listeners.push(Listener {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            service: Service::Imap,
+            tls: ListenerTls::None,
+            proxied: Proxied::No,
+        });
+        settings.auth.in_clear = InClear::Loopback;
+        settings.acceptance = Acceptance::Domains {
+            domains: vec![smtp::Domain::parse("b.example").expect("a domain")],
+            postmaster: None,
+        };
+        settings.accounts = vec![name("bob@b.example")];
+    })
+    .await;
+    let kept =
+        auth::keep(&Secret::new(PASSWORD), auth::Costs::default(), WithScram::Yes, &auth::system_random());
+    let set = running.store.set_password(&name("bob@b.example"), kept.password, kept.scram).await;
+    set.expect("bob has an account");
+    let address = running.server.listeners()[1].address;
+    (running, address)
+}
+
+async fn deliver(running: &Running, content: &str) {
+    let mut talk = Talk::hello(running.address).await;
+    assert!(talk.say("MAIL FROM:<a@a.example>").await.starts_with("250 "));
+    assert!(talk.say("RCPT TO:<bob@b.example>").await.starts_with("250 "));
+    assert!(talk.say("DATA").await.starts_with("354 "));
+    assert!(talk.say(&format!("{content}\r\n.")).await.starts_with("250 "));
+}
+
+const LETTER: &str = "From: Ann <ann@a.example>\r\nTo: Bob <bob@b.example>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\
+Date: Fri, 2 Jan 2026 03:00:00 +0100\r\nMessage-ID: <1@a.example>\r\n\r\nHello Bob\r\n";
+
+#[tokio::test]
+async fn a_letter_is_listed_and_read() {
+    let (running, address) = start_imap().await;
+    deliver(&running, LETTER.trim_end()).await;
+    let mut client = Client::bob(address).await;
+    assert_eq!(client.ok("LIST \"\" *").await, ["* LIST (\\HasNoChildren) \"/\" INBOX"]);
+    assert_eq!(client.ok("STATUS INBOX (MESSAGES UNSEEN)").await, ["* STATUS INBOX (MESSAGES 1 UNSEEN 1)"]);
+    let told = client.ok("SELECT INBOX").await;
+    assert!(told.contains(&"* 1 EXISTS".to_owned()), "{told:?}");
+    assert!(told.contains(&"* OK [UNSEEN 1] First unseen".to_owned()), "{told:?}");
+    assert_eq!(
+        client.ok("FETCH 1 (FLAGS ENVELOPE)").await,
+        ["* 1 FETCH (FLAGS () ENVELOPE (\"Fri, 2 Jan 2026 03:00:00 +0100\" \"=?utf-8?q?Gr=C3=BC=C3=9Fe?=\" \
+          ((\"Ann\" NIL \"ann\" \"a.example\")) ((\"Ann\" NIL \"ann\" \"a.example\")) ((\"Ann\" NIL \"ann\" \"a.example\")) \
+          ((\"Bob\" NIL \"bob\" \"b.example\")) NIL NIL NIL \"<1@a.example>\"))"]
+    );
+    assert_eq!(
+        client.ok("FETCH 1 (BODY BODY.PEEK[TEXT] BODY.PEEK[HEADER.FIELDS (subject)]<0.9>)").await,
+        ["* 1 FETCH (BODY (\"text\" \"plain\" NIL NIL NIL \"7bit\" 11 1) BODY[TEXT] {11}\r\nHello Bob\r\n \
+          BODY[HEADER.FIELDS (subject)]<0> {9}\r\nSubject: )"]
+    );
+    let told = client.ok("UID FETCH 1:* BODY[]").await;
+    assert!(
+        told[0].starts_with("* 1 FETCH (UID 1 BODY[] {") && told[0].ends_with("Hello Bob\r\n)"),
+        "{told:?}"
+    );
+    assert_eq!(told[1..], ["* 1 FETCH (UID 1 FLAGS (\\Seen))"]);
+    assert_eq!(client.ok("SEARCH TEXT \"grüße\" FROM ann SEEN").await, ["* SEARCH 1"]);
+    assert_eq!(client.ok("SEARCH NOT BODY hello").await, ["* SEARCH"]);
+    assert_eq!(
+        client.ok("UID SEARCH RETURN (COUNT ALL) SENTON 2-Jan-2026").await,
+        ["* ESEARCH (TAG \"t10\") UID COUNT 1 ALL 1"]
+    );
+}
+
+#[tokio::test]
+async fn removed_messages_keep_their_numbers_until_the_client_may_hear_of_it() {
+    let (running, address) = start_imap().await;
+    for subject in 1..=3 {
+        deliver(&running, &format!("Subject: {subject}\r\n\r\ntext")).await;
+    }
+    let (mut one, mut other) = (Client::inbox(address).await, Client::inbox(address).await);
+    assert_eq!(one.ok("STORE 1 +FLAGS (\\Deleted)").await, ["* 1 FETCH (FLAGS (\\Deleted))"]);
+    assert_eq!(one.ok("EXPUNGE").await, ["* 1 EXPUNGE"]);
+    let (told, status) = other.say("FETCH 1:3 RFC822.SIZE").await;
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("* 2 FETCH ") && told[1].starts_with("* 3 FETCH "), "{told:?}");
+    assert!(status.starts_with("OK [EXPUNGEISSUED] "), "{status}");
+    assert_eq!(other.ok("NOOP").await, ["* 1 EXPUNGE"]);
+    let told = other.ok("FETCH 1:2 (UID)").await;
+    assert_eq!(told, ["* 1 FETCH (UID 2)", "* 2 FETCH (UID 3)"]);
+    assert_eq!(other.say("FETCH 3 (UID)").await.1, "BAD There is no message 3");
+    assert_eq!(other.ok("UID FETCH 1:* (FLAGS)").await.len(), 2);
+}
+
+#[tokio::test]
+async fn idle_hears_of_mail_and_of_flags() {
+    let (running, address) = start_imap().await;
+    deliver(&running, "Subject: 1\r\n\r\ntext").await;
+    let (mut idle, mut other) = (Client::inbox(address).await, Client::inbox(address).await);
+    idle.send("i IDLE\r\n").await;
+    assert_eq!(idle.line().await, "+ idling");
+    deliver(&running, "Subject: 2\r\n\r\ntext").await;
+    assert_eq!(idle.line().await, "* 2 EXISTS");
+    assert_eq!(other.ok("NOOP").await, ["* 2 EXISTS"]);
+    other.ok("UID STORE 1:2 +FLAGS.SILENT (\\Flagged \\Deleted)").await;
+    let mut told = vec![idle.line().await, idle.line().await];
+    told.sort();
+    assert_eq!(told, ["* 1 FETCH (FLAGS (\\Flagged \\Deleted))", "* 2 FETCH (FLAGS (\\Flagged \\Deleted))"]);
+    other.ok("UID EXPUNGE 1").await;
+    assert_eq!(idle.line().await, "* 1 EXPUNGE");
+    idle.send("DONE\r\n").await;
+    assert_eq!(idle.until("i").await, (Vec::new(), "OK Idle completed".to_owned()));
+}
+
+#[tokio::test]
+async fn commands_sent_at_once_are_answered_in_order() {
+    let (running, address) = start_imap().await;
+    deliver(&running, "Subject: 1\r\n\r\ntext").await;
+    let mut client = Client::to(address).await;
+    client
+        .send(&format!(
+            "a LOGIN bob@b.example {{{}+}}\r\n{PASSWORD}\r\nb SELECT INBOX\r\nc FETCH 1 UID\r\nd LOGOUT\r\n",
+            PASSWORD.len()
+        ))
+        .await;
+    assert!(client.until("a").await.1.starts_with("OK [CAPABILITY "));
+    assert!(client.until("b").await.1.starts_with("OK [READ-WRITE] "));
+    assert_eq!(
+        client.until("c").await,
+        (vec!["* 1 FETCH (UID 1)".to_owned()], "OK Fetch completed".to_owned())
+    );
+    assert_eq!(client.until("d").await, (vec!["* BYE Logging out".to_owned()], "OK Goodbye".to_owned()));
+}
+
+#[tokio::test]
+async fn who_is_not_logged_in_or_has_no_mailbox_is_told_so() {
+    let (_running, address) = start_imap().await;
+    let mut client = Client::to(address).await;
+    assert_eq!(client.say("SELECT INBOX").await.1, "BAD Please log in first");
+    assert_eq!(
+        client.say("LOGIN bob@b.example wrong").await.1,
+        "NO [AUTHENTICATIONFAILED] Authentication failed"
+    );
+    client.ok(&format!("LOGIN bob@b.example \"{PASSWORD}\"")).await;
+    assert_eq!(client.say("FETCH 1 UID").await.1, "BAD No mailbox is selected");
+    assert_eq!(client.say("SELECT nowhere").await.1, "NO [NONEXISTENT] There is no such mailbox");
+    assert_eq!(client.say("XYZZY").await.1, "BAD There is no such command at octet 3");
+}
+
+#[tokio::test]
+async fn a_stop_tells_idle_sessions() {
+    let (running, address) = start_imap().await;
+    let mut client = Client::inbox(address).await;
+    client.send("i IDLE\r\n").await;
+    assert_eq!(client.line().await, "+ idling");
+    let stop = tokio::spawn(running.server.stop());
+    assert_eq!(client.line().await, "* BYE The server stops; please come again in a while");
+    stop.await.expect("it stops");
+}
