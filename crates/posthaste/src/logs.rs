@@ -1,5 +1,7 @@
 //! What a running server tells: one line for each event, on standard error.
 
+mod writer;
+
 use clap::ValueEnum;
 use jiff::tz::TimeZone;
 use std::fmt;
@@ -7,6 +9,8 @@ use std::io;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
+use writer::Lines;
+pub(crate) use writer::Writing;
 
 /// `--log-format` and `--log-level`.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -41,9 +45,22 @@ enum LogLevel {
     Debug,
 }
 
+/// The log, written line by line until [`Log::in_background`].
+pub(crate) struct Log(Lines);
+
+impl Log {
+    /// Lets nobody wait any more for whoever reads the log, as long as what it returns is held. It starts a thread, so it comes after the
+    /// process has confined itself.
+    pub(crate) fn in_background(self) -> io::Result<Writing> {
+        self.0.in_background(|lines| {
+            tracing::error!(lines, "log lines are lost: whoever reads the log is too slow");
+        })
+    }
+}
+
 impl LogArgs {
     /// Starts logging; once in a process.
-    pub(crate) fn start(self) {
+    pub(crate) fn start(self) -> Log {
         let level = match self.log_level {
             LogLevel::Error => LevelFilter::ERROR,
             LogLevel::Warn => LevelFilter::WARN,
@@ -51,9 +68,10 @@ impl LogArgs {
             LogLevel::Debug => LevelFilter::DEBUG,
         };
         // When nobody reads the log any more, the server goes on: by default a failed write would panic.
+        let lines = Lines::to(io::stderr());
         let logs = tracing_subscriber::fmt()
             .with_max_level(level)
-            .with_writer(io::stderr)
+            .with_writer(lines.clone())
             .log_internal_errors(false);
         match self.log_format {
             LogFormat::Json => {
@@ -66,6 +84,7 @@ impl LogArgs {
                 logs.with_target(false).with_ansi(colours).with_timer(timer).init();
             }
         }
+        Log(lines)
     }
 }
 

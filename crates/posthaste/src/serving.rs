@@ -1,6 +1,7 @@
 //! A server in the foreground: what `up` and `serve` share. Opens the store, starts, announces, waits for a signal, stops in order.
 
 use crate::exit::Exit;
+use crate::logs::Log;
 use crate::output;
 use crate::output::Format;
 use crate::supervisor;
@@ -19,6 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// Runs a server until SIGTERM or SIGINT; a second one ends it at once. SIGHUP has changed certificates read. `announcement` makes the text for people who started it.
 pub(crate) fn run(
     settings: Settings,
+    log: Log,
     format: Format,
     announcement: impl FnOnce(&Server) -> Option<String>,
 ) -> anyhow::Result<Exit> {
@@ -27,6 +29,7 @@ pub(crate) fn run(
     let sockets = Sockets::open(&settings, supervisor::passed_sockets()?)?;
     let in_force = confine(&settings.hardening, &settings.data, &settings.needs())?;
     tracing::info!("confined: {in_force}");
+    let _writing = log.in_background()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         // before anything else, so that a signal during the start is not the default one

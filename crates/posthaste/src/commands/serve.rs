@@ -45,8 +45,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         output::text(&format!("{settings}\n\n{} is right.", args.config.display()))?;
         return Ok(Exit::Done);
     }
-    args.logs.start();
-    serving::run(settings, args.format.format(), |_| None)
+    let log = args.logs.start();
+    serving::run(settings, log, args.format.format(), |_| None)
 }
 
 /// What the file says. A data directory named on the command line or in the environment counts more than the file's; where nobody

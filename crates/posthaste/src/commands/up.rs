@@ -101,7 +101,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         );
         return Err(Complaint::usage(what).into());
     }
-    args.logs.start();
+    let log = args.logs.start();
     let catcher = Catcher {
         listen: args.listen,
         pop3: args.pop3,
@@ -113,7 +113,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         backups,
     };
     let settings = Settings::catcher(catcher, server::host::name());
-    serving::run(settings, args.format.format(), |server| {
+    serving::run(settings, log, args.format.format(), |server| {
         let (program, data_option) = (program(), args.data.as_option());
         let (program, data_option, users) = (&program, &data_option, users.as_deref());
         Some(

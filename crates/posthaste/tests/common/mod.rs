@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// The program with a clean environment; its commands find nothing of the person who runs the tests.
@@ -111,8 +111,13 @@ impl Server {
 
     /// Starts a server and reads the line that says that it is ready.
     pub(crate) fn start(args: &[&str]) -> Server {
+        Server::start_logging(args, Stdio::null())
+    }
+
+    /// The same, and its log goes there.
+    pub(crate) fn start_logging(args: &[&str], log: Stdio) -> Server {
         let mut child =
-            posthaste(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
+            posthaste(args).stdout(Stdio::piped()).stderr(log).spawn().expect("the program starts");
         let mut line = String::new();
         let stdout = child.stdout.as_mut().expect("a pipe");
         BufReader::new(stdout).read_line(&mut line).expect("a line of output");
@@ -123,6 +128,11 @@ impl Server {
     /// Where its n-th listener is.
     pub(crate) fn address(&self, listener: usize) -> String {
         self.ready["listeners"][listener]["address"].as_str().expect("an address").to_owned()
+    }
+
+    /// Its log, when that is a pipe.
+    pub(crate) fn log(&mut self) -> ChildStderr {
+        self.child.stderr.take().expect("its log is a pipe")
     }
 
     /// Sends a message to it.
