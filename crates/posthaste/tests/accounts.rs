@@ -12,8 +12,13 @@ fn run_fed(data: &Data, args: &[&str], input: &str) -> Ran {
 }
 
 /// A server by a settings file that names no domains.
+const SETTINGS: &str = "hostname = \"mail.example.org\"\n[[listen]]\naddress = \"127.0.0.1:0\"\n";
+
 fn serve(data: &Data) -> Server {
-    let settings = "hostname = \"mail.example.org\"\n[[listen]]\naddress = \"127.0.0.1:0\"\n";
+    serve_with(data, SETTINGS)
+}
+
+fn serve_with(data: &Data, settings: &str) -> Server {
     let file = data.file("posthaste.toml", settings.as_bytes());
     Server::start(&["serve", "--config", &file, "--data", &data.text(), "--json"])
 }
@@ -44,6 +49,30 @@ fn a_server_whose_domains_were_added() {
     assert_eq!(data.run(&["domain", "rm", "example.net"]).status, 0);
     assert_eq!(send("ann@example.net").status, 1);
     assert_eq!(data.run(&["inbox", "ls", "--account", "ann@example.net", "--json"]).json()[0]["uid"], 1);
+}
+
+#[test]
+fn who_has_no_quota_has_that_of_the_settings() {
+    let data = Data::new();
+    data.run(&["domain", "add", "example.org"]);
+    data.run(&["user", "add", ANN, "bob@example.org"]);
+    let server = serve_with(&data, &format!("{SETTINGS}[limits]\nquota = \"8 KiB\"\n"));
+    let text = "x".repeat(5000);
+    let send = |to: &str| server.send(&["--from", "a@example.com", "--to", to, "--text", &text]).status;
+    let quota = |name: &str| {
+        let shown = data.run(&["user", "show", name]).stdout;
+        shown.lines().find_map(|line| line.strip_prefix("quota      ")).expect("its quota").to_owned()
+    };
+    assert_eq!((send(ANN), send(ANN)), (0, 75));
+    assert_eq!(quota(ANN), "8.0 KiB (default)");
+    data.run(&["user", "quota", "bob@example.org", "none"]);
+    assert_eq!((send("bob@example.org"), send("bob@example.org")), (0, 0));
+    assert_eq!(quota("bob@example.org"), "none");
+    let said = data.run(&["user", "quota", "bob@example.org", "default"]).stdout;
+    assert!(said.ends_with("its quota is 8.0 KiB (default), and it is over that.\n"), "{said}");
+    assert_eq!(send("bob@example.org"), 75);
+    assert_eq!(server.stop(), 0);
+    assert_eq!(quota(ANN), "default", "without a server nobody has read the settings");
 }
 
 #[test]

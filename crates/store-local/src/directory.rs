@@ -51,6 +51,10 @@ impl Directory for Local {
         self.change_account(name, ForAccount::Quota(quota)).await
     }
 
+    fn set_default_quota(&self, quota: Quota) {
+        self.engine.roster.set_default_quota(quota);
+    }
+
     async fn credentials(&self, name: &AccountName) -> Result<Credentials> {
         self.engine.status.check_open()?;
         self.engine.roster.credentials(name).ok_or_else(|| Error::NoSuchAccount(name.to_string()))

@@ -11,7 +11,7 @@ use smtp::{Domain, Mailbox};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 use store::{
-    Account, AccountId, AccountName, Addressee, Alias, Credentials, DomainRecord, Resolution, Result,
+    Account, AccountId, AccountName, Addressee, Alias, Credentials, DomainRecord, Quota, Resolution, Result,
     Standing,
 };
 
@@ -52,6 +52,11 @@ impl Roster {
         let mut accounts: Vec<Account> = self.book().accounts.values().cloned().collect();
         accounts.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         accounts
+    }
+
+    /// Says how much an account may hold for which nothing is set.
+    pub(crate) fn set_default_quota(&self, quota: Quota) {
+        self.usages.set_default_quota(quota);
     }
 
     /// How the account of that name stands.
@@ -162,6 +167,7 @@ impl Book {
         Some(Standing {
             full_name: belongings.and_then(|belongings| belongings.full_name.clone()),
             quota: belongings.map(|belongings| belongings.quota).unwrap_or_default(),
+            default_quota: usages.default_quota(),
             usage: usages.of(account.id),
             account,
         })

@@ -187,18 +187,21 @@ impl State {
     /// Refuses a message that does not fit into the quota of an account that it goes to.
     fn check_quotas(&self, deliveries: &[NewDelivery], common: u64) -> Result<()> {
         let mut added: HashMap<&AccountName, Usage> = HashMap::new();
+        let default = self.usages.default_quota().unwrap_or_default();
         for delivery in deliveries {
             let Destination::Mailbox { account, trace, if_full, .. } = &delivery.destination else {
                 continue;
             };
-            let Some(known) = self.accounts.get(account).filter(|known| known.quota.is_bounded()) else {
+            let Some(known) = self.accounts.get(account) else { continue };
+            let quota = known.quota.or(default);
+            if !quota.is_set() {
                 continue;
-            };
+            }
             let usage = added.entry(account).or_insert_with(|| self.usages.of(known.account.id));
             *usage = usage.with(one(common, trace));
             let quota = match if_full {
-                IfFull::Fail => known.quota,
-                IfFull::UseReserve => known.quota.with_reserve(),
+                IfFull::Fail => quota,
+                IfFull::UseReserve => quota.with_reserve(),
             };
             if !quota.allows(*usage) {
                 return Err(Error::OverQuota(account.to_string()));

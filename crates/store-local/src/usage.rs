@@ -6,11 +6,14 @@
 use crate::index::Applied;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
-use store::{AccountId, Usage};
+use store::{AccountId, Quota, Usage};
 
-/// The usage of every account that ever held something.
+/// The usage of every account that ever held something, and how much those may hold for which nothing is set.
 #[derive(Debug, Default)]
-pub(crate) struct Usages(Mutex<HashMap<AccountId, Held>>);
+pub(crate) struct Usages {
+    held: Mutex<HashMap<AccountId, Held>>,
+    default_quota: Mutex<Option<Quota>>,
+}
 
 #[derive(Debug, Default)]
 struct Held {
@@ -27,7 +30,17 @@ impl Usages {
             let held = all.entry(account).or_default();
             held.applied = held.applied.with(usage);
         }
-        Usages(Mutex::new(all))
+        Usages { held: Mutex::new(all), default_quota: Mutex::default() }
+    }
+
+    /// How much an account may hold for which nothing is set; `None` until somebody has said it.
+    pub(crate) fn default_quota(&self) -> Option<Quota> {
+        *self.default_quota.lock().expect("no holder of this lock panics")
+    }
+
+    /// Says it.
+    pub(crate) fn set_default_quota(&self, quota: Quota) {
+        *self.default_quota.lock().expect("no holder of this lock panics") = Some(quota);
     }
 
     /// How much an account holds.
@@ -64,6 +77,6 @@ impl Usages {
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<AccountId, Held>> {
-        self.0.lock().expect("no holder of this lock panics")
+        self.held.lock().expect("no holder of this lock panics")
     }
 }

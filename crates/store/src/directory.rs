@@ -72,10 +72,19 @@ pub struct Standing {
     pub account: Account,
     /// The full name of who has it.
     pub full_name: Option<String>,
-    /// How much it may hold.
+    /// How much it may hold, as far as that was set for it.
     pub quota: Quota,
+    /// How much an account may hold for which nothing is set; `None` when nobody has said it.
+    pub default_quota: Option<Quota>,
     /// How much it holds: everything acknowledged before is counted.
     pub usage: Usage,
+}
+
+impl Standing {
+    /// How much it may hold, all in all.
+    pub fn allowance(&self) -> Quota {
+        self.quota.or(self.default_quota.unwrap_or_default())
+    }
 }
 
 /// Domains, accounts and aliases. Every change is durable when it returns, and seen by every look-up after that.
@@ -111,6 +120,9 @@ pub trait Directory: Send + Sync {
 
     /// Sets how much an account may hold. What it holds already stays, also when that is more.
     async fn set_quota(&self, name: &AccountName, quota: Quota) -> Result<()>;
+
+    /// Says how much an account may hold for which nothing is set. It is not kept: whoever opens a store says it again.
+    fn set_default_quota(&self, quota: Quota);
 
     /// What is kept of an account's passwords.
     async fn credentials(&self, name: &AccountName) -> Result<Credentials>;

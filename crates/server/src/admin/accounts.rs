@@ -86,7 +86,7 @@ pub struct Given {
     pub full_name: Option<String>,
     /// Its password.
     pub password: Option<GivenPassword>,
-    /// How much it may hold.
+    /// How much it may hold; what is not set is the default.
     pub quota: Quota,
 }
 
@@ -108,8 +108,10 @@ pub struct AccountDetails {
     pub account: Account,
     /// The full name of who has it.
     pub full_name: Option<String>,
-    /// How much it may hold.
+    /// How much it may hold, as far as that was set for it.
     pub quota: Quota,
+    /// How much an account may hold for which nothing is set; only a running server knows.
+    pub default_quota: Option<Quota>,
     /// How much it holds.
     pub usage: Usage,
     /// How its holder can log in.

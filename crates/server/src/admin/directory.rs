@@ -116,6 +116,7 @@ async fn details(store: &SharedStore, account: &AccountName) -> Result<AccountDe
         account: standing.account,
         full_name: standing.full_name,
         quota: standing.quota,
+        default_quota: standing.default_quota,
         usage: standing.usage,
         login: match (&credentials.password, &credentials.scram) {
             (_, Some(_)) => Login::PasswordOrScram,

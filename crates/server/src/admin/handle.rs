@@ -115,8 +115,11 @@ pub(super) fn name(address: &str) -> Result<AccountName, Stop> {
 
 pub(super) async fn view(store: &SharedStore, account: Account) -> store::Result<AccountView> {
     let inbox = store.mailbox(&account.name, &MailboxName::inbox()).await?;
-    let quota = store.standing(&account.name).await?.map(|standing| standing.quota).unwrap_or_default();
-    Ok(AccountView { account, messages: inbox.messages, unseen: inbox.unseen, bytes: inbox.bytes, quota })
+    let standing = store.standing(&account.name).await?;
+    let (quota, default_quota) =
+        standing.map_or_else(Default::default, |standing| (standing.quota, standing.default_quota));
+    let MailboxStatus { messages, unseen, bytes, .. } = inbox;
+    Ok(AccountView { account, messages, unseen, bytes, quota, default_quota })
 }
 
 /// Entries are read this many at a time.

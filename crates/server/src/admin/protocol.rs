@@ -283,8 +283,10 @@ pub struct AccountView {
     pub unseen: u64,
     /// Their size in bytes.
     pub bytes: u64,
-    /// How much it may hold.
+    /// How much it may hold, as far as that was set for it.
     pub quota: Quota,
+    /// How much an account may hold for which nothing is set; only a running server knows.
+    pub default_quota: Option<Quota>,
 }
 
 /// A ban that is in force.

@@ -229,7 +229,7 @@ fn is_listed(rules: &Rules, address: &Mailbox) -> bool {
 /// Whether an account has room for a message; of unknown size, for a small one.
 pub fn has_room(standing: &Standing, size: Option<u64>) -> bool {
     let bytes = size.map_or(1, |size| size.saturating_add(TRACE_SIZE));
-    standing.quota.allows(standing.usage.with(Usage { bytes, messages: 1 }))
+    standing.allowance().allows(standing.usage.with(Usage { bytes, messages: 1 }))
 }
 
 /// A walk from one address to all accounts behind it.

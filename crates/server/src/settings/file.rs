@@ -2,7 +2,7 @@
 
 use super::listener::{ListenerTls, Service};
 use super::tls::{CertificateFiles, Challenge};
-use super::values::{Network, Size, Span};
+use super::values::{Network, QuotaText, Size, Span};
 use serde::Deserialize;
 use std::fmt;
 use std::net::SocketAddr;
@@ -50,8 +50,6 @@ pub struct File {
     pub route: Vec<super::route::RouteFile>,
     /// How long that is tried.
     pub queue: super::relay::QueueFile,
-    /// What is to be known of hosts that mail goes to.
-    pub site: Vec<Spanned<super::site::SiteFile>>,
 }
 
 /// One `[[listen]]` table.
@@ -126,6 +124,8 @@ pub struct Limits {
     pub connections_per_address: Option<Spanned<u32>>,
     /// Networks to which the bound for one address does not apply.
     pub exempt: Option<Vec<Text<Network>>>,
+    /// How much mail an account may hold for which nothing is set.
+    pub quota: Option<Text<QuotaText>>,
     /// Free disk space below which no more mail is accepted.
     pub disk_reserve: Option<Spanned<Text<Size>>>,
     /// How long a stop waits for transactions in flight.

@@ -12,7 +12,6 @@ mod proxies;
 mod relay;
 mod route;
 mod show;
-mod site;
 mod submission;
 mod tls;
 pub mod users;
@@ -122,6 +121,8 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Networks to which the bound for one address and the limits on abuse do not apply.
     pub exempt: Vec<Network>,
+    /// How much mail in bytes an account may hold for which nothing is set; `None` is no bound.
+    pub quota: Option<u64>,
     /// Free disk space in bytes below which no more mail is accepted.
     pub disk_reserve: u64,
     /// How long a stop waits for transactions in flight.
@@ -161,6 +162,7 @@ impl Default for Limits {
             connections: 10_000,
             connections_per_address: 50,
             exempt: loopback.map(|text| text.parse().expect("a network")).to_vec(),
+            quota: None,
             disk_reserve: 256 << 20,
             stop: Duration::from_secs(30),
         }
@@ -240,7 +242,7 @@ impl Settings {
         let auth = written.auth.resolve(written.tls.client_ca.as_deref(), &wrong)?;
         let proxies = written.proxies.resolve();
         let routes = route::resolve(&written.route, &domains, &wrong)?;
-        let relay = Relay::resolve(&written.relay, (&written.queue, &written.site), routes, &wrong)?;
+        let relay = Relay::resolve(&written.relay, &written.queue, routes, &wrong)?;
         Ok(Settings {
             tls: tls::resolve(written.tls, written.acme, &host_name, &wrong)?,
             host_name,
@@ -358,6 +360,7 @@ fn limits(written: &FileLimits, wrong: At<'_>) -> Result<Limits, SettingsError> 
             Some(networks) => networks.iter().map(|network| network.0).collect(),
             None => default.exempt,
         },
+        quota: written.quota.as_ref().map_or(default.quota, |quota| quota.0.0),
         disk_reserve: size(&written.disk_reserve, default.disk_reserve),
         stop: span(&written.stop, default.stop),
     })

@@ -1,5 +1,6 @@
 //! Resolved settings as a person reads them: what `serve --check` prints.
 
+use super::values::QuotaText;
 use super::{Acceptance, ListenerTls, Settings, Size, Span};
 use std::fmt;
 
@@ -55,6 +56,7 @@ impl fmt::Display for Settings {
         if let Some(relay) = &self.relay {
             super::relay::show(relay, f)?;
         }
+        writeln!(f, "quota of an account      {}", QuotaText(limits.quota))?;
         writeln!(f, "disk kept free           {}", Size(limits.disk_reserve))?;
         write!(f, "a stop waits             {}", Span(limits.stop))
     }

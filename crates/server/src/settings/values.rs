@@ -25,6 +25,10 @@ pub struct Network {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateText(pub Option<Rate>);
 
+/// How much an account may hold, written as a size; `"none"` is no bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaText(pub Option<u64>);
+
 /// A value that is not written as it must be; the text says what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -66,6 +70,27 @@ impl FromStr for Size {
             SIZES.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?.1
         };
         number.checked_mul(factor).map(Size).ok_or_else(wrong)
+    }
+}
+
+impl FromStr for QuotaText {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<QuotaText, ValueError> {
+        if text == "none" {
+            return Ok(QuotaText(None));
+        }
+        let size = text.parse().map_err(|error| ValueError(format!("{error}, or \"none\"")));
+        size.map(|Size(bytes)| QuotaText(Some(bytes)))
+    }
+}
+
+impl fmt::Display for QuotaText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(bytes) => Size(bytes).fmt(f),
+            None => f.write_str("none"),
+        }
     }
 }
 

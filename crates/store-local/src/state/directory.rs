@@ -47,7 +47,7 @@ impl State {
         if new.full_name.is_some() {
             changes.push(DirectoryChange::FullName { account, full_name: new.full_name.clone() });
         }
-        if new.quota.is_bounded() {
+        if new.quota.is_set() {
             changes.push(quota_change(account, new.quota));
             if let Some(known) = self.accounts.get_mut(&new.name) {
                 known.quota = new.quota;

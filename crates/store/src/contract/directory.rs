@@ -21,6 +21,7 @@ pub(super) async fn run(subject: &dyn Subject) {
     domains_come_and_go(subject).await;
     addresses_are_resolved(subject.open().await).await;
     quotas_hold(subject).await;
+    who_has_no_quota_has_the_default(subject).await;
     one_refusal_refuses_the_whole_message(subject.open().await).await;
     reports_have_a_reserve_of_their_own(subject.open().await).await;
     a_new_account_has_nothing_of_the_old(subject).await;
@@ -362,6 +363,32 @@ async fn reports_have_a_reserve_of_their_own(store: SharedStore) {
     let refused = report(2 * 1024 * 1024).await;
     assert!(matches!(refused, Err(Error::OverQuota(_))), "the reserve has an end: {refused:?}");
     assert!(matches!(deliver(&store, &ann, 0).await, Err(Error::OverQuota(_))), "and is for nothing else");
+}
+
+async fn who_has_no_quota_has_the_default(subject: &dyn Subject) {
+    let store = subject.open().await;
+    let (ann, bob) = (account("ann@example.org"), account("bob@example.org"));
+    for name in [&ann, &bob] {
+        store.create_account(name, Origin::Added).await.unwrap();
+    }
+    assert_eq!(store.standing(&ann).await.unwrap().unwrap().default_quota, None);
+    deliver(&store, &ann, 940).await.unwrap();
+    let default = Quota { bytes: Some(1500), messages: None };
+    store.set_default_quota(default);
+    let standing = store.standing(&ann).await.unwrap().unwrap();
+    assert_eq!((standing.quota, standing.allowance()), (Quota::default(), default));
+    assert!(matches!(deliver(&store, &ann, 940).await, Err(Error::OverQuota(_))));
+    // What is set for an account counts more, also when that is no bound at all.
+    for bytes in [5000, Quota::NO_BOUND] {
+        store.set_quota(&bob, Quota { bytes: Some(bytes), messages: None }).await.unwrap();
+        deliver(&store, &bob, 940).await.unwrap();
+        deliver(&store, &bob, 940).await.unwrap();
+    }
+    let store = again(subject, store).await;
+    let standing = store.standing(&bob).await.unwrap().unwrap();
+    assert_eq!(standing.quota.bytes, Some(Quota::NO_BOUND));
+    store.set_default_quota(Quota::default());
+    deliver(&store, &ann, 940).await.unwrap();
 }
 
 async fn one_refusal_refuses_the_whole_message(store: SharedStore) {

@@ -1,6 +1,6 @@
 //! How much an account may hold, and how much it holds.
 
-/// How much mail an account may hold; what is `None` is not bounded.
+/// How much mail an account may hold. What is `None` is not set: what the server gives to everybody counts, or else nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Quota {
     /// Bytes, as read: content and the header fields before it.
@@ -19,6 +19,14 @@ pub struct Usage {
 }
 
 impl Quota {
+    /// What stands for "as much as there is", where it is set: no account can hold that much.
+    pub const NO_BOUND: u64 = u64::MAX;
+
+    /// This, and that for what is not set.
+    pub fn or(self, default: Quota) -> Quota {
+        Quota { bytes: self.bytes.or(default.bytes), messages: self.messages.or(default.messages) }
+    }
+
     /// Whether an account may hold this much.
     pub fn allows(&self, usage: Usage) -> bool {
         self.bytes.is_none_or(|bytes| usage.bytes <= bytes)
@@ -33,8 +41,8 @@ impl Quota {
         }
     }
 
-    /// Whether there is any bound.
-    pub fn is_bounded(&self) -> bool {
+    /// Whether anything is set.
+    pub fn is_set(&self) -> bool {
         self.bytes.is_some() || self.messages.is_some()
     }
 }

@@ -32,7 +32,7 @@ impl Directory for Memory {
             if new.full_name.is_some() {
                 belongings.full_name = new.full_name;
             }
-            if new.quota.is_bounded() {
+            if new.quota.is_set() {
                 belongings.quota = new.quota;
             }
             if new.password.is_some() {
@@ -79,6 +79,10 @@ impl Directory for Memory {
             model.belongings(name)?.full_name = full_name;
             Ok(())
         })
+    }
+
+    fn set_default_quota(&self, quota: Quota) {
+        self.inner.model.lock().expect("no holder of this lock panics").default_quota = Some(quota);
     }
 
     async fn set_quota(&self, name: &AccountName, quota: Quota) -> Result<()> {
@@ -242,8 +246,8 @@ impl Model {
             *usage = usage.with(Usage { bytes, messages: 1 });
             let Some(standing) = self.standing(account) else { continue };
             let quota = match if_full {
-                IfFull::Fail => standing.quota,
-                IfFull::UseReserve => standing.quota.with_reserve(),
+                IfFull::Fail => standing.allowance(),
+                IfFull::UseReserve => standing.allowance().with_reserve(),
             };
             if !quota.allows(standing.usage.with(*usage)) {
                 return Err(Error::OverQuota(account.to_string()));
@@ -261,7 +265,8 @@ impl Model {
         let account = self.accounts.get(name)?.clone();
         let Belongings { full_name, quota, .. } = &self.belongings[&account.id];
         let usage = self.usage(account.id);
-        Some(Standing { account, full_name: full_name.clone(), quota: *quota, usage })
+        let (full_name, default_quota) = (full_name.clone(), self.default_quota);
+        Some(Standing { account, full_name, quota: *quota, default_quota, usage })
     }
 
     fn usage(&self, account: AccountId) -> Usage {

@@ -1,6 +1,6 @@
 //! `user add`, `ls`, `show`, `rm`.
 
-use super::quota::{SizeBound, shown as shown_quota};
+use super::quota::{Given as Allowed, ShownQuota, SizeBound, shown as shown_quota};
 use crate::exit::{Complaint, Exit};
 use crate::mail::Mail;
 use crate::output::{self, Align, Column, Fit, Format, Row, Table};
@@ -123,7 +123,7 @@ fn table(accounts: &[AccountView], zone: &TimeZone) -> Table {
             view.messages.to_string(),
             view.unseen.to_string(),
             units::size(view.bytes),
-            shown_quota(view.quota),
+            shown_quota(Allowed { set: view.quota, default: view.default_quota }),
             units::minute(view.account.created, zone),
             origin(view.account.origin).to_owned(),
         ],
@@ -144,7 +144,7 @@ fn table(accounts: &[AccountView], zone: &TimeZone) -> Table {
 }
 
 fn describe(details: &AccountDetails, zone: &TimeZone) -> String {
-    let AccountDetails { account, full_name, quota, usage, login, application_passwords, aliases } = details;
+    let AccountDetails { account, full_name, usage, login, application_passwords, aliases, .. } = details;
     let login = match login {
         Login::None => "no password: nobody can log in with one",
         Login::Password => "password",
@@ -155,7 +155,7 @@ fn describe(details: &AccountDetails, zone: &TimeZone) -> String {
     lines.push(format!("since      {}, {}", units::minute(account.created, zone), origin(account.origin)));
     let messages = units::counted(usage.messages, "message");
     lines.push(format!("holds      {messages}, {}", units::size(usage.bytes)));
-    lines.push(format!("quota      {}", shown_quota(*quota)));
+    lines.push(format!("quota      {}", shown_quota(allowed(details))));
     lines.push(format!("login      {login}"));
     for password in application_passwords {
         let used = match password.last_used {
@@ -168,6 +168,10 @@ fn describe(details: &AccountDetails, zone: &TimeZone) -> String {
     lines.extend(aliases.iter().map(|alias| format!("alias      {alias}")));
     let safe = lines.iter().map(|line| message::terminal::one_line(line).into_owned());
     safe.collect::<Vec<_>>().join("\n")
+}
+
+fn allowed(details: &AccountDetails) -> Allowed {
+    Allowed { set: details.quota, default: details.default_quota }
 }
 
 /// How an account or a domain came to be.
@@ -186,7 +190,7 @@ struct Listed<'a> {
     messages: u64,
     unread: u64,
     size: u64,
-    quota: Quota,
+    quota: ShownQuota,
     created: String,
     origin: &'static str,
 }
@@ -198,7 +202,7 @@ impl Listed<'_> {
             messages: view.messages,
             unread: view.unseen,
             size: view.bytes,
-            quota: view.quota,
+            quota: Allowed { set: view.quota, default: view.default_quota }.into(),
             created: units::rfc3339(view.account.created),
             origin: origin(view.account.origin),
         }
@@ -212,7 +216,7 @@ struct Shown<'a> {
     name: Option<&'a str>,
     messages: u64,
     size: u64,
-    quota: Quota,
+    quota: ShownQuota,
     created: String,
     origin: &'static str,
     login: Login,
@@ -246,7 +250,7 @@ impl Shown<'_> {
             name: details.full_name.as_deref(),
             messages: details.usage.messages,
             size: details.usage.bytes,
-            quota: details.quota,
+            quota: allowed(details).into(),
             created: units::rfc3339(details.account.created),
             origin: origin(details.account.origin),
             login: details.login,

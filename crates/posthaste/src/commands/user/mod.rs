@@ -51,7 +51,7 @@ enum Command {
         /// The full name of the person
         #[arg(long, value_name = "TEXT")]
         name: Option<String>,
-        /// How much mail the account may hold, like "10 GiB"
+        /// How much mail the account may hold, like "10 GiB", or "none"; without it, what the settings give to everybody
         #[arg(long, value_name = "SIZE")]
         quota: Option<SizeBound>,
     },
@@ -83,7 +83,7 @@ enum Command {
         /// Its address
         #[arg(value_name = "ADDRESS", value_parser = address)]
         address: Mailbox,
-        /// So much, like "10 GiB", or "none"
+        /// So much, like "10 GiB"; "none" for no bound, "default" for what the settings give to everybody
         #[arg(value_name = "SIZE")]
         size: Option<SizeBound>,
         /// So many messages, or "none"
@@ -103,7 +103,7 @@ enum Command {
     /// Add many accounts from a file
     ///
     /// The file is a table of comma-separated values with a header row, or a plain list of addresses, one a line. Columns, in any order:
-    /// address; password, or hash (a PHC string of Argon2); quota, like 10 GiB; aliases, separated by spaces; name. Only address is
+    /// address; password, or hash (a PHC string of Argon2); quota, like 10 GiB or none; aliases, separated by spaces; name. Only address is
     /// needed. The whole file is checked before anything is added; accounts that exist are left as they are, so that an import can
     /// be run again.
     #[command(after_help = import::EXAMPLES)]

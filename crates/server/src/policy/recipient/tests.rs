@@ -71,6 +71,7 @@ impl Kept {
                     account: store::Account { id, name: account.clone(), origin: *origin, created },
                     full_name: None,
                     quota: store::Quota { bytes, messages: None },
+                    default_quota: None,
                     usage: Usage { bytes: used, messages: 1 },
                 }))
             });

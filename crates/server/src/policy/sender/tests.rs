@@ -80,6 +80,7 @@ fn resolve(address: &Mailbox) -> Resolution {
             },
             full_name: None,
             quota: Quota::default(),
+            default_quota: None,
             // Full or not, whoever has an account can send.
             usage: Usage { bytes: 0, messages: 0 },
         }))

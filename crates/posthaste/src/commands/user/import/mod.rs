@@ -5,6 +5,7 @@
 
 mod csv;
 
+use super::quota::SizeBound;
 use crate::exit::{Complaint, Exit};
 use crate::mail::Mail;
 use crate::output::{self, Format};
@@ -13,7 +14,6 @@ use anyhow::{Context, bail};
 use csv::Record;
 use serde::Serialize;
 use server::admin::{DirectoryRequest, Given, GivenPassword};
-use server::settings::Size;
 use smtp::Mailbox;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
@@ -184,8 +184,7 @@ fn wanted(columns: &BTreeMap<&'static str, usize>, record: &Record) -> Result<Wa
         (None, Some(hash)) => Some(GivenPassword::Hash(Secret::new(hash))),
         (None, None) => None,
     };
-    let bytes = field("quota").map(|text| text.parse::<Size>().map(|Size(bytes)| bytes)).transpose();
-    let bytes = bytes.map_err(|error| error.to_string())?;
+    let SizeBound(bytes) = field("quota").map_or(Ok(SizeBound(None)), str::parse)?;
     let aliases = field("aliases").unwrap_or_default().split([' ', ';', ',']).filter(|text| !text.is_empty());
     let full_name = field("name").map(str::to_owned);
     store::directory::check_full_name(full_name.as_deref()).map_err(|error| error.to_string())?;
@@ -293,12 +292,13 @@ mod tests {
     fn a_table_is_read() {
         let text = "Address, Name ,aliases,password,hash,quota\r\n\
             ann@example.org,\"Ann, \"\"A\"\"\",sales@example.org info@example.org, pass word ,,10 GiB\r\n\
-            \r\nbob@example.org,,,,$argon2id$v=19,\r\n";
+            \r\nbob@example.org,,,,$argon2id$v=19,\r\neve@example.org,,,,,none\r\n";
         assert_eq!(
             described(text),
             [
                 "ann@example.org plain \" pass word \" Some(10737418240) [\"sales@example.org\", \"info@example.org\"] Some(\"Ann, \\\"A\\\"\")",
                 "bob@example.org hash $argon2id$v=19 None [] None",
+                "eve@example.org - Some(18446744073709551615) [] None",
             ]
         );
     }
