@@ -5,102 +5,30 @@
 
 mod conduct;
 mod config;
+mod context;
 mod login;
 mod proxy;
 mod receipts;
 mod submission;
 pub(crate) mod transaction;
 
-use crate::abuse::connections::{Bounds, Connections};
-use crate::abuse::tarpit::Tarpit;
-use crate::abuse::{Abuse, Policy};
-use crate::auth::Authenticator;
-use crate::classroom::Shown;
-use crate::confine::Switch;
 use crate::drive::Application;
-use crate::imap;
 use crate::login::Login;
-use crate::policy::recipient::{self, Asked, Known, Onward, Onwards, Relaying, Routes, Rules, Step, Who};
-use crate::policy::{Verdict, sender};
-use crate::pop3::{Configs as Pop3Configs, Maildrops};
-use crate::session::{SessionId, SessionIds};
-use crate::settings::{ListenerTls, Proxies, Service, Settings};
-use crate::srs::Srs;
-use crate::tls::{Acceptor, HandshakeError, Tls, TlsSession};
-use config::Configs;
+use crate::policy::Verdict;
+use crate::policy::recipient::{self, Asked, Known, Onward, Relaying, Routes, Rules, Step, Who};
+use crate::session::SessionId;
+use crate::settings::{ListenerTls, Service};
+use crate::tls::{HandshakeError, TlsSession};
+pub use context::{Clock, Context, Peer};
 use smtp::server::{Abort, Closing, Event, Hello, Mail, Server};
 use smtp::{Mailbox, Recipient, Reply, replies};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
-use store::{AccountName, Error, SharedStore, Timestamp};
-use tokio::sync::{Notify, watch};
+use store::{AccountName, Error, SharedStore};
+use tokio::sync::watch;
 use tracing::{debug, info, warn};
 use transaction::{Fit, Here, Mending, Received, ReversePaths};
-
-/// What all sessions of a server share.
-pub struct Context {
-    /// Where mail is kept.
-    pub store: SharedStore,
-    /// Who gets mail.
-    pub rules: Rules,
-    /// What is needed for TLS; `None` without a listener that has it.
-    pub tls: Option<Arc<Tls>>,
-    /// Who may log in; `None` without a listener where that is of use.
-    pub authenticator: Option<Arc<Authenticator>>,
-    /// Which sender addresses accounts may use.
-    pub senders: sender::Rules,
-    configs: Configs,
-    /// The most hosts that a message may have been through.
-    hops: usize,
-    pub(crate) pop3: Pop3Configs,
-    pub(crate) maildrops: Arc<Maildrops>,
-    pub(crate) imap: imap::Configs,
-    pub(crate) imap_memory: imap::Memory,
-    /// Whose mail is shown in the classroom.
-    pub(crate) shown: Shown,
-    /// The largest message in octets; 0 is no limit.
-    pub(crate) message_size: u64,
-    /// The time.
-    pub clock: Clock,
-    /// Who did too much.
-    pub abuse: Arc<Abuse>,
-    /// Who may say for whom it speaks.
-    pub(crate) proxies: Proxies,
-    pub(crate) tarpit: Tarpit,
-    pub(crate) connections: Arc<Connections>,
-    pub(crate) sessions: SessionIds,
-    pub(crate) stop: watch::Sender<bool>,
-    /// Tells the queue that something was queued.
-    pub(crate) queued: Arc<Notify>,
-    /// Whether the postmaster hears of failures, too.
-    pub(crate) postmaster_copies: Switch,
-}
-
-/// Tells the time.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// The two ends of a connection and what for.
-#[derive(Debug, Clone)]
-pub struct Peer {
-    /// The other side.
-    pub address: SocketAddr,
-    /// Our side.
-    pub local: SocketAddr,
-    /// What the connection was made for.
-    pub service: Service,
-    /// How TLS comes to the connection.
-    pub security: ListenerTls,
-    /// The TLS of the connection, once it is on.
-    pub tls: Option<Arc<TlsSession>>,
-}
-
-impl Peer {
-    /// A peer on a connection that is in clear and stays so.
-    pub fn new(address: SocketAddr, local: SocketAddr, service: Service) -> Peer {
-        Peer { address, local, service, security: ListenerTls::None, tls: None }
-    }
-}
 
 /// One session.
 pub struct Inbound {
@@ -119,107 +47,6 @@ pub struct Inbound {
     proxy: Option<IpAddr>,
     /// Whether the endpoint knows that the server stops.
     told: bool,
-}
-
-impl Context {
-    /// What these settings make of a server over this store, without TLS.
-    pub fn new(settings: &Settings, store: SharedStore, clock: Clock) -> Context {
-        let limits = &settings.limits;
-        let started = clock().0.unsigned_abs() / 1000;
-        Context {
-            store,
-            rules: Rules {
-                acceptance: settings.acceptance.clone(),
-                host_name: settings.host_name.clone(),
-                onwards: settings.relay.as_ref().map(|relay| Onwards {
-                    networks: relay.networks.clone(),
-                    domains: relay.accepted.clone(),
-                    srs: None,
-                }),
-            },
-            tls: None,
-            authenticator: None,
-            senders: settings.submission,
-            configs: Configs::new(settings),
-            hops: limits.hops,
-            pop3: Pop3Configs::new(settings),
-            maildrops: Arc::default(),
-            imap: imap::Configs::new(settings),
-            imap_memory: imap::Memory::default(),
-            shown: Shown::new(settings),
-            message_size: limits.message_size,
-            clock,
-            abuse: Arc::new(Abuse::new(
-                Policy { exempt: limits.exempt.clone(), ..settings.abuse.clone() },
-                now(),
-            )),
-            proxies: settings.proxies.clone(),
-            tarpit: Tarpit::new(limits.connections, settings.abuse.tarpit),
-            connections: Connections::new(Bounds {
-                total: limits.connections,
-                per_address: limits.connections_per_address,
-                exempt: limits.exempt.clone(),
-            }),
-            sessions: SessionIds::starting(started),
-            stop: watch::Sender::new(false),
-            queued: Arc::new(Notify::new()),
-            postmaster_copies: settings.relay.as_ref().map_or(Switch::Off, |relay| relay.postmaster_copies),
-        }
-    }
-
-    /// The same with TLS.
-    pub fn with_tls(self, tls: Option<Arc<Tls>>) -> Context {
-        Context { tls, ..self }
-    }
-
-    /// The same with what gives forwarded mail its reverse-path, if anything is sent on at all.
-    pub fn with_srs(mut self, srs: Srs) -> Context {
-        if let Some(onwards) = &mut self.rules.onwards {
-            onwards.srs = Some(Arc::new(srs));
-        }
-        self
-    }
-
-    /// The same with somebody who knows who may log in.
-    pub fn with_authenticator(self, authenticator: Option<Arc<Authenticator>>) -> Context {
-        Context { authenticator, ..self }
-    }
-
-    /// How the peer's handshake is taken; `None` where there is none.
-    pub(crate) fn acceptor(&self, peer: &Peer) -> Option<Arc<Acceptor>> {
-        let tls = self.tls.as_ref().filter(|_| peer.security != ListenerTls::None)?;
-        Some(tls.acceptor(peer.service))
-    }
-
-    /// Asks all sessions to end: `421` to idle ones and to new transactions.
-    pub fn shut_down(&self) {
-        self.stop.send_replace(true);
-    }
-
-    /// What wakes the queue when something was queued.
-    pub fn queued(&self) -> Arc<Notify> {
-        Arc::clone(&self.queued)
-    }
-
-    /// Lets a session with so many errors wait a while, unless the server stops.
-    pub(crate) async fn hold_up(&self, peer: IpAddr, errors: u32, stopping: &mut watch::Receiver<bool>) {
-        if self.abuse.is_exempt(peer) {
-            return;
-        }
-        let Some((wait, _place)) = self.tarpit.enter(errors) else { return };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            // A sender that is gone stops the server as well.
-            _ = stopping.wait_for(|stop| *stop) => {}
-        }
-    }
-
-    /// Comes when the server is to stop.
-    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + use<> {
-        let mut stop = self.stop.subscribe();
-        // A sender that is gone stops the server as well.
-        async move { stop.wait_for(|stop| *stop).await.map_or((), drop) }
-    }
 }
 
 impl Inbound {

@@ -14,6 +14,7 @@ mod classroom;
 pub mod confine;
 mod declare;
 pub mod deliver;
+mod door;
 pub mod drive;
 mod dsn;
 pub mod host;

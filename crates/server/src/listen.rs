@@ -1,20 +1,19 @@
 //! Accepts connections and runs a session on each.
 
-use crate::abuse::connections::{Excess, Permit};
 use crate::classroom;
+use crate::door::{self, Caller, Denied};
 use crate::drive::{Application, drive, drive_secured};
 use crate::imap;
-use crate::inbound::{Context, Inbound, Peer, now};
+use crate::inbound::{Context, Inbound, Peer};
 use crate::pop3;
 use crate::proxied;
 use crate::settings::{Listener, ListenerTls, Proxied, Service};
 use crate::tls::Stream;
-use bytes::BytesMut;
-use smtp::{Reply, replies};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{self, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,30 +22,54 @@ use wire::Endpoint;
 
 /// How long to wait after accept failed for want of something (descriptors, memory): others must end first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+/// How many connections are taken before sessions have their turn again.
+const AT_ONCE: usize = 32;
 
 /// Serves one listener until the server stops, then waits for its sessions. When dropped, sessions end at once.
 pub(crate) async fn serve(socket: TcpListener, listener: Listener, context: Arc<Context>) {
     let mut sessions = JoinSet::new();
     let mut stopped = pin!(context.stopped());
+    let mut arrived = Vec::with_capacity(AT_ONCE);
     loop {
-        tokio::select! {
+        let accepted = tokio::select! {
             biased;
             () = stopped.as_mut() => break,
-            Some(ended) = sessions.join_next() => report(ended),
-            accepted = socket.accept() => match accepted {
-                Ok((stream, peer)) => admit(stream, peer, listener, &context, &mut sessions),
-                Err(error) if is_peers(&error) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept connections; trying again shortly");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+            Some(ended) = sessions.join_next() => {
+                report(ended);
+                continue;
             }
+            accepted = std::future::poll_fn(|task| poll_accept(task, &socket, &mut arrived)) => accepted,
+        };
+        for (stream, peer) in arrived.drain(..) {
+            admit(stream, peer, listener, &context, &mut sessions);
+        }
+        if let Err(error) = accepted {
+            tracing::warn!(%error, "cannot accept connections; trying again shortly");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
         }
     }
     drop(socket);
     while let Some(ended) = sessions.join_next().await {
         report(ended);
     }
+}
+
+/// Takes what connections there are, but not so many that sessions have to wait for it.
+fn poll_accept(
+    task: &mut task::Context<'_>,
+    socket: &TcpListener,
+    arrived: &mut Vec<(TcpStream, SocketAddr)>,
+) -> Poll<io::Result<()>> {
+    while arrived.len() < AT_ONCE {
+        match socket.poll_accept(task) {
+            Poll::Ready(Ok(connection)) => arrived.push(connection),
+            Poll::Ready(Err(error)) if is_peers(&error) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending if arrived.is_empty() => return Poll::Pending,
+            Poll::Pending => break,
+        }
+    }
+    Poll::Ready(Ok(()))
 }
 
 fn admit(
@@ -56,48 +79,45 @@ fn admit(
     context: &Arc<Context>,
     sessions: &mut JoinSet<()>,
 ) {
-    let local = match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
-        Ok(local) => local,
-        Err(error) => {
-            tracing::debug!(peer = %address.ip(), %error, "the client was gone at once");
-            return;
-        }
-    };
-    let peer = Peer { security: listener.tls, ..Peer::new(address, local, listener.service) };
-    let context = Arc::clone(context);
     if listener.proxied == Proxied::Yes && context.proxies.sends_header(address.ip()) {
-        sessions.spawn(through_proxy(stream, peer, context));
-    } else if let Some(permit) = permitted(&stream, &peer, &context) {
-        sessions.spawn(async move {
-            session(stream, peer, context).await;
-            drop(permit);
-        });
+        if let Some(peer) = peer_of(&stream, address, listener) {
+            sessions.spawn(through_proxy(stream, peer, listener, Arc::clone(context)));
+        }
+        return;
+    }
+    match door::permit(context, address.ip()) {
+        Ok(permit) => {
+            let Some(peer) = peer_of(&stream, address, listener) else { return };
+            let context = Arc::clone(context);
+            sessions.spawn(async move {
+                session(stream, peer, context).await;
+                drop(permit);
+            });
+        }
+        Err(denied) => turn_away(stream, Caller { address: address.ip(), listener }, denied, context),
     }
 }
 
-/// A place for the connection; `None` when its peer may have none, and was told so.
-fn permitted(stream: &TcpStream, peer: &Peer, context: &Context) -> Option<Permit> {
-    let address = peer.address.ip();
-    if let Err(refusal) = context.abuse.connection(address, now()) {
-        turn_away(stream, peer, &refusal.greeting(), &refusal);
-        return None;
-    }
-    match context.connections.admit(address) {
-        Ok(permit) => Some(permit),
-        Err(excess) => {
-            turn_away(stream, peer, &too_many(excess), &excess);
+/// Both ends of a connection that is to be served; `None` when the client is gone already.
+fn peer_of(stream: &TcpStream, address: SocketAddr, listener: Listener) -> Option<Peer> {
+    match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
+        Ok(local) => Some(Peer { security: listener.tls, ..Peer::new(address, local, listener.service) }),
+        Err(error) => {
+            tracing::debug!(peer = %address.ip(), %error, "the client was gone at once");
             None
         }
     }
 }
 
 /// Learns from the proxy's header who the client is, and serves that.
-async fn through_proxy(mut stream: TcpStream, mut peer: Peer, context: Arc<Context>) {
+async fn through_proxy(mut stream: TcpStream, mut peer: Peer, listener: Listener, context: Arc<Context>) {
+    let proxy = peer.address.ip();
     let waiting = match context.connections.admit_proxy() {
         Ok(permit) => permit,
-        Err(excess) => return turn_away(&stream, &peer, &too_many(excess), &excess),
+        Err(excess) => {
+            return turn_away(stream, Caller { address: proxy, listener }, Denied::Full(excess), &context);
+        }
     };
-    let proxy = peer.address.ip();
     match proxied::header(&mut stream, proxy).await {
         Ok(Some(ends)) => (peer.address, peer.local) = (ends.source, ends.destination),
         // It speaks for itself, perhaps to see whether the server is well.
@@ -106,8 +126,19 @@ async fn through_proxy(mut stream: TcpStream, mut peer: Peer, context: Arc<Conte
     }
     tracing::debug!(%proxy, peer = %peer.address, "connection through a proxy");
     drop(waiting);
-    let Some(_permit) = permitted(&stream, &peer, &context) else { return };
-    session(stream, peer, context).await;
+    let address = peer.address.ip();
+    match door::permit(&context, address) {
+        Ok(_permit) => session(stream, peer, context).await,
+        Err(denied) => turn_away(stream, Caller { address, listener }, denied, &context),
+    }
+}
+
+/// Turns a connection away; the runtime has nothing more to do with it.
+fn turn_away(stream: TcpStream, caller: Caller, denied: Denied, context: &Context) {
+    match stream.into_std() {
+        Ok(stream) => context.door.turn_away(stream, caller, denied),
+        Err(error) => tracing::debug!(peer = %caller.address, %error, "the client was gone at once"),
+    }
 }
 
 /// Runs one session on a stream of any kind.
@@ -161,35 +192,6 @@ where
     match security {
         ListenerTls::Implicit => drive_secured(endpoint, &mut stream, application).await,
         ListenerTls::StartTls | ListenerTls::None => drive(endpoint, &mut stream, application).await,
-    }
-}
-
-fn too_many(excess: Excess) -> Reply {
-    match excess {
-        Excess::Total => replies::TOO_MANY_CONNECTIONS,
-        Excess::Address => {
-            replies::TOO_MANY_CONNECTIONS.with_text("Error: too many connections from your address")
-        }
-    }
-}
-
-/// Says why in one packet and closes: this may be an attack, so it must cost next to nothing.
-fn turn_away(stream: &TcpStream, peer: &Peer, reply: &Reply, why: &dyn std::fmt::Display) {
-    let address = peer.address.ip();
-    tracing::info!(peer = %address, "client turned away: {why}");
-    if peer.security == ListenerTls::Implicit {
-        // It would have to be encrypted to be understood, and that costs too much.
-        return;
-    }
-    let mut bytes = BytesMut::new();
-    match peer.service {
-        Service::Smtp | Service::Submission | Service::Lmtp => reply.encode(&mut bytes),
-        Service::Pop3 => pop3::not_now(reply).encode(&mut bytes),
-        Service::Imap => bytes.extend_from_slice(&imap::not_now(reply)),
-        Service::Classroom => bytes.extend_from_slice(b"500 SERVER ERROR\r\n"),
-    }
-    if let Err(error) = stream.try_write(&bytes) {
-        tracing::debug!(peer = %address, %error, "the client was gone at once");
     }
 }
 

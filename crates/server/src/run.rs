@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use store::SharedStore;
+use store::{Quota, SharedStore};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -153,6 +153,7 @@ impl Server {
         let mut access = Access { scram, clock: Arc::clone(&clock), ..access };
         let settings = &declare::domains(settings, &access.store).await?;
         declare::accounts(settings, &access.store).await?;
+        access.store.set_default_quota(Quota { bytes: settings.limits.quota, messages: None });
         let tls = Tls::open(settings, clock())?.map(Arc::new);
         let context = Context::new(settings, Arc::clone(&access.store), Arc::clone(&clock));
         let authenticator = authenticator(settings, &context)?;
@@ -166,6 +167,8 @@ impl Server {
             tracing::info!("listening on {listener}");
             tasks.spawn(listen::serve(socket, listener, Arc::clone(&context)));
         }
+        let (door, stopped) = (Arc::clone(&context), context.stopped());
+        tasks.spawn(async move { door.door.keep(stopped).await });
         if let (Some(tls), Some(acme)) = (&tls, &settings.tls.acme) {
             let acme = Acme::new(settings, acme, (Arc::clone(tls), Arc::clone(&clock)), checks);
             tasks.spawn(acme.run(context.stopped()));
@@ -243,8 +246,7 @@ fn outbound(
         host_name: settings.host_name.clone(),
         schedule: relay.schedule,
         postmaster_copies: relay.postmaster_copies,
-        sites: queue::Sites::new(&relay.bounds),
-        bounds: relay.bounds.clone(),
+        bounds: relay.bounds,
         routes: relay.routes.clone(),
         terms: Terms { own_name: settings.host_name.clone(), port: relay.mx_port, private },
         listeners: listening.iter().map(|listener| listener.address).collect(),

@@ -21,8 +21,6 @@ pub(super) struct Tried {
     pub(super) address: Option<SocketAddr>,
     /// Of the connection, if there is one and it has any.
     pub(super) tls: Option<Tls>,
-    /// Why it was this host.
-    pub(super) choice: Option<String>,
     pub(super) began: Timestamp,
 }
 
@@ -142,7 +140,7 @@ fn attempt(tried: &Tried, reply: &Reply, now: Timestamp) -> Attempt {
         host: tried.host.clone(),
         address: tried.address,
         tls: tried.tls.clone(),
-        choice: tried.choice.clone(),
+        choice: None,
         reply: reply.to_string(),
     }
 }

@@ -1,9 +1,7 @@
-//! `[relay]` and `[queue]`: for whom mail is sent on, how its way is found, and how long that is tried. How connections are used is in
-//! [`super::site`].
+//! `[relay]` and `[queue]`: for whom mail is sent on, how its way is found, and how long that is tried.
 
 use super::file::Text;
 use super::route::{self, Resolved};
-use super::site::{self, SiteFile};
 use super::values::{Network, Span};
 use super::{At, SettingsError};
 use crate::confine::Switch;
@@ -105,16 +103,6 @@ pub struct QueueFile {
     pub connections: Option<Spanned<u32>>,
     /// Connections to one site.
     pub connections_per_site: Option<Spanned<u32>>,
-    /// Messages over one connection.
-    pub messages_per_connection: Option<Spanned<u32>>,
-    /// How old a connection may become.
-    pub connection_age: Option<Text<Span>>,
-    /// How long one may be idle.
-    pub connection_idle: Option<Text<Span>>,
-    /// How many may be idle.
-    pub idle_connections: Option<u32>,
-    /// How long a site is left alone when it has no time.
-    pub site_pause: Option<Text<Span>>,
     /// How many finished deliveries are remembered.
     pub remembered: Option<Spanned<u32>>,
     /// For how long.
@@ -122,10 +110,10 @@ pub struct QueueFile {
 }
 
 impl Relay {
-    /// What these tables mean.
+    /// What these two tables mean.
     pub(super) fn resolve(
         relay: &RelayFile,
-        (queue, sites): (&QueueFile, &[Spanned<SiteFile>]),
+        queue: &QueueFile,
         Resolved { routes, accepted }: Resolved,
         wrong: At<'_>,
     ) -> Result<Relay, SettingsError> {
@@ -146,7 +134,14 @@ impl Relay {
             private_networks: relay.private_networks.iter().map(|network| network.0).collect(),
             schedule: schedule(queue, wrong)?,
             postmaster_copies: queue.postmaster_copies.unwrap_or(default.postmaster_copies),
-            bounds: site::bounds(queue, sites, wrong)?,
+            bounds: Bounds {
+                connections: number(&queue.connections, default.bounds.connections, wrong)?,
+                connections_per_site: number(
+                    &queue.connections_per_site,
+                    default.bounds.connections_per_site,
+                    wrong,
+                )?,
+            },
             routes,
             accepted,
             fates: FateLimits {
@@ -222,11 +217,7 @@ fn schedule(written: &QueueFile, wrong: At<'_>) -> Result<Schedule, SettingsErro
     })
 }
 
-pub(super) fn number(
-    value: &Option<Spanned<u32>>,
-    default: usize,
-    wrong: At<'_>,
-) -> Result<usize, SettingsError> {
+fn number(value: &Option<Spanned<u32>>, default: usize, wrong: At<'_>) -> Result<usize, SettingsError> {
     match value {
         Some(value) if *value.get_ref() == 0 => {
             Err(wrong(value.span(), "0 is too few: at least 1".to_owned()))
@@ -279,7 +270,11 @@ pub(super) fn show(relay: &Relay, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if relay.postmaster_copies == Switch::On {
         writeln!(f, "tells of failures        the sender and the postmaster")?;
     }
-    site::show(&relay.bounds, f)?;
+    writeln!(
+        f,
+        "connections out          {}, {} to one site",
+        relay.bounds.connections, relay.bounds.connections_per_site
+    )?;
     writeln!(
         f,
         "remembers                {} finished deliveries, for {}",
