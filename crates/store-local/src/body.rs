@@ -4,17 +4,19 @@
 //! one. Addresses are kept as the text that `smtp` parses and prints, so that the format does not follow that crate's types.
 
 mod directory;
+mod mailboxes;
 mod queue;
 mod settlement;
 
 pub(crate) use directory::{Belongings, DirectoryChange, Subject};
+pub(crate) use mailboxes::{Copied, CopiedEntry, LayoutChange, MailboxChange, Originals};
 pub(crate) use queue::{AttemptRecord, Fate, QueueChange};
 use settlement::SettlementRecord;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use store::{
-    AccountId, AccountName, Attempt, Error, Flags, MailboxId, MailboxName, ModSeq, Origin, QueueName, Result,
+    AccountId, AccountName, Attempt, Error, MailboxId, MailboxName, ModSeq, Origin, QueueName, Result,
 };
 use store::{Timestamp, Uid, UidValidity};
 
@@ -129,13 +131,6 @@ pub(crate) struct Place {
     pub(crate) mailbox: MailboxId,
     pub(crate) uid: Uid,
     pub(crate) modseq: ModSeq,
-}
-
-/// Each entry takes a ModSeq of its own, from the one named on, in the order of the UIDs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum MailboxChange {
-    Flags { mailbox: MailboxId, uids: Vec<Uid>, add: Flags, remove: Flags, modseq: ModSeq },
-    Expunged { mailbox: MailboxId, uids: Vec<Uid>, modseq: ModSeq },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

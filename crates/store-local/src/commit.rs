@@ -3,10 +3,12 @@
 //! Plain and synchronous: [`crate::writer`] runs it on its thread, or on the caller's. Each job is admitted in turn: it gets its numbers
 //! and its records join the batch, or it is refused without a trace. Only when the batch is durable is anybody answered.
 
+mod mailboxes;
+
 use crate::batch::Batch;
-use crate::body::{self, AccountChange, Large, MailboxChange, Opening, Placed, QueueChange};
+use crate::body::{self, AccountChange, Large, Opening, Placed, QueueChange};
 use crate::effect::{Arrival, Committed, Content, Effect};
-use crate::job::{Answer, ContentBytes, DirectoryRequest, EntryChange, Job, Message, send};
+use crate::job::{Answer, ContentBytes, DirectoryRequest, Job, Message, Told, send};
 use crate::large::Unclaimed;
 use crate::log::Log;
 use crate::record::Kind;
@@ -15,7 +17,9 @@ use crate::state::{Created, State};
 use crate::status::Status;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use store::{Account, AccountName, Error, NewAccount, Result, SpoolId, Timestamp};
+use store::{
+    Account, AccountId, AccountName, Appended, Error, MailboxId, NewAccount, SpoolId, Timestamp, Usage,
+};
 
 /// The writer: the log, and what it takes to number things.
 #[derive(Debug)]
@@ -32,15 +36,17 @@ pub(crate) struct Durable {
     /// Counted from 1.
     pub(crate) sequence: u64,
     pub(crate) committed: Committed,
-    /// Who wants to know how many entries an effect (by its place in the list) has found.
-    pub(crate) counts: Vec<(usize, Answer<u64>)>,
+    /// Who wants to know what an effect (by its place in the list) has found.
+    pub(crate) told: Vec<(usize, Told)>,
+    /// What accounts were counted to have before the index knew of it.
+    pub(crate) admitted: Vec<(AccountId, Usage)>,
 }
 
 /// The batch in hand and who waits for it.
 struct Pending {
     batch: Batch,
     waiting: Vec<Waiting>,
-    counts: Vec<(usize, Answer<u64>)>,
+    told: Vec<(usize, Told)>,
     /// Accounts whose passwords it changes: the roster does not know of that yet.
     passwords: HashSet<AccountName>,
 }
@@ -49,6 +55,10 @@ struct Pending {
 enum Waiting {
     /// A message; its large content, if it has one, then belongs to the store.
     Commit(Answer<SpoolId>, SpoolId, Option<Unclaimed>),
+    /// Messages that were appended; likewise.
+    Append(Answer<Appended>, Appended, Vec<Unclaimed>),
+    Copy(Answer<store::Copied>, store::Copied),
+    Layout(Answer<Option<MailboxId>>, Option<MailboxId>),
     Account(Answer<Account>, Account),
     Done(Answer<()>),
 }
@@ -87,20 +97,19 @@ impl Committer {
 
     fn begin(&self) -> Pending {
         let batch = Batch::new(self.log.spot());
-        Pending { batch, waiting: Vec::new(), counts: Vec::new(), passwords: HashSet::new() }
+        Pending { batch, waiting: Vec::new(), told: Vec::new(), passwords: HashSet::new() }
     }
 
     /// Gives a job its numbers and adds its records, or refuses it.
     fn admit(&mut self, job: Job, pending: &mut Pending) {
         match job {
             Job::Commit { message, now, answer } => self.admit_message(*message, now, answer, pending),
-            Job::Entries { change, answer } => match self.entry_change(change) {
-                Ok(change) => {
-                    self.push(pending, Kind::Mailbox, Effect::Mailbox(change));
-                    pending.counts.push((pending.batch.effects() - 1, answer));
-                }
-                Err(error) => send(answer, Err(error)),
-            },
+            Job::Entries { change, answer } => self.admit_change(change, answer, pending),
+            Job::Append { mailbox, messages, answer } => {
+                self.admit_append(mailbox, messages, answer, pending);
+            }
+            Job::Copy { copying, now, answer } => self.admit_copy(&copying, now, answer, pending),
+            Job::Layout { request, now, answer } => self.admit_layout(&request, now, answer, pending),
             Job::Settle { settlement, answer } => {
                 self.push(pending, Kind::Settlement, Effect::Settled(settlement));
                 pending.waiting.push(Waiting::Done(answer));
@@ -216,19 +225,6 @@ impl Committer {
         file
     }
 
-    fn entry_change(&mut self, change: EntryChange) -> Result<MailboxChange> {
-        Ok(match change {
-            EntryChange::Flags { mailbox, uids, add, remove } => {
-                let modseq = self.state.flags(mailbox, uids.len())?;
-                MailboxChange::Flags { mailbox, uids, add, remove, modseq }
-            }
-            EntryChange::Expunge { mailbox, uids } => {
-                let modseq = self.state.flags(mailbox, uids.len())?;
-                MailboxChange::Expunged { mailbox, uids, modseq }
-            }
-        })
-    }
-
     fn push_changes(&mut self, pending: &mut Pending, changes: Vec<AccountChange>) {
         for change in changes {
             self.push(pending, Kind::Account, Effect::Account(change));
@@ -241,6 +237,7 @@ impl Committer {
         let body = match &effect {
             Effect::Mailbox(change) => body::encode(change),
             Effect::Account(change) => body::encode(change),
+            Effect::Layout(change) => body::encode(change),
             Effect::Directory(change) => body::encode(change),
             Effect::Settled(settlement) => body::encode(settlement),
             Effect::Queue(..) => unreachable!("push_queue writes it"),
@@ -271,7 +268,8 @@ impl Committer {
 
     /// Writes and syncs the batch, answers everybody, hands it on.
     fn flush(&mut self, pending: Pending, deliver: &mut dyn FnMut(Durable)) {
-        let Pending { batch, waiting, counts, .. } = pending;
+        let Pending { batch, waiting, told, .. } = pending;
+        let admitted = self.state.take_admitted();
         if batch.is_empty() {
             return;
         }
@@ -281,13 +279,13 @@ impl Committer {
                 let sequence = self.status.advance();
                 self.roster.see(&committed.effects);
                 waiting.into_iter().for_each(Waiting::done);
-                deliver(Durable { sequence, committed, counts });
+                deliver(Durable { sequence, committed, told, admitted });
             }
             Err(error) => {
                 tracing::error!(%error, "the log can no longer be written: the store accepts nothing until it is opened anew");
                 self.status.fence(&error);
                 waiting.into_iter().for_each(|waiting| waiting.fail(&error));
-                counts.into_iter().for_each(|(_, answer)| send(answer, Err(error.clone())));
+                told.into_iter().for_each(|(_, told)| told.fail(error.clone()));
             }
         }
     }
@@ -308,6 +306,12 @@ impl Waiting {
                 file.into_iter().for_each(Unclaimed::keep);
                 send(answer, Ok(id));
             }
+            Waiting::Append(answer, appended, files) => {
+                files.into_iter().for_each(Unclaimed::keep);
+                send(answer, Ok(appended));
+            }
+            Waiting::Copy(answer, copied) => send(answer, Ok(copied)),
+            Waiting::Layout(answer, made) => send(answer, Ok(made)),
             Waiting::Account(answer, account) => send(answer, Ok(account)),
             Waiting::Done(answer) => send(answer, Ok(())),
         }
@@ -320,6 +324,12 @@ impl Waiting {
                 file.into_iter().for_each(Unclaimed::keep);
                 send(answer, Err(error.clone()));
             }
+            Waiting::Append(answer, _, files) => {
+                files.into_iter().for_each(Unclaimed::keep);
+                send(answer, Err(error.clone()));
+            }
+            Waiting::Copy(answer, _) => send(answer, Err(error.clone())),
+            Waiting::Layout(answer, _) => send(answer, Err(error.clone())),
             Waiting::Account(answer, _) => send(answer, Err(error.clone())),
             Waiting::Done(answer) => send(answer, Err(error.clone())),
         }

@@ -4,8 +4,8 @@
 //! [`crate::queue`] apply both in the same way, so that a rebuilt index equals the old one.
 
 use crate::body::{
-    self, Accepted, AccountChange, Destination, DirectoryChange, Large, MailboxChange, Opening, Placed,
-    QueueChange, Remains, Settlement,
+    self, Accepted, AccountChange, Destination, DirectoryChange, Large, LayoutChange, MailboxChange, Opening,
+    Placed, QueueChange, Remains, Settlement,
 };
 use crate::record::{BODY_VERSION, Kind};
 use crate::scan::{Batch, Record};
@@ -44,6 +44,7 @@ pub(crate) enum Effect {
     Opening(Opening),
     Accepted(Arrival),
     Mailbox(MailboxChange),
+    Layout(LayoutChange),
     Account(AccountChange),
     Directory(DirectoryChange),
     Settled(Settlement),
@@ -222,7 +223,14 @@ fn effect(segment: u64, record: &Record, unaccepted: &mut Option<Unaccepted>) ->
             Some(Effect::Accepted(Arrival::of(&accepted, queued, &placed, (at, own.content))))
         }
         Kind::Opening => Some(Effect::Opening(body::decode(body)?)),
-        Kind::Mailbox => Some(Effect::Mailbox(body::decode(body)?)),
+        Kind::Mailbox | Kind::Entries => {
+            let change: MailboxChange = body::decode(body)?;
+            if change.kind() != header.kind {
+                return Err(Error::Damaged("a change of entries in a record of another kind".to_owned()));
+            }
+            Some(Effect::Mailbox(change))
+        }
+        Kind::Layout => Some(Effect::Layout(body::decode(body)?)),
         Kind::Account => Some(Effect::Account(body::decode(body)?)),
         Kind::Directory => Some(Effect::Directory(body::decode(body)?)),
         Kind::Settlement => Some(Effect::Settled(body::decode(body)?)),

@@ -23,7 +23,7 @@ use backend::Backend;
 use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
 use rows::{
     ACCOUNTS, ALIASES, BELONGINGS, CHANGES, DOMAINS, ENTRIES, FATE_ORDER, FATES, MAILBOXES, MESSAGES, META,
-    NAMES, PAUSES, QUEUE, SEGMENTS,
+    NAMES, PAUSES, QUEUE, SEGMENTS, SUBSCRIPTIONS, VANISHED,
 };
 use std::io;
 use std::path::Path;
@@ -83,13 +83,17 @@ impl Index {
         let file = files.open(path, Mode::Create).map_err(|error| io_error("creating", path, error))?;
         let index = Index::on(file, cache).map_err(index_error)?;
         let transaction = index.begin(Sync::Now)?;
-        for table in [BELONGINGS, MAILBOXES, ENTRIES, CHANGES, MESSAGES, QUEUE, FATES, FATE_ORDER, SEGMENTS] {
+        for table in [MAILBOXES, ENTRIES, CHANGES, VANISHED] {
+            transaction.open_table(table).map_err(index_error)?;
+        }
+        for table in [BELONGINGS, MESSAGES, QUEUE, FATES, FATE_ORDER, SEGMENTS] {
             transaction.open_table(table).map_err(index_error)?;
         }
         for table in [ACCOUNTS, ALIASES, DOMAINS, PAUSES] {
             transaction.open_table(table).map_err(index_error)?;
         }
         transaction.open_table(NAMES).map_err(index_error)?;
+        transaction.open_table(SUBSCRIPTIONS).map_err(index_error)?;
         put_meta(&transaction, "format", &FORMAT)?;
         put_meta(&transaction, "counters", &Counters::default())?;
         transaction.commit().map_err(index_error)?;
@@ -150,4 +154,4 @@ fn put_meta<T: serde::Serialize>(transaction: &WriteTransaction, name: &str, val
 }
 
 /// The version of the index's format. Another one is thrown away and made anew.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;

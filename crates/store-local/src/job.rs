@@ -5,8 +5,9 @@ use crate::effect::NewQueued;
 use bytes::Bytes;
 use smtp::{Domain, Mailbox};
 use store::{
-    Account, AccountName, ApplicationPassword, Error, Flags, MailboxId, NewAccount, NewDelivery, Origin,
-    Quota, Result, Secret, SpoolId, Timestamp, Uid,
+    Account, AccountName, Appended, ApplicationPassword, Copied, Entry, Error, KEYWORD_MAX, KEYWORDS_MAX,
+    MAILBOXES_MAX, MailboxId, MailboxName, Marked, Marking, Marks, ModSeq, NewAccount, NewDelivery, Origin,
+    Originals, Quota, Result, Secret, SpecialUse, SpoolId, Timestamp, Uid,
 };
 use tokio::sync::oneshot;
 
@@ -15,8 +16,14 @@ use tokio::sync::oneshot;
 pub(crate) enum Job {
     /// A message.
     Commit { message: Box<Message>, now: Timestamp, answer: Answer<SpoolId> },
-    /// A change of entries, answered when it is readable, with the number of entries that there were.
-    Entries { change: EntryChange, answer: Answer<u64> },
+    /// A change of entries, answered when it is readable.
+    Entries { change: EntryChange, answer: Told },
+    /// Messages that their reader puts into a mailbox.
+    Append { mailbox: MailboxId, messages: Vec<(Message, Marks)>, answer: Answer<Appended> },
+    /// Copies of entries.
+    Copy { copying: Box<Copying>, now: Timestamp, answer: Answer<Copied> },
+    /// A change of mailboxes as such; answered with the one that was made.
+    Layout { request: LayoutRequest, now: Timestamp, answer: Answer<Option<MailboxId>> },
     /// The outcome of a delivery.
     Settle { settlement: Settlement, answer: Answer<()> },
     /// The end of a delivery, to be remembered: `keep` fates at most, and none up to the number `expired`.
@@ -99,13 +106,53 @@ pub(crate) enum ContentBytes {
     Large { length: u64, crc: u32, file: crate::large::Unclaimed },
 }
 
-/// A change of entries of one mailbox. The UIDs ascend.
+/// A change of entries of one mailbox. The UIDs ascend. With `seen` it was made for the entries as they were at that moment, and is
+/// refused with [`Error::Changed`] when any of the mailbox was changed since.
 #[derive(Debug)]
 pub(crate) enum EntryChange {
-    /// Flags are added, then removed.
-    Flags { mailbox: MailboxId, uids: Vec<Uid>, add: Flags, remove: Flags },
+    /// Marks are added and removed.
+    Mark { mailbox: MailboxId, uids: Vec<Uid>, marking: Box<Marking>, seen: Option<ModSeq> },
     /// Entries are removed.
-    Expunge { mailbox: MailboxId, uids: Vec<Uid> },
+    Expunge { mailbox: MailboxId, uids: Vec<Uid>, seen: Option<ModSeq> },
+}
+
+/// Who wants to know what a change of entries has found.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// How many entries there were.
+    Count(Answer<u64>),
+    /// What became of them.
+    Marked(Answer<Marked>),
+}
+
+/// Entries to be copied, as they were at the moment `seen`.
+#[derive(Debug)]
+pub(crate) struct Copying {
+    pub(crate) source: MailboxId,
+    /// Ascending by UID.
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) seen: ModSeq,
+    pub(crate) target: Target,
+    pub(crate) originals: Originals,
+}
+
+/// Where copies go.
+#[derive(Debug)]
+pub(crate) enum Target {
+    Mailbox(MailboxId),
+    /// Into a new mailbox of the same account.
+    New(MailboxName),
+}
+
+/// A change of mailboxes as such.
+#[derive(Debug)]
+pub(crate) enum LayoutRequest {
+    Create { account: AccountName, name: MailboxName, special_use: Option<SpecialUse> },
+    Rename { account: AccountName, from: MailboxName, to: MailboxName },
+    Delete { account: AccountName, name: MailboxName },
+    SpecialUse { account: AccountName, name: MailboxName, special_use: Option<SpecialUse> },
+    Subscribe { account: AccountName, name: MailboxName },
+    Unsubscribe { account: AccountName, name: MailboxName },
 }
 
 impl Job {
@@ -113,7 +160,10 @@ impl Job {
     pub(crate) fn fail(self, error: Error) {
         match self {
             Job::Commit { answer, .. } => send(answer, Err(error)),
-            Job::Entries { answer, .. } => send(answer, Err(error)),
+            Job::Entries { answer, .. } => answer.fail(error),
+            Job::Append { answer, .. } => send(answer, Err(error)),
+            Job::Copy { answer, .. } => send(answer, Err(error)),
+            Job::Layout { answer, .. } => send(answer, Err(error)),
             Job::Settle { answer, .. } | Job::End { answer, .. } | Job::Queue { answer, .. } => {
                 send(answer, Err(error));
             }
@@ -129,10 +179,26 @@ impl Job {
         RECORD_MAX
             + match self {
                 Job::Commit { message, .. } => message.space_max(),
-                Job::Entries { change, .. } => {
-                    let (EntryChange::Flags { uids, .. } | EntryChange::Expunge { uids, .. }) = change;
+                Job::Entries { change: EntryChange::Mark { uids, marking, .. }, .. } => {
+                    uids.len() as u64 * NUMBER_MAX + keywords_max(marking.add.keywords.len()) + MASKS_MAX
+                }
+                Job::Entries { change: EntryChange::Expunge { uids, .. }, .. } => {
                     uids.len() as u64 * NUMBER_MAX
                 }
+                Job::Append { messages, .. } => {
+                    let of = |(message, marks): &(Message, Marks)| {
+                        message.space_max() + RECORD_MAX + keywords_max(marks.keywords.len()) + MASKS_MAX
+                    };
+                    messages.iter().map(of).sum()
+                }
+                Job::Copy { copying, .. } => {
+                    let name = match &copying.target {
+                        Target::Mailbox(_) => 0,
+                        Target::New(name) => RECORD_MAX + name.as_str().len() as u64,
+                    };
+                    copying.entries.len() as u64 * COPY_MAX + keywords_max(KEYWORDS_MAX) + name
+                }
+                Job::Layout { request, .. } => request.space_max(),
                 Job::Settle { settlement: Settlement::Deferred { attempt, .. }, .. } => {
                     crate::body::encode(&crate::body::AttemptRecord::from(&**attempt)).len() as u64
                         + 4 * NUMBER_MAX
@@ -150,6 +216,26 @@ impl Job {
                 Job::RemoveAccount { name, .. } => RECORD_MAX + name.as_str().len() as u64,
                 Job::Directory { request, .. } => RECORD_MAX + request.texts() as u64,
             }
+    }
+}
+
+impl Told {
+    /// Answers with an error.
+    pub(crate) fn fail(self, error: Error) {
+        match self {
+            Told::Count(answer) => send(answer, Err(error)),
+            Told::Marked(answer) => send(answer, Err(error)),
+        }
+    }
+}
+
+impl LayoutRequest {
+    fn space_max(&self) -> u64 {
+        match self {
+            // As many as there may be have the longest names.
+            LayoutRequest::Rename { .. } => MAILBOXES_MAX as u64 * (RECORD_MAX + NAME_MAX),
+            _ => 2 * (RECORD_MAX + NAME_MAX),
+        }
     }
 }
 
@@ -224,3 +310,17 @@ const NUMBER_MAX: u64 = 10;
 
 /// The most that a record takes besides texts and lists: header, padding, and up to eight numbers.
 const RECORD_MAX: u64 = 24 + 8 + 8 * NUMBER_MAX;
+
+/// The most that the masks of a change of marks take.
+const MASKS_MAX: u64 = 64;
+
+/// The most that a copied entry takes.
+const COPY_MAX: u64 = 6 * NUMBER_MAX + 19;
+
+/// The longest name of a mailbox, or a bit more.
+const NAME_MAX: u64 = 256;
+
+/// The most that it takes to number so many keywords.
+fn keywords_max(count: usize) -> u64 {
+    count as u64 * (RECORD_MAX + KEYWORD_MAX as u64)
+}

@@ -18,7 +18,7 @@ use crate::scan::Batch;
 use crate::segment;
 use crate::segments::Segments;
 use crate::space::{self, Choice, Space};
-use crate::state::State;
+use crate::state::{KnownMailbox, State};
 use crate::status::Status;
 use crate::unfinished;
 use crate::usage::Usages;
@@ -355,9 +355,21 @@ fn state(index: &Index, roster: &Roster, usages: Arc<Usages>) -> Result<State> {
     let names: HashMap<_, _> = accounts.iter().map(|account| (account.id, account.name.clone())).collect();
     accounts.into_iter().for_each(|account| state.add_account(account));
     for mailbox in snapshot.all_mailboxes()? {
-        let last = store::Uid(mailbox.uid_next.0 - 1);
-        if let Some(name) = names.get(&mailbox.account) {
-            state.add_mailbox(name, mailbox.name, mailbox.id, last);
+        if let Some(owner) = names.get(&mailbox.account) {
+            let known = KnownMailbox {
+                owner: owner.clone(),
+                validity: mailbox.uid_validity,
+                last: store::Uid(mailbox.uid_next.0 - 1),
+                touched: store::ModSeq(0),
+                special_use: mailbox.special_use,
+                keywords: mailbox.keywords,
+            };
+            state.add_mailbox(mailbox.id, mailbox.name, known);
+        }
+    }
+    for (account, name) in &names {
+        for subscription in snapshot.subscriptions(*account)? {
+            state.add_subscription(name, subscription);
         }
     }
     for (account, belongings) in snapshot.all_belongings()? {

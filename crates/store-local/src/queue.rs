@@ -113,6 +113,7 @@ impl Queue {
             Effect::Queue(change, _) => self.order(change),
             Effect::Opening(_)
             | Effect::Mailbox(_)
+            | Effect::Layout(_)
             | Effect::Account(_)
             | Effect::Directory(_)
             | Effect::Remains(_) => {}

@@ -62,8 +62,12 @@ pub(crate) enum Kind {
     Large,
     /// A message's acceptance: envelope, trace, deliveries, mailbox entries.
     Accepted,
-    /// Flags of entries changed, or entries removed.
+    /// Entries were removed.
     Mailbox,
+    /// Entries were marked or copied.
+    Entries,
+    /// A mailbox was renamed, removed or the like, or subscriptions changed.
+    Layout,
     /// An account or a mailbox came, changed or went.
     Account,
     /// A queued delivery was settled.
@@ -223,7 +227,7 @@ impl fmt::Display for Flaw {
 }
 
 /// The number of each kind on disk.
-const KINDS: [(Kind, u8); 10] = [
+const KINDS: [(Kind, u8); 12] = [
     (Kind::Opening, 1),
     (Kind::Content, 2),
     (Kind::Large, 3),
@@ -234,6 +238,8 @@ const KINDS: [(Kind, u8); 10] = [
     (Kind::Remains, 8),
     (Kind::Directory, 9),
     (Kind::Queue, 10),
+    (Kind::Entries, 11),
+    (Kind::Layout, 12),
 ];
 
 const SEGMENT_MAGIC: &[u8; 8] = b"PosthLog";

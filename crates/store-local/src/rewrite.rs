@@ -6,7 +6,8 @@
 
 use crate::batch::Batch;
 use crate::body::{
-    self, Accepted, DirectoryChange, MailboxChange, Opening, Place, QueueChange, Remains, Settlement, Subject,
+    self, Accepted, DirectoryChange, LayoutChange, MailboxChange, Opening, Place, QueueChange, Remains,
+    Settlement, Subject,
 };
 use crate::effect::Locator;
 use crate::error::io_error;
@@ -185,7 +186,8 @@ impl Rewriter<'_> {
                 }
                 Kind::Account => true,
                 Kind::Directory => self.directory_stays(&body::decode(bytes)?)?,
-                Kind::Mailbox => self.change_stays(&body::decode(bytes)?)?,
+                Kind::Mailbox | Kind::Entries => self.change(&body::decode(bytes)?, record, &mut out)?,
+                Kind::Layout => self.layout_stays(&body::decode(bytes)?)?,
                 Kind::Queue => self.queue(&body::decode(bytes)?, record, &mut out)?,
                 Kind::Settlement => self.settlement_stays(&body::decode(bytes)?)?,
                 Kind::Unknown(_) => return Err(damaged(segment, "a later program wrote to it")),
@@ -219,11 +221,44 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// Flags of entries that are gone say nothing any more. That entries are gone is part of the mailbox's history.
-    fn change_stays(&self, change: &MailboxChange) -> Result<bool> {
+    /// Marks of entries that are gone say nothing any more. That entries are gone is part of the mailbox's history; of copies that are gone
+    /// stays what became of their originals.
+    fn change(&mut self, change: &MailboxChange, record: &Record, out: &mut Batch) -> Result<bool> {
+        Ok(match change {
+            MailboxChange::Flags { mailbox, uids, .. } | MailboxChange::Marked { mailbox, uids, .. } => {
+                self.snapshot.has_any(*mailbox, uids)?
+            }
+            MailboxChange::Expunged { mailbox, .. } => self.snapshot.has_mailbox(*mailbox)?,
+            MailboxChange::Copied(copied) if self.snapshot.has_any(copied.target, &copied.uids())? => true,
+            MailboxChange::Copied(copied) => {
+                if let Some((uid, modseq, _)) = copied.copies().last() {
+                    self.remain(Place { mailbox: copied.target, uid, modseq });
+                }
+                let expunged = copied.expunged();
+                let stays = self.snapshot.has_mailbox(copied.source)?;
+                if let Some(expunged) = expunged.filter(|_| stays) {
+                    let body = body::encode(&expunged);
+                    // Never longer than the copies are, which have these numbers and more.
+                    debug_assert!(body.len() <= record.header.length as usize);
+                    out.push(expunged.kind(), &body);
+                }
+                false
+            }
+        })
+    }
+
+    /// What a mailbox is for and knows stays with it. What it is called stays always, as that it was made does: names were free again
+    /// from here on.
+    fn layout_stays(&self, change: &LayoutChange) -> Result<bool> {
         match change {
-            MailboxChange::Flags { mailbox, uids, .. } => self.snapshot.has_any(*mailbox, uids),
-            MailboxChange::Expunged { mailbox, .. } => self.snapshot.has_mailbox(*mailbox),
+            LayoutChange::Removed { .. } | LayoutChange::Renamed { .. } => Ok(true),
+            LayoutChange::SpecialUse { mailbox, .. } | LayoutChange::Keyword { mailbox, .. } => {
+                self.snapshot.has_mailbox(*mailbox)
+            }
+            LayoutChange::Subscribed { account, name } => self.snapshot.is_subscribed(*account, name),
+            LayoutChange::Unsubscribed { account, name } => {
+                Ok(!self.oldest && !self.snapshot.is_subscribed(*account, name)?)
+            }
         }
     }
 

@@ -25,6 +25,7 @@ pub(crate) struct Roster {
 #[derive(Debug, Default)]
 struct Book {
     accounts: HashMap<AccountName, Account>,
+    names: HashMap<AccountId, AccountName>,
     /// What belongs to accounts, of each that has anything.
     belongings: HashMap<AccountId, Belongings>,
     aliases: BTreeMap<AccountName, Alias>,
@@ -35,8 +36,9 @@ impl Roster {
     /// A roster of all that an index knows.
     pub(crate) fn new(index: &Snapshot, usages: Arc<Usages>) -> Result<Roster> {
         let mut book = Book::default();
-        let accounts = index.accounts()?.into_iter();
-        book.accounts = accounts.map(|account| (account.name.clone(), account)).collect();
+        let accounts = index.accounts()?;
+        book.names = accounts.iter().map(|account| (account.id, account.name.clone())).collect();
+        book.accounts = accounts.into_iter().map(|account| (account.name.clone(), account)).collect();
         book.belongings = index.all_belongings()?.into_iter().collect();
         index.aliases()?.iter().chain(&index.domains()?).try_for_each(|change| book.change(change))?;
         Ok(Roster { book: RwLock::new(book), usages })
@@ -45,6 +47,12 @@ impl Roster {
     /// The account of that name.
     pub(crate) fn account(&self, name: &AccountName) -> Option<Account> {
         self.book().accounts.get(name).cloned()
+    }
+
+    /// The account with that number.
+    pub(crate) fn account_of(&self, id: AccountId) -> Option<Account> {
+        let book = self.book();
+        book.accounts.get(book.names.get(&id)?).cloned()
     }
 
     /// All accounts, by name.
@@ -130,6 +138,7 @@ impl Book {
         match change {
             AccountChange::Created { id, name, origin, created } => {
                 let account = Account { id: *id, name: name.clone(), origin: *origin, created: *created };
+                self.names.insert(*id, name.clone());
                 self.accounts.insert(name.clone(), account);
             }
             AccountChange::Raised { name, origin, .. } => {
@@ -139,6 +148,7 @@ impl Book {
             }
             AccountChange::Removed { id, name } => {
                 self.accounts.remove(name);
+                self.names.remove(id);
                 self.belongings.remove(id);
             }
             AccountChange::MailboxCreated { .. } | AccountChange::Restored { .. } => {}

@@ -40,6 +40,41 @@ impl LocalStage {
         LocalStage { engine, id, len: 0, body_crc, held: Held::default(), large: None, failed: None }
     }
 
+    /// Whether it belongs to this store.
+    pub(crate) fn is_of(&self, engine: &Arc<Engine>) -> bool {
+        Arc::ptr_eq(&self.engine, engine)
+    }
+
+    /// The message, ready for the writer; large content is durable.
+    pub(crate) async fn finish(mut self: Box<Self>, accepted: store::Accepted) -> Result<Message> {
+        accepted.check()?;
+        self.failed.clone().map_or(Ok(()), Err)?;
+        self.engine.retry_index();
+        self.engine.status.check_change()?;
+        let stored = Accepted::of(self.id.0, self.len, &accepted);
+        let queued = NewQueued::of(&stored)?;
+        let encoded = body::encode(&stored);
+        if encoded.len() > ACCEPTANCE_MAX {
+            return Err(Error::Invalid(format!("an envelope and trace of {} bytes", encoded.len())));
+        }
+        let content = match self.large.take() {
+            None => {
+                let length = self.len;
+                ContentBytes::Here { chunks: self.held.take(), length, body_crc: self.body_crc }
+            }
+            Some(mut large) => {
+                let chunks = self.held.take();
+                let finished = self.engine.write_large(move || {
+                    large.write(chunks)?;
+                    large.finish()
+                });
+                let (file, length, crc) = finished.await?;
+                ContentBytes::Large { length, crc, file }
+            }
+        };
+        Ok(Message { content, accepted: stored, queued, encoded, deliveries: accepted.deliveries })
+    }
+
     /// Writes what is held to the message's own file, if that leaves the reserve alone.
     async fn spill(&mut self) -> Result<()> {
         if let Err(error) = self.engine.status.take_room(self.held.len as u64) {
@@ -93,37 +128,13 @@ impl Stage for LocalStage {
         if self.held.len > hold { self.spill().await } else { Ok(()) }
     }
 
-    async fn commit(mut self: Box<Self>, accepted: store::Accepted) -> Result<SpoolId> {
-        accepted.check()?;
-        self.failed.clone().map_or(Ok(()), Err)?;
-        self.engine.retry_index();
-        self.engine.status.check_change()?;
-        let stored = Accepted::of(self.id.0, self.len, &accepted);
-        let queued = NewQueued::of(&stored)?;
-        let encoded = body::encode(&stored);
-        if encoded.len() > ACCEPTANCE_MAX {
-            return Err(Error::Invalid(format!("an envelope and trace of {} bytes", encoded.len())));
-        }
-        let content = match self.large.take() {
-            None => {
-                let length = self.len;
-                ContentBytes::Here { chunks: self.held.take(), length, body_crc: self.body_crc }
-            }
-            Some(mut large) => {
-                let chunks = self.held.take();
-                let finished = self.engine.write_large(move || {
-                    large.write(chunks)?;
-                    large.finish()
-                });
-                let (file, length, crc) = finished.await?;
-                ContentBytes::Large { length, crc, file }
-            }
-        };
-        let message = Message { content, accepted: stored, queued, encoded, deliveries: accepted.deliveries };
+    async fn commit(self: Box<Self>, accepted: store::Accepted) -> Result<SpoolId> {
+        let engine = self.engine.clone();
+        let message = self.finish(accepted).await?;
         let (answer, answered) = oneshot::channel();
-        let now = self.engine.now();
-        self.engine.writer.submit(Job::Commit { message: Box::new(message), now, answer });
-        self.engine.answer(answered).await
+        let now = engine.now();
+        engine.writer.submit(Job::Commit { message: Box::new(message), now, answer });
+        engine.answer(answered).await
     }
 }
 

@@ -4,15 +4,16 @@
 //! nothing is ever taken back.
 
 mod directory;
+mod mailboxes;
 
 use crate::body::{AccountChange, Counters, MailboxChange, Place, Placed, restored_validity};
 use crate::usage::Usages;
 use smtp::{Domain, Mailbox};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use store::{
-    Account, AccountId, AccountName, Destination, DomainRecord, Error, IfFull, IfMissing, MailboxId,
-    MailboxName, ModSeq, NewDelivery, Origin, Quota, Result, Timestamp, Uid, UidValidity, Usage,
+    Account, AccountId, AccountName, Destination, DomainRecord, Error, IfFull, IfMissing, Keyword, MailboxId,
+    MailboxName, ModSeq, NewDelivery, Origin, Quota, Result, SpecialUse, Timestamp, Uid, UidValidity, Usage,
 };
 
 /// The writer's knowledge.
@@ -22,12 +23,13 @@ pub(crate) struct State {
     /// The number of the last fate.
     last_fate: u64,
     accounts: HashMap<AccountName, Known>,
-    /// The last UID given in each mailbox.
-    uids: HashMap<MailboxId, Uid>,
+    mailboxes: HashMap<MailboxId, KnownMailbox>,
     aliases: HashMap<AccountName, Vec<Mailbox>>,
     domains: HashMap<Domain, DomainRecord>,
     /// How much each account holds; shared with readers, for it has its own way to be up to date.
     usages: Arc<Usages>,
+    /// What was added to that and is not on its way to the index yet.
+    admitted: Vec<(AccountId, Usage)>,
 }
 
 /// What an act has created so far, and when.
@@ -41,7 +43,23 @@ pub(crate) struct Created {
 struct Known {
     account: Account,
     quota: Quota,
-    mailboxes: HashMap<MailboxName, MailboxId>,
+    mailboxes: BTreeMap<MailboxName, MailboxId>,
+    subscriptions: BTreeSet<MailboxName>,
+}
+
+/// A mailbox that exists.
+#[derive(Debug)]
+pub(crate) struct KnownMailbox {
+    /// Whose it is.
+    pub(crate) owner: AccountName,
+    pub(crate) validity: UidValidity,
+    /// The last UID given.
+    pub(crate) last: Uid,
+    /// The last ModSeq given to a change of an entry that was there before.
+    pub(crate) touched: ModSeq,
+    pub(crate) special_use: Option<SpecialUse>,
+    /// By their numbers.
+    pub(crate) keywords: Vec<Keyword>,
 }
 
 impl State {
@@ -59,14 +77,15 @@ impl State {
     /// Takes in an account that exists.
     pub(crate) fn add_account(&mut self, account: Account) {
         let name = account.name.clone();
-        self.accounts.insert(name, Known { account, quota: Quota::default(), mailboxes: HashMap::new() });
+        let (quota, mailboxes, subscriptions) = (Quota::default(), BTreeMap::new(), BTreeSet::new());
+        self.accounts.insert(name, Known { account, quota, mailboxes, subscriptions });
     }
 
     /// Takes in a mailbox that exists, of an account that was taken in.
-    pub(crate) fn add_mailbox(&mut self, account: &AccountName, name: MailboxName, id: MailboxId, last: Uid) {
-        if let Some(known) = self.accounts.get_mut(account) {
+    pub(crate) fn add_mailbox(&mut self, id: MailboxId, name: MailboxName, mailbox: KnownMailbox) {
+        if let Some(known) = self.accounts.get_mut(&mailbox.owner) {
             known.mailboxes.insert(name, id);
-            self.uids.insert(id, last);
+            self.mailboxes.insert(id, mailbox);
         }
     }
 
@@ -101,7 +120,7 @@ impl State {
     pub(crate) fn remove_account(&mut self, name: &AccountName) -> Result<AccountChange> {
         let known = self.accounts.remove(name).ok_or_else(|| Error::NoSuchAccount(name.to_string()))?;
         for mailbox in known.mailboxes.values() {
-            self.uids.remove(mailbox);
+            self.mailboxes.remove(mailbox);
         }
         Ok(AccountChange::Removed { id: known.account.id, name: name.clone() })
     }
@@ -119,6 +138,9 @@ impl State {
             modseq: ModSeq(given.modseq.0 + MODSEQS_SKIPPED),
         };
         self.counters = skipped;
+        for (id, mailbox) in &mut self.mailboxes {
+            mailbox.validity = restored_validity(validity, *id);
+        }
         AccountChange::Restored { validity, counters: skipped }
     }
 
@@ -137,22 +159,30 @@ impl State {
                 continue;
             };
             let id = self.mailbox(account, mailbox, created);
-            self.usages.admit(self.accounts[account].account.id, one(common, trace));
-            let last = self.uids.get_mut(&id).expect("every mailbox known has a last UID");
-            last.0 += 1;
-            let uid = *last;
-            let modseq = self.take_modseqs(1);
-            placed.0.push(Place { mailbox: id, uid, modseq });
+            self.admit(account, one(common, trace));
+            placed.0.push(self.place_in(id));
         }
         Ok(placed)
     }
 
-    /// Reserves a ModSeq for each of these entries, ascending from the one returned.
-    pub(crate) fn flags(&mut self, mailbox: MailboxId, entries: usize) -> Result<ModSeq> {
-        if !self.uids.contains_key(&mailbox) {
-            return Err(Error::NoSuchMailbox(format!("number {}", mailbox.0)));
-        }
-        Ok(self.take_modseqs(entries as u64))
+    /// The place of one more entry in a mailbox that exists.
+    pub(crate) fn place_in(&mut self, mailbox: MailboxId) -> Place {
+        let known = self.mailboxes.get_mut(&mailbox).expect("found by the caller");
+        known.last.0 += 1;
+        let uid = known.last;
+        Place { mailbox, uid, modseq: self.take_modseqs(1) }
+    }
+
+    /// Counts what an account is about to get.
+    pub(crate) fn admit(&mut self, account: &AccountName, usage: Usage) {
+        let account = self.accounts[account].account.id;
+        self.usages.admit(account, usage);
+        self.admitted.push((account, usage));
+    }
+
+    /// What was admitted since this was last asked.
+    pub(crate) fn take_admitted(&mut self) -> Vec<(AccountId, Usage)> {
+        std::mem::take(&mut self.admitted)
     }
 
     /// Refuses deliveries that cannot all be made.
@@ -173,12 +203,8 @@ impl State {
                 IfMissing::Create if known.is_none() => created.push(account),
                 _ => {}
             }
-            let last = known.and_then(|known| self.uids.get(known.mailboxes.get(mailbox)?));
-            if last.is_some_and(|last| last.0 > u32::MAX - deliveries.len() as u32) {
-                return Err(Error::Invalid(format!(
-                    "mailbox {} of {account} has no UIDs left",
-                    mailbox.as_str()
-                )));
+            if let Some(mailbox) = known.and_then(|known| known.mailboxes.get(mailbox)) {
+                self.check_uids(*mailbox, deliveries.len())?;
             }
         }
         Ok(())
@@ -240,7 +266,15 @@ impl State {
             validity,
             modseq,
         });
-        self.add_mailbox(owner, name, id, Uid(0));
+        let mailbox = KnownMailbox {
+            owner: owner.clone(),
+            validity,
+            last: Uid(0),
+            touched: ModSeq(0),
+            special_use: None,
+            keywords: Vec::new(),
+        };
+        self.add_mailbox(id, name, mailbox);
         id
     }
 
@@ -281,9 +315,9 @@ impl Counters {
 
     /// Takes in the numbers that a change of entries has given.
     pub(crate) fn see_mailbox_change(&mut self, change: &MailboxChange) {
-        let (MailboxChange::Flags { uids, modseq, .. } | MailboxChange::Expunged { uids, modseq, .. }) =
-            change;
-        self.modseq.0 = self.modseq.0.max(modseq.0 + (uids.len() as u64).saturating_sub(1));
+        let (first, count) = change.modseqs();
+        let last = first.0.saturating_add(count).saturating_sub(1);
+        self.modseq.0 = self.modseq.0.max(last);
     }
 
     /// Takes in other counters.

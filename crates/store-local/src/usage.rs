@@ -55,16 +55,24 @@ impl Usages {
         held.admitted = held.admitted.with(usage);
     }
 
-    /// Takes in what the index has applied.
-    pub(crate) fn see(&self, applied: &Applied) {
+    /// Takes in what the index has applied; this much of it was admitted before.
+    pub(crate) fn see<'a>(
+        &self,
+        applied: &Applied,
+        admitted: impl IntoIterator<Item = &'a (AccountId, Usage)>,
+    ) {
         let Applied { arrived, left, removed, .. } = applied;
-        if arrived.is_empty() && left.is_empty() && removed.is_empty() {
+        let mut admitted = admitted.into_iter().peekable();
+        if arrived.is_empty() && left.is_empty() && removed.is_empty() && admitted.peek().is_none() {
             return;
         }
         let mut all = self.all();
-        for (account, usage) in arrived {
+        for (account, usage) in admitted {
             let held = all.entry(*account).or_default();
             held.admitted = held.admitted.without(*usage);
+        }
+        for (account, usage) in arrived {
+            let held = all.entry(*account).or_default();
             held.applied = held.applied.with(*usage);
         }
         for (account, usage) in left {

@@ -6,15 +6,15 @@
 use crate::commit::Durable;
 use crate::effect::Position;
 use crate::index::{Applied, Index, Rewritten, Snapshot};
-use crate::job::send;
+use crate::job::{Told, send};
 use crate::large::LargeFiles;
 use crate::mend::{From, Source};
 use crate::queue::{Loaded, Queue};
 use crate::status::Status;
 use crate::usage::Usages;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
-use store::{Error, ModSeq, QueueName, Result};
+use store::{Error, Event, ModSeq, News, QueueName, Result};
 use tokio::sync::watch;
 
 /// The state that readers see.
@@ -29,6 +29,7 @@ pub(crate) struct View {
     status: Arc<Status>,
     reached: watch::Sender<Reached>,
     modseq: watch::Sender<ModSeq>,
+    news: News,
 }
 
 /// The index, if there is one to read from.
@@ -96,6 +97,7 @@ impl View {
             status,
             reached: watch::Sender::new(Reached::Batch(0)),
             modseq: watch::Sender::new(modseq),
+            news: News::default(),
         })
     }
 
@@ -168,18 +170,25 @@ impl View {
         self.modseq.subscribe()
     }
 
+    /// Those who follow accounts.
+    pub(crate) fn news(&self) -> &News {
+        &self.news
+    }
+
     /// Syncs the index and lets go of its file.
     pub(crate) fn close(&self) -> Result<()> {
         let mut following = self.following();
         self.follow(&mut following);
         self.checkpoint_of(&mut following);
         self.hold(Held::Closed);
+        self.news.end_all();
         following.failed.clone().map_or(Ok(()), Err)
     }
 
     /// Nothing more will ever be applied, so nobody must wait for it.
     pub(crate) fn stop(&self, error: &Error) {
         self.reached.send_replace(Reached::Stopped(error.clone()));
+        self.news.end_all();
     }
 
     fn following(&self) -> MutexGuard<'_, Following> {
@@ -203,8 +212,8 @@ impl View {
         self.status.index_is(Some(&error));
         self.tell(Reached::Failed(error.clone()));
         for batch in &mut following.waiting {
-            for (_, answer) in batch.counts.drain(..) {
-                send(answer, Err(error.clone()));
+            for (_, told) in batch.told.drain(..) {
+                told.fail(error.clone());
             }
         }
     }
@@ -229,7 +238,14 @@ impl View {
         let batches = &following.waiting;
         let Some(last) = batches.last() else { return Ok(()) };
         let (sequence, position) = (last.sequence, last.committed.position);
-        let applied = self.with_index(|index| index.apply(batches.iter().map(|batch| &batch.committed)))?;
+        let (mut asked, mut first) = (HashSet::new(), 0);
+        for batch in batches {
+            let marked = batch.told.iter().filter(|(_, told)| matches!(told, Told::Marked(_)));
+            asked.extend(marked.map(|(effect, _)| first + effect));
+            first += batch.committed.effects.len();
+        }
+        let committed = || batches.iter().map(|batch| &batch.committed);
+        let applied = self.with_index(|index| index.apply_and_tell(committed(), &asked))?;
         let mut queue = self.queue();
         batches.iter().flat_map(|batch| &batch.committed.effects).for_each(|effect| queue.apply(effect));
         drop(queue);
@@ -241,16 +257,26 @@ impl View {
     /// Tells everybody what was applied.
     fn applied(&self, batches: Vec<Durable>, sequence: u64, applied: Applied) {
         // Before anybody who waits is told: what they have removed must not count any more.
-        self.usages.see(&applied);
-        let Applied { counts, gone, modseq, .. } = applied;
+        self.usages.see(&applied, batches.iter().flat_map(|batch| &batch.admitted));
+        let Applied { counts, mut marked, gone, modseq, removed, touched, rearranged, .. } = applied;
         self.tell(Reached::Batch(sequence));
         if let Some(modseq) = modseq {
             self.modseq.send_replace(modseq);
         }
+        rearranged.into_iter().for_each(|account| self.news.tell(account, Event::Layout));
+        for (mailbox, (account, modseq)) in touched {
+            self.news.tell(account, Event::Entries { mailbox, modseq });
+        }
+        removed.into_iter().for_each(|account| self.news.end(account));
         let mut first = 0;
         for batch in batches {
-            for (effect, answer) in batch.counts {
-                send(answer, Ok(counts[first + effect]));
+            for (effect, told) in batch.told {
+                match told {
+                    Told::Count(answer) => send(answer, Ok(counts[first + effect])),
+                    Told::Marked(answer) => {
+                        send(answer, Ok(marked.remove(&(first + effect)).unwrap_or_default()));
+                    }
+                }
             }
             first += batch.committed.effects.len();
         }

@@ -5,14 +5,16 @@
 //! from fixed seeds, so a failure repeats. What only one engine has (files, faults, recovery) is that engine's own to test.
 
 mod directory;
+mod entries;
 mod history;
+mod layout;
 mod mailboxes;
 mod orders;
 mod queue;
 
 use crate::{
-    Accepted, AccountName, Attempt, Destination, Identity, IfFull, IfMissing, MailboxName, NewDelivery,
-    Reader, Result, SharedStore, SpoolId, Timestamp, Tls,
+    Accepted, AccountName, Attempt, Destination, Identity, IfFull, IfMissing, Keyword, MailboxName, Marks,
+    NewDelivery, NewMessage, Reader, Result, SharedStore, SpoolId, Timestamp, Tls, Uid,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -30,11 +32,13 @@ pub trait Subject: Send + Sync {
 /// Runs the whole suite.
 pub async fn run(subject: &dyn Subject) {
     mailboxes::run(subject).await;
+    layout::run(subject).await;
+    entries::run(subject).await;
     directory::run(subject).await;
     queue::run(subject).await;
     orders::run(subject).await;
     for seed in 1..=8 {
-        history::run(subject, seed, 140).await;
+        history::run(subject, seed, 200).await;
     }
 }
 
@@ -109,6 +113,26 @@ async fn text(reader: Reader) -> Vec<u8> {
     let all = reader.read_all(1 << 30).await.expect("the text can be read");
     assert_eq!(all.len() as u64, len, "a reader says its true length");
     all
+}
+
+/// A message that a reader puts into a mailbox.
+async fn new_message(store: &SharedStore, content: &[u8], marks: impl Into<Marks>) -> NewMessage {
+    let mut stage = store.stage().expect("the store takes messages");
+    stage.append(Bytes::copy_from_slice(content)).await.expect("so much fits");
+    NewMessage { stage, received: Timestamp(1_600_000_000_000), marks: marks.into() }
+}
+
+fn mailbox_name(name: &str) -> MailboxName {
+    MailboxName::new(name).expect("a valid name")
+}
+
+fn keywords(names: &[&str]) -> Vec<Keyword> {
+    names.iter().map(|name| Keyword::new(name).expect("a keyword")).collect()
+}
+
+/// The UIDs from 1 to this one.
+fn uids(last: u32) -> Vec<Uid> {
+    (1..=last).map(Uid).collect()
 }
 
 fn account(name: &str) -> AccountName {

@@ -37,6 +37,9 @@ pub enum Error {
     /// The message does not fit into an account's quota. Temporary, because somebody may make room: `452 4.2.2`.
     #[error("{0} is over its quota")]
     OverQuota(String),
+    /// It would be more than is allowed of its kind.
+    #[error("too many: {0}")]
+    Limit(String),
     /// A write or a sync failed; the engine accepts nothing more until it is opened anew. Temporary for peers: `451 4.3.0`.
     /// For the operation in hand the outcome is unknown until then.
     #[error("the store is out of service: {0}")]

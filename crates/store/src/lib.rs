@@ -29,7 +29,12 @@ pub use fate::{
     sender_group,
 };
 pub use ids::{AccountId, MailboxId, ModSeq, SpoolId, SpoolIdError, SpoolIds, Timestamp, Uid, UidValidity};
-pub use mailboxes::{Change, ChangeKind, Entry, Flags, INBOX, MailboxName, MailboxStatus, Mailboxes};
+pub use mailboxes::{
+    APPEND_MAX, Appended, Change, ChangeKind, Copied, Entry, Event, Events, Flags, INBOX, KEYWORD_MAX,
+    KEYWORDS_MAX, Keyword, KeywordSet, MAILBOXES_MAX, MailboxName, MailboxStatus, Mailboxes, Mark, Marked,
+    Marking, Marks, Masks, NewMessage, News, Originals, Others, Roll, SEPARATOR, SUBSCRIPTIONS_MAX,
+    SpecialUse, VANISHED_MAX, check_append, renames,
+};
 pub use queue_name::QueueName;
 pub use spool::{
     Accepted, Attempt, Claim, Content, Delivery, DeliveryId, Destination, Forward, HISTORY_MAX, Identity,

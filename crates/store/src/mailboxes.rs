@@ -1,58 +1,30 @@
 //! What people read: mailboxes, their entries, and one history of changes.
 //!
-//! Entries come only through [`crate::Stage::commit`]. The accounts that own mailboxes are in [`crate::Directory`].
+//! Entries come through [`crate::Stage::commit`], where mail is delivered, and through [`Mailboxes::append`] and [`Mailboxes::copy`], where
+//! their reader puts them. The accounts that own mailboxes are in [`crate::Directory`].
+
+mod events;
+mod flags;
+mod name;
+
+pub use events::{Event, Events, News};
+pub use flags::{
+    Flags, KEYWORD_MAX, KEYWORDS_MAX, Keyword, KeywordSet, Mark, Marked, Marking, Marks, Masks, Others,
+};
+pub use name::{INBOX, MailboxName, SEPARATOR, SpecialUse, renames};
 
 use crate::{
-    AccountId, AccountName, MailboxId, ModSeq, Reader, Result, SpoolId, Timestamp, Uid, UidValidity,
+    AccountId, AccountName, Error, MailboxId, ModSeq, Reader, Result, SpoolId, Stage, Timestamp, Uid,
+    UidValidity,
 };
 use async_trait::async_trait;
-
-/// The mailbox that every account has.
-pub const INBOX: &str = "INBOX";
-
-/// The name of a mailbox within an account: UTF-8, no control characters, 1 to 255 bytes; `INBOX` in any case is [`INBOX`]; `/`
-/// separates levels.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
-pub struct MailboxName(String);
-
-/// System flags of an entry (RFC 9051 §2.3.2). Keywords come with IMAP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
-pub struct Flags(pub u8);
-
-impl Flags {
-    /// Read.
-    pub const SEEN: Flags = Flags(1);
-    /// Answered.
-    pub const ANSWERED: Flags = Flags(2);
-    /// Flagged for attention.
-    pub const FLAGGED: Flags = Flags(4);
-    /// To be removed by a later expunge.
-    pub const DELETED: Flags = Flags(8);
-    /// Not finished.
-    pub const DRAFT: Flags = Flags(16);
-
-    /// Whether all of `other` are set.
-    pub fn contains(self, other: Flags) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// These and those.
-    pub fn with(self, other: Flags) -> Flags {
-        Flags(self.0 | other.0)
-    }
-
-    /// These without those.
-    pub fn without(self, other: Flags) -> Flags {
-        Flags(self.0 & !other.0)
-    }
-}
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 /// A mailbox as a whole, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailboxStatus {
-    /// Its identifier.
+    /// Its identifier: it stays the same when the mailbox is renamed (MAILBOXID).
     pub id: MailboxId,
     /// Whose it is.
     pub account: AccountId,
@@ -66,10 +38,20 @@ pub struct MailboxStatus {
     pub messages: u64,
     /// How many of them are not seen.
     pub unseen: u64,
+    /// How many of them are marked as deleted.
+    pub deleted: u64,
     /// The size of all entries, in bytes as read.
     pub bytes: u64,
-    /// The latest change; the mailbox's creation counts as one.
+    /// The latest change; the mailbox's creation counts as one. It never goes back.
     pub highest_modseq: ModSeq,
+    /// What [`Mailboxes::changes`] tells since this moment, or a later one, is all that happened. Expunges before it may be forgotten.
+    pub history_from: ModSeq,
+    /// What it is for.
+    pub special_use: Option<SpecialUse>,
+    /// Whether its name is among the account's subscriptions.
+    pub subscribed: bool,
+    /// The keywords that were ever used in it, by their numbers. The list only grows.
+    pub keywords: Vec<Keyword>,
 }
 
 /// One message in one mailbox.
@@ -81,18 +63,33 @@ pub struct Entry {
     pub modseq: ModSeq,
     /// Its flags.
     pub flags: Flags,
-    /// When it came into the store (INTERNALDATE).
+    /// Its keywords.
+    pub keywords: KeywordSet,
+    /// When it came into the store, or what whoever appended it said (INTERNALDATE). A copy has that of its original.
     pub received: Timestamp,
+    /// When it came into this mailbox (SAVEDATE, RFC 8514).
+    pub saved: Timestamp,
     /// Its size in bytes as read: trace fields and content.
     pub size: u64,
     /// The accepted message that it came from.
     pub spool: SpoolId,
+    /// Which of that message's mailbox deliveries it is, or is a copy of: each may have trace fields of its own.
+    pub delivery: u32,
+}
+
+/// The marks of all entries of a mailbox at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roll {
+    /// The mailbox.
+    pub status: MailboxStatus,
+    /// Its entries, ascending by UID.
+    pub marks: Vec<Mark>,
 }
 
 /// What happened to an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It came, or its flags changed, since the moment asked about.
+    /// It came, or its marks changed, since the moment asked about.
     Present,
     /// It is gone.
     Expunged,
@@ -109,7 +106,47 @@ pub struct Change {
     pub kind: ChangeKind,
 }
 
-/// Mailboxes. A read sees every change that was acknowledged before it began.
+/// A message that its reader puts into a mailbox.
+pub struct NewMessage {
+    /// Its content, from the same store.
+    pub stage: Box<dyn Stage>,
+    /// Its internal date.
+    pub received: Timestamp,
+    /// What it is marked with from the beginning.
+    pub marks: Marks,
+}
+
+/// Where messages were put (APPENDUID, RFC 9051 §7.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// The mailbox's incarnation.
+    pub uid_validity: UidValidity,
+    /// One for each message, in their order, ascending.
+    pub uids: Vec<Uid>,
+}
+
+/// What became of the entries that a copy was made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Originals {
+    /// They stay where they are (COPY).
+    Stay,
+    /// They are expunged in the same act (MOVE).
+    Go,
+}
+
+/// Where copies were put (COPYUID, RFC 9051 §7.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// The incarnation of the mailbox that they are in.
+    pub uid_validity: UidValidity,
+    /// Of each entry that there was: its UID, and that of its copy. Both ascend.
+    pub pairs: Vec<(Uid, Uid)>,
+}
+
+/// Mailboxes. A read sees every change that was acknowledged before it began, and every change is durable when it returns.
+///
+/// A change of entries passes over those that do not exist (any more). [`crate::Error::NoSuchAccount`] and
+/// [`crate::Error::NoSuchMailbox`] say that what was named is not there.
 #[async_trait]
 pub trait Mailboxes: Send + Sync {
     /// The mailboxes of an account, by name.
@@ -118,49 +155,141 @@ pub trait Mailboxes: Send + Sync {
     /// One mailbox.
     async fn mailbox(&self, account: &AccountName, name: &MailboxName) -> Result<MailboxStatus>;
 
+    /// One mailbox, whatever its name is now.
+    async fn status(&self, mailbox: MailboxId) -> Result<MailboxStatus>;
+
+    /// Makes a mailbox. [`crate::Error::Exists`] when there is one of that name, or one for that use (RFC 8621 §2 allows one for each);
+    /// [`crate::Error::Limit`] when the account has [`MAILBOXES_MAX`].
+    async fn create_mailbox(
+        &self,
+        account: &AccountName,
+        name: &MailboxName,
+        special_use: Option<SpecialUse>,
+    ) -> Result<MailboxStatus>;
+
+    /// Renames a mailbox and all that are below it in one act; subscriptions stay as they are. A name that is no mailbox but has some
+    /// below it can be renamed too. [`crate::Error::Exists`] when one of the new names is taken, [`crate::Error::Invalid`] when the new
+    /// one is below the old one, or too long.
+    ///
+    /// INBOX stays, with what is below it: its messages move into a new mailbox of that name (RFC 9051 §6.3.6).
+    async fn rename_mailbox(&self, account: &AccountName, from: &MailboxName, to: &MailboxName)
+    -> Result<()>;
+
+    /// Removes a mailbox with all its entries. Those below it stay. INBOX cannot be removed: [`crate::Error::Invalid`].
+    async fn delete_mailbox(&self, account: &AccountName, name: &MailboxName) -> Result<()>;
+
+    /// Says what a mailbox is for; [`crate::Error::Exists`] when another one is for that.
+    async fn set_special_use(
+        &self,
+        account: &AccountName,
+        name: &MailboxName,
+        special_use: Option<SpecialUse>,
+    ) -> Result<()>;
+
+    /// Subscribes to a name, which need not be that of a mailbox (RFC 9051 §6.3.7). [`crate::Error::Limit`] when the account has
+    /// [`SUBSCRIPTIONS_MAX`].
+    async fn subscribe(&self, account: &AccountName, name: &MailboxName) -> Result<()>;
+
+    /// Ends a subscription; that there is none is no error.
+    async fn unsubscribe(&self, account: &AccountName, name: &MailboxName) -> Result<()>;
+
+    /// The names that an account has subscribed to, in order.
+    async fn subscriptions(&self, account: &AccountName) -> Result<Vec<MailboxName>>;
+
     /// The entries with `after < uid`, ascending, at most `limit`.
     async fn entries(&self, mailbox: MailboxId, after: Uid, limit: usize) -> Result<Vec<Entry>>;
+
+    /// The entries within these ranges, which ascend and do not overlap; ascending, at most `limit`.
+    async fn entries_in(
+        &self,
+        mailbox: MailboxId,
+        ranges: &[RangeInclusive<Uid>],
+        limit: usize,
+    ) -> Result<Vec<Entry>>;
+
+    /// The marks of all entries.
+    async fn roll(&self, mailbox: MailboxId) -> Result<Arc<Roll>>;
 
     /// One entry and its whole text: the entry's own trace fields, the message's, then the content.
     async fn fetch(&self, mailbox: MailboxId, uid: Uid) -> Result<(Entry, Reader)>;
 
-    /// Adds and then removes flags of these entries, durably; returns how many of the entries there were. An entry whose flags
-    /// stay as they are does not count as changed.
-    async fn update_flags(&self, mailbox: MailboxId, uids: &[Uid], add: Flags, remove: Flags) -> Result<u64>;
+    /// Puts messages into a mailbox, all or none. Their UIDs ascend in their order. They count towards the account's quota:
+    /// [`crate::Error::OverQuota`]. [`crate::Error::Limit`] with more than [`APPEND_MAX`] messages, or keywords as in
+    /// [`mark`](Mailboxes::mark); [`crate::Error::Invalid`] without any, or when a stage is another store's.
+    async fn append(&self, mailbox: MailboxId, messages: Vec<NewMessage>) -> Result<Appended>;
 
-    /// Removes these entries, durably, all of those that exist in one act; returns how many there were. The text of a message
+    /// Copies entries into a mailbox of the same account, or into the same one again, in one act: with marks and internal date; the text is
+    /// shared. Copies count towards the quota unless the originals go. [`crate::Error::Invalid`] when the other mailbox is another account's,
+    /// [`crate::Error::Limit`] when it cannot take the keywords.
+    async fn copy(
+        &self,
+        mailbox: MailboxId,
+        uids: &[Uid],
+        target: MailboxId,
+        originals: Originals,
+    ) -> Result<Copied>;
+
+    /// Changes the marks of entries. An entry whose marks stay as they are does not count as changed. [`crate::Error::Limit`] when the
+    /// mailbox would know more than [`KEYWORDS_MAX`] keywords; then nothing changes.
+    async fn mark(&self, mailbox: MailboxId, uids: &[Uid], marking: Marking) -> Result<Marked>;
+
+    /// Adds and then removes flags of these entries; returns how many of the entries there were.
+    async fn update_flags(&self, mailbox: MailboxId, uids: &[Uid], add: Flags, remove: Flags) -> Result<u64> {
+        let marking = Marking { remove: remove.into(), ..Marking::add(add) };
+        Ok(self.mark(mailbox, uids, marking).await?.found())
+    }
+
+    /// Removes these entries, all of those that exist in one act; returns how many there were. The text of a message
     /// goes with its last entry, unless it is queued as well.
     async fn expunge(&self, mailbox: MailboxId, uids: &[Uid]) -> Result<u64>;
 
+    /// Removes the entries within these ranges, which ascend and do not overlap, that are marked as deleted at that moment; returns how
+    /// many there were.
+    async fn expunge_deleted(&self, mailbox: MailboxId, ranges: &[RangeInclusive<Uid>]) -> Result<u64>;
+
     /// The changes of a mailbox after `since`, ascending, at most `limit`. No two have the same [`ModSeq`], so the last one's can be the
-    /// next call's `since`.
+    /// next call's `since`. How far back they are complete: [`MailboxStatus::history_from`].
     async fn changes(&self, mailbox: MailboxId, since: ModSeq, limit: usize) -> Result<Vec<Change>>;
 
     /// Follows the highest [`ModSeq`] of the store: it changes after each commit that touched a mailbox, when that is readable.
     fn watch(&self) -> tokio::sync::watch::Receiver<ModSeq>;
+
+    /// Follows what happens in an account's mailboxes from now on.
+    fn follow(&self, account: AccountId) -> Events;
 }
 
-impl MailboxName {
-    /// The name, if it is one.
-    pub fn new(name: &str) -> Result<MailboxName> {
-        if name.eq_ignore_ascii_case(INBOX) {
-            return Ok(MailboxName(INBOX.to_owned()));
+impl Entry {
+    /// What stays the same in all copies of a text, and differs for another one (EMAILID, RFC 8474 §5.1).
+    pub fn email_id(&self) -> String {
+        match self.delivery {
+            0 => self.spool.to_string(),
+            other => format!("{}-{other}", self.spool),
         }
-        if name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
-            return Err(crate::Error::Invalid(format!(
-                "{name:?} is not a mailbox name: 1 to 255 bytes without control characters"
-            )));
-        }
-        Ok(MailboxName(name.to_owned()))
     }
 
-    /// INBOX.
-    pub fn inbox() -> MailboxName {
-        MailboxName(INBOX.to_owned())
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// Its marks alone.
+    pub fn mark(&self) -> Mark {
+        Mark { uid: self.uid, modseq: self.modseq, flags: self.flags, keywords: self.keywords }
     }
 }
+
+/// Refuses what cannot be appended.
+pub fn check_append(messages: &[NewMessage]) -> Result<()> {
+    match messages.len() {
+        0 => Err(Error::Invalid("no message".to_owned())),
+        1..=APPEND_MAX => Ok(()),
+        more => Err(Error::Limit(format!("{more} messages at once"))),
+    }
+}
+
+/// How many mailboxes an account has at most.
+pub const MAILBOXES_MAX: usize = 10_000;
+
+/// How many names an account subscribes to at most.
+pub const SUBSCRIPTIONS_MAX: usize = 10_000;
+
+/// How many messages are appended in one act at most.
+pub const APPEND_MAX: usize = 256;
+
+/// How many expunges of each mailbox are remembered, the latest.
+pub const VANISHED_MAX: usize = 10_000;

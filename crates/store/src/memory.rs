@@ -5,18 +5,21 @@
 //! no engine for a server. It remembers every fate.
 
 mod directory;
+mod entries;
+mod layout;
 mod mailboxes;
 mod queue;
 
 use crate::{
     Acceptance, Accepted, Account, AccountId, AccountName, Adjustment, Alias, Attempt, Backlog, Claim,
-    Content, Credentials, Delivery, DeliveryId, Destination, DomainRecord, Entry, Error, Fate, Flags, Hold,
-    IfMissing, MailboxId, MailboxName, ModSeq, NewDelivery, Origin, Outcome, Pause, PauseScope, QueueName,
-    Quota, Reader, Result, Spool, SpoolId, SpoolIds, Stage, Timestamp, Uid, UidValidity, Waiting,
+    Content, Credentials, Delivery, DeliveryId, Destination, DomainRecord, Entry, Error, Event, Fate, Flags,
+    Hold, IfMissing, Keyword, KeywordSet, MailboxId, MailboxName, ModSeq, NewDelivery, News, Origin, Outcome,
+    Pause, PauseScope, QueueName, Quota, Reader, Result, SpecialUse, Spool, SpoolId, SpoolIds, Stage,
+    Timestamp, Uid, UidValidity, Waiting,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
 
@@ -30,6 +33,7 @@ struct Inner {
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     model: Mutex<Model>,
     watch: watch::Sender<ModSeq>,
+    news: News,
 }
 
 struct Model {
@@ -49,6 +53,8 @@ struct Model {
     queue: BTreeMap<DeliveryId, Queued>,
     fates: BTreeMap<DeliveryId, Fate>,
     pauses: BTreeMap<PauseScope, Pause>,
+    /// What followers are to be told; no event is the end of the account.
+    happened: Vec<(AccountId, Option<Event>)>,
 }
 
 /// What belongs to an account besides its mail.
@@ -57,6 +63,7 @@ struct Belongings {
     full_name: Option<String>,
     quota: Quota,
     credentials: Credentials,
+    subscriptions: BTreeSet<MailboxName>,
 }
 
 /// A mailbox.
@@ -66,7 +73,11 @@ struct Kept {
     uid_validity: UidValidity,
     last_uid: u32,
     modseq: ModSeq,
+    special_use: Option<SpecialUse>,
+    keywords: Vec<Keyword>,
+    /// With the trace fields of each alone.
     entries: BTreeMap<Uid, (Entry, Bytes)>,
+    /// The latest [`VANISHED_MAX`].
     expunged: BTreeMap<ModSeq, Uid>,
 }
 
@@ -84,6 +95,16 @@ struct Queued {
     attempts: u32,
     history: Vec<Attempt>,
     lease: Option<Timestamp>,
+}
+
+/// A message on its way into a mailbox.
+#[derive(Clone, Copy)]
+struct Arriving<'m> {
+    id: SpoolId,
+    accepted: &'m Accepted,
+    len: u64,
+    /// How many mailbox deliveries of the same message came before.
+    delivery: u32,
 }
 
 struct MemoryStage {
@@ -115,9 +136,14 @@ impl Memory {
             queue: BTreeMap::new(),
             fates: BTreeMap::new(),
             pauses: BTreeMap::new(),
+            happened: Vec::new(),
         };
-        let inner =
-            Inner { clock: Box::new(clock), model: Mutex::new(model), watch: watch::Sender::new(ModSeq(0)) };
+        let inner = Inner {
+            clock: Box::new(clock),
+            model: Mutex::new(model),
+            watch: watch::Sender::new(ModSeq(0)),
+            news: News::default(),
+        };
         Memory { inner: Arc::new(inner) }
     }
 
@@ -142,6 +168,12 @@ impl Inner {
         model.health.clone()?;
         let result = change(&mut model)?;
         self.watch.send_if_modified(|seen| std::mem::replace(seen, model.modseq) != model.modseq);
+        for (account, event) in std::mem::take(&mut model.happened) {
+            match event {
+                Some(event) => self.news.tell(account, event),
+                None => self.news.end(account),
+            }
+        }
         Ok(result)
     }
 }
@@ -249,6 +281,7 @@ impl Spool for Memory {
 
     async fn close(&self) -> Result<()> {
         self.set_health(Err(Error::Closed));
+        self.inner.news.end_all();
         Ok(())
     }
 }
@@ -276,9 +309,11 @@ impl Stage for MemoryStage {
         inner.change(|model| {
             model.check_accounts(&accepted.deliveries)?;
             model.check_quotas(&accepted, len)?;
-            let placed = accepted.deliveries.iter();
-            let placed =
-                placed.filter_map(|delivery| model.place(now, id, (&accepted, len), delivery)).collect();
+            let mut placed = Vec::new();
+            for delivery in &accepted.deliveries {
+                let message = Arriving { id, accepted: &accepted, len, delivery: placed.len() as u32 };
+                placed.extend(model.place(now, message, delivery));
+            }
             model.messages.insert(id, Message { accepted, content, placed });
             Ok(id)
         })
@@ -307,17 +342,16 @@ impl Model {
     fn place(
         &mut self,
         now: Timestamp,
-        spool: SpoolId,
-        (accepted, len): (&Accepted, u64),
+        message: Arriving<'_>,
         delivery: &NewDelivery,
     ) -> Option<(u32, MailboxId, Uid)> {
         match &delivery.destination {
             Destination::Queue { due } | Destination::Forward { due, .. } => {
-                let recipient = &accepted.envelope.recipients[delivery.recipient as usize];
+                let recipient = &message.accepted.envelope.recipients[delivery.recipient as usize];
                 let queue = QueueName::of(&recipient.forward_path).expect("checked when it was accepted");
                 let queued =
                     Queued { queue, due: *due, held: None, attempts: 0, history: Vec::new(), lease: None };
-                self.queue.insert(DeliveryId { spool, recipient: delivery.recipient }, queued);
+                self.queue.insert(DeliveryId { spool: message.id, recipient: delivery.recipient }, queued);
                 None
             }
             Destination::Mailbox { account, mailbox, trace, .. } => {
@@ -328,31 +362,68 @@ impl Model {
                 let id = self
                     .find_mailbox(account, mailbox)
                     .unwrap_or_else(|| self.create_mailbox(now, account, mailbox.clone()));
-                let modseq = self.next_modseq();
-                let kept = self.mailboxes.get_mut(&id).expect("found or created above");
-                kept.last_uid += 1;
-                kept.modseq = modseq;
-                let entry = Entry {
-                    uid: Uid(kept.last_uid),
-                    modseq,
-                    flags: Flags::default(),
-                    received: accepted.received,
-                    size: trace.len() as u64 + accepted.trace.len() as u64 + len,
-                    spool,
-                };
-                let uid = entry.uid;
-                kept.entries.insert(uid, (entry, trace.clone()));
+                let uid = self.arrive(id, message, trace);
                 Some((delivery.recipient, id, uid))
             }
         }
     }
 
-    /// Drops the text of a message that nothing names any more.
-    fn forget_if_unused(&mut self, spool: SpoolId) {
-        let queued = self.queue.keys().any(|id| id.spool == spool);
-        let kept =
-            self.mailboxes.values().any(|kept| kept.entries.values().any(|(entry, _)| entry.spool == spool));
-        if !queued && !kept {
+    /// Puts a message into a mailbox.
+    fn arrive(&mut self, mailbox: MailboxId, message: Arriving<'_>, trace: &Bytes) -> Uid {
+        let Arriving { id, accepted, len, delivery } = message;
+        let entry = Entry {
+            uid: Uid(0),
+            modseq: ModSeq(0),
+            flags: Flags::default(),
+            keywords: KeywordSet::default(),
+            received: accepted.received,
+            saved: id.time(),
+            size: trace.len() as u64 + accepted.trace.len() as u64 + len,
+            spool: id,
+            delivery,
+        };
+        self.insert(mailbox, entry, trace.clone())
+    }
+
+    /// Adds an entry, with a UID and a ModSeq of its own.
+    fn insert(&mut self, mailbox: MailboxId, entry: Entry, trace: Bytes) -> Uid {
+        let modseq = self.next_modseq();
+        let kept = self.mailboxes.get_mut(&mailbox).expect("found by the caller");
+        kept.last_uid += 1;
+        kept.modseq = modseq;
+        let uid = Uid(kept.last_uid);
+        kept.entries.insert(uid, (Entry { uid, modseq, ..entry }, trace));
+        self.touched(mailbox);
+        uid
+    }
+
+    /// Tells that entries of a mailbox changed.
+    fn touched(&mut self, mailbox: MailboxId) {
+        let kept = &self.mailboxes[&mailbox];
+        let told = (kept.account, Some(Event::Entries { mailbox, modseq: kept.modseq }));
+        let is_same = |(_, event): &(AccountId, Option<Event>)| matches!(event, Some(Event::Entries { mailbox: other, .. }) if *other == mailbox);
+        self.happened.retain(|told| !is_same(told));
+        self.happened.push(told);
+    }
+
+    /// Tells that the mailboxes of an account are not what they were.
+    fn rearranged(&mut self, account: AccountId) {
+        let told = (account, Some(Event::Layout));
+        if !self.happened.contains(&told) {
+            self.happened.push(told);
+        }
+    }
+
+    /// Drops the texts of those of these messages that nothing names any more.
+    fn forget_unused(&mut self, spools: impl IntoIterator<Item = SpoolId>) {
+        let mut unused: BTreeSet<SpoolId> = spools.into_iter().collect();
+        for id in self.queue.keys() {
+            unused.remove(&id.spool);
+        }
+        for (entry, _) in self.mailboxes.values().flat_map(|kept| kept.entries.values()) {
+            unused.remove(&entry.spool);
+        }
+        for spool in unused {
             self.messages.remove(&spool);
         }
     }

@@ -91,9 +91,10 @@ pub enum IfFull {
     UseReserve,
 }
 
-/// Content on its way in. Dropped without a commit it is forgotten.
+/// Content on its way in. Dropped without a commit it is forgotten. Any, so that its engine knows its own again
+/// ([`crate::Mailboxes::append`]).
 #[async_trait]
-pub trait Stage: Send {
+pub trait Stage: Send + std::any::Any {
     /// The identifier that the message will have.
     fn id(&self) -> SpoolId;
 
@@ -335,6 +336,25 @@ pub trait Spool: Send + Sync {
 }
 
 impl Accepted {
+    /// What is kept of a message that the holder of an account put into a mailbox: it came from nobody.
+    pub fn appended(account: &AccountName, mailbox: &MailboxName, received: Timestamp) -> Accepted {
+        // A name that is no address any more would be a fault of ours, and none of the message's.
+        let path = format!("<{account}>").parse().unwrap_or(smtp::ForwardPath::Postmaster);
+        let destination = Destination::Mailbox {
+            account: account.clone(),
+            mailbox: mailbox.clone(),
+            if_missing: IfMissing::Fail,
+            if_full: IfFull::Fail,
+            trace: Bytes::new(),
+        };
+        Accepted {
+            received,
+            envelope: smtp::Envelope::new(smtp::ReversePath::Null, vec![smtp::Recipient::new(path)]),
+            trace: Bytes::new(),
+            deliveries: vec![NewDelivery { recipient: 0, destination }],
+        }
+    }
+
     /// How the queue entry of a recipient is sent on, when that differs from what the envelope says.
     pub fn forward(&self, recipient: u32) -> Option<&Forward> {
         self.deliveries.iter().find_map(|delivery| match &delivery.destination {

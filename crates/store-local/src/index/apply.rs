@@ -5,30 +5,34 @@
 //! crossed each other on their way to the log are settled.
 
 mod directory;
+mod entries;
+mod layout;
 mod queue;
 
 pub(crate) use queue::pause_key;
 
 use super::overlay::Overlay;
 use super::rows::{
-    ACCOUNTS, ALIASES, BELONGINGS, CHANGES, ChangeRow, DOMAINS, ENTRIES, EntryRow, FATE_ORDER, FATES,
-    FateRow, MAILBOXES, MESSAGES, MailboxRow, MessageRow, NAMES, OrderRow, PAUSES, QUEUE, QueueRow, SEGMENTS,
-    SegmentRow,
+    ACCOUNTS, ALIASES, BELONGINGS, CHANGES, DOMAINS, ENTRIES, EntryRow, FATE_ORDER, FATES, FateRow,
+    MAILBOXES, MESSAGES, MailboxRow, MessageRow, NAMES, OrderRow, PAUSES, QUEUE, QueueRow, SEGMENTS,
+    SUBSCRIPTIONS, SegmentRow, VANISHED,
 };
 use super::{Index, Sync, put_meta};
-use crate::body::{self, AccountChange, Belongings, Counters, MailboxChange, Place, Remains};
+use crate::body::{self, AccountChange, Belongings, Counters};
 use crate::effect::{Arrival, Committed, Content, Effect, Locator};
 use crate::error::index_error;
 use crate::record;
 use redb::{ReadableTable, Table, WriteTransaction};
-use std::collections::HashMap;
-use store::{Account, AccountId, AccountName, Flags, MailboxId, ModSeq, Result, Uid, UidValidity, Usage};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use store::{Account, AccountId, AccountName, MailboxId, Marked, ModSeq, Result, Uid, Usage};
 
 /// What came of applying batches.
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
     /// For each effect, in order: how many entries it found.
     pub(crate) counts: Vec<u64>,
+    /// What became of the entries that these effects marked, where that was asked for.
+    pub(crate) marked: HashMap<usize, Marked>,
     /// Messages with large content that nothing names any more.
     pub(crate) gone: Vec<u64>,
     /// The latest change of a mailbox, if there was one.
@@ -39,6 +43,10 @@ pub(crate) struct Applied {
     pub(crate) left: HashMap<AccountId, Usage>,
     /// Accounts that were removed.
     pub(crate) removed: Vec<AccountId>,
+    /// Mailboxes whose entries changed: whose they are, and their highest ModSeq now.
+    pub(crate) touched: BTreeMap<MailboxId, (AccountId, ModSeq)>,
+    /// Accounts whose mailboxes or subscriptions are not what they were.
+    pub(crate) rearranged: BTreeSet<AccountId>,
 }
 
 /// One transaction's work.
@@ -50,7 +58,11 @@ struct Work<'t> {
     names: Table<'t, (u64, &'static str), u64>,
     mailboxes: Overlay<'t, MailboxRow>,
     entries: Overlay<'t, EntryRow>,
-    changes: Overlay<'t, ChangeRow>,
+    changes: Overlay<'t, Uid>,
+    vanished: Overlay<'t, Uid>,
+    /// Up to which ModSeq the expunges of a mailbox were forgotten in this transaction.
+    forgotten: HashMap<MailboxId, ModSeq>,
+    subscriptions: Table<'t, (u64, &'static str), ()>,
     messages: Overlay<'t, MessageRow>,
     queue: Overlay<'t, QueueRow>,
     fates: Overlay<'t, FateRow>,
@@ -66,14 +78,26 @@ struct Work<'t> {
 impl Index {
     /// Applies batches in one transaction, which is not synced.
     pub(crate) fn apply<'b>(&self, batches: impl IntoIterator<Item = &'b Committed>) -> Result<Applied> {
+        self.apply_and_tell(batches, &HashSet::new())
+    }
+
+    /// The same; says what these effects, counted over all batches, have marked.
+    pub(crate) fn apply_and_tell<'b>(
+        &self,
+        batches: impl IntoIterator<Item = &'b Committed>,
+        asked: &HashSet<usize>,
+    ) -> Result<Applied> {
         let counters = self.read()?.counters()?;
         let transaction = self.begin(Sync::Later)?;
         let mut work = Work::new(&transaction, counters)?;
         let mut position = None;
         for batch in batches {
             for effect in &batch.effects {
-                let count = work.effect(effect)?;
+                let number = work.applied.counts.len();
+                let mut marked = asked.contains(&number).then(Marked::default);
+                let count = work.effect(effect, marked.as_mut())?;
                 work.applied.counts.push(count);
+                work.applied.marked.extend(marked.map(|marked| (number, marked)));
             }
             let length = batch.position.end - batch.position.start;
             work.segment(batch.position.segment, |row| row.used += length)?;
@@ -100,6 +124,9 @@ impl<'t> Work<'t> {
             mailboxes: Overlay::new(transaction, MAILBOXES)?,
             entries: Overlay::new(transaction, ENTRIES)?,
             changes: Overlay::new(transaction, CHANGES)?,
+            vanished: Overlay::new(transaction, VANISHED)?,
+            forgotten: HashMap::new(),
+            subscriptions: transaction.open_table(SUBSCRIPTIONS).map_err(index_error)?,
             messages: Overlay::new(transaction, MESSAGES)?,
             queue: Overlay::new(transaction, QUEUE)?,
             fates: Overlay::new(transaction, FATES)?,
@@ -117,6 +144,7 @@ impl<'t> Work<'t> {
         self.mailboxes.write()?;
         self.entries.write()?;
         self.changes.write()?;
+        self.vanished.write()?;
         self.messages.write()?;
         self.queue.write()?;
         self.fates.write()?;
@@ -126,7 +154,7 @@ impl<'t> Work<'t> {
     }
 
     /// Applies one effect; returns how many entries it found.
-    fn effect(&mut self, effect: &Effect) -> Result<u64> {
+    fn effect(&mut self, effect: &Effect, told: Option<&mut Marked>) -> Result<u64> {
         match effect {
             Effect::Opening(opening) => self.counters.see(&opening.counters),
             Effect::Accepted(arrival) => self.arrival(arrival)?,
@@ -135,17 +163,8 @@ impl<'t> Work<'t> {
             Effect::Settled(settlement) => self.settlement(settlement)?,
             Effect::Queue(change, record) => self.queue_change(change, *record)?,
             Effect::Remains(remains) => self.remains(remains)?,
-            Effect::Mailbox(change) => {
-                self.counters.see_mailbox_change(change);
-                return match change {
-                    MailboxChange::Flags { mailbox, uids, add, remove, modseq } => {
-                        self.flags((*mailbox, uids, *modseq), *add, *remove)
-                    }
-                    MailboxChange::Expunged { mailbox, uids, modseq } => {
-                        self.expunged((*mailbox, uids, *modseq))
-                    }
-                };
-            }
+            Effect::Layout(change) => self.layout(change)?,
+            Effect::Mailbox(change) => return self.mailbox(change, told),
         }
         Ok(0)
     }
@@ -156,23 +175,11 @@ impl<'t> Work<'t> {
         let mut references = 0;
         for entry in &arrival.entries {
             self.counters.modseq = self.counters.modseq.max(entry.modseq);
-            let Some(mailbox) = self.mailboxes.row((entry.mailbox.0, 0))? else { continue };
-            mailbox.last = mailbox.last.max(entry.uid);
-            mailbox.messages += 1;
-            mailbox.unseen += 1;
-            mailbox.bytes += entry.size;
-            mailbox.highest = entry.modseq;
-            count(&mut self.applied.arrived, mailbox.account, entry.size);
-            let row = EntryRow {
-                modseq: entry.modseq,
-                flags: Flags::default(),
-                received: arrival.received,
-                size: entry.size,
-                spool,
-                delivery: entry.delivery,
-            };
-            self.entries.put((entry.mailbox.0, u64::from(entry.uid.0)), row);
-            self.change(entry.mailbox, entry.modseq, ChangeRow { uid: entry.uid, expunged: false });
+            if self.mailboxes.row((entry.mailbox.0, 0))?.is_none() {
+                continue;
+            }
+            let times = (arrival.received, store::SpoolId(spool).time());
+            self.arrives(entry.mailbox, (entry.uid, entries::unmarked(times, spool, entry)))?;
             references += 1;
         }
         for queued in &arrival.queued {
@@ -184,66 +191,6 @@ impl<'t> Work<'t> {
         }
         let Arrival { received, record, content, .. } = *arrival;
         self.messages.put((spool, 0), MessageRow { received, record, content, references });
-        Ok(())
-    }
-
-    fn flags(
-        &mut self,
-        (mailbox, uids, first): (MailboxId, &[Uid], ModSeq),
-        add: Flags,
-        remove: Flags,
-    ) -> Result<u64> {
-        let mut found = 0;
-        for (uid, modseq) in uids.iter().zip(first.0..) {
-            let Some(entry) = self.entries.row((mailbox.0, u64::from(uid.0)))? else { continue };
-            found += 1;
-            let flags = entry.flags.with(add).without(remove);
-            if flags == entry.flags {
-                continue;
-            }
-            let (before, old) = (entry.flags, entry.modseq);
-            entry.flags = flags;
-            entry.modseq = ModSeq(modseq);
-            self.changes.remove((mailbox.0, old.0));
-            self.change(mailbox, ModSeq(modseq), ChangeRow { uid: *uid, expunged: false });
-            if let Some(row) = self.mailboxes.row((mailbox.0, 0))? {
-                row.highest = ModSeq(modseq);
-                row.unseen += u64::from(before.contains(Flags::SEEN));
-                row.unseen -= u64::from(flags.contains(Flags::SEEN));
-            }
-        }
-        Ok(found)
-    }
-
-    fn expunged(&mut self, (mailbox, uids, first): (MailboxId, &[Uid], ModSeq)) -> Result<u64> {
-        let mut found = 0;
-        for (uid, modseq) in uids.iter().zip(first.0..) {
-            // Told even when there is no such entry: the records of the message may have been reclaimed, and this one not.
-            let Some(row) = self.mailboxes.row((mailbox.0, 0))? else { continue };
-            row.highest = ModSeq(modseq);
-            self.change(mailbox, ModSeq(modseq), ChangeRow { uid: *uid, expunged: true });
-            let Some(entry) = self.entries.take((mailbox.0, u64::from(uid.0)))? else { continue };
-            found += 1;
-            self.changes.remove((mailbox.0, entry.modseq.0));
-            if let Some(row) = self.mailboxes.row((mailbox.0, 0))? {
-                row.messages -= 1;
-                row.unseen -= u64::from(!entry.flags.contains(Flags::SEEN));
-                row.bytes -= entry.size;
-                count(&mut self.applied.left, row.account, entry.size);
-            }
-            self.release(entry.spool)?;
-        }
-        Ok(found)
-    }
-
-    /// Messages were here; the numbers that they were given must not be given again.
-    fn remains(&mut self, Remains(places): &Remains) -> Result<()> {
-        for &Place { mailbox, uid, modseq } in places {
-            self.counters.modseq = self.counters.modseq.max(modseq);
-            let Some(row) = self.mailboxes.row((mailbox.0, 0))? else { continue };
-            row.last = row.last.max(uid);
-            row.highest = row.highest.max(modseq);
-        }
         Ok(())
     }
 
@@ -260,29 +207,10 @@ impl<'t> Work<'t> {
             }
             AccountChange::Removed { id, name } => self.remove_account(*id, name),
             AccountChange::MailboxCreated { id, account, name, validity, modseq } => {
-                self.names.insert((account.0, name.as_str()), id.0).map_err(index_error)?;
-                let empty = empty_mailbox(*account, name, *validity, *modseq);
-                self.mailboxes.put((id.0, 0), empty);
-                self.applied.modseq = Some(*modseq);
-                Ok(())
+                self.created(*id, (*account, name), (*validity, *modseq))
             }
             AccountChange::Restored { validity, counters } => self.restored(*validity, counters),
         }
-    }
-
-    /// All mailboxes begin anew for their readers.
-    fn restored(&mut self, validity: UidValidity, counters: &Counters) -> Result<()> {
-        let mut mailboxes = Vec::new();
-        for row in self.names.iter().map_err(index_error)? {
-            mailboxes.push(row.map_err(index_error)?.1.value());
-        }
-        for id in mailboxes {
-            if let Some(row) = self.mailboxes.row((id, 0))? {
-                row.validity = body::restored_validity(validity, MailboxId(id));
-                row.highest = counters.modseq;
-            }
-        }
-        Ok(())
     }
 
     fn put_account(&mut self, row: &Account) -> Result<()> {
@@ -301,22 +229,13 @@ impl<'t> Work<'t> {
         self.applied.removed.push(account);
         let range = (account.0, "")..(account.0 + 1, "");
         let mut mailboxes = Vec::new();
-        for row in self.names.extract_from_if(range, |_, _| true).map_err(index_error)? {
+        for row in self.names.extract_from_if(range.clone(), |_, _| true).map_err(index_error)? {
             mailboxes.push(row.map_err(index_error)?.1.value());
         }
-        for mailbox in mailboxes {
-            self.mailboxes.remove((mailbox, 0));
-            self.changes.take_all(mailbox)?;
-            for entry in self.entries.take_all(mailbox)? {
-                self.release(entry.spool)?;
-            }
+        for row in self.subscriptions.extract_from_if(range.clone(), |_, _| true).map_err(index_error)? {
+            row.map_err(index_error)?;
         }
-        Ok(())
-    }
-
-    fn change(&mut self, mailbox: MailboxId, modseq: ModSeq, row: ChangeRow) {
-        self.changes.put((mailbox.0, modseq.0), row);
-        self.applied.modseq = self.applied.modseq.max(Some(modseq));
+        mailboxes.into_iter().try_for_each(|mailbox| self.cleared(mailbox))
     }
 
     /// Takes away one reference to a message; with the last one its records are dead.
@@ -357,22 +276,4 @@ impl<'t> Work<'t> {
 fn count(counted: &mut HashMap<AccountId, Usage>, account: AccountId, size: u64) {
     let usage = counted.entry(account).or_default();
     *usage = usage.with(Usage { bytes: size, messages: 1 });
-}
-
-fn empty_mailbox(
-    account: AccountId,
-    name: &store::MailboxName,
-    validity: UidValidity,
-    highest: ModSeq,
-) -> MailboxRow {
-    MailboxRow {
-        account,
-        name: name.clone(),
-        validity,
-        last: Uid(0),
-        messages: 0,
-        unseen: 0,
-        bytes: 0,
-        highest,
-    }
 }

@@ -3,7 +3,7 @@
 use super::Index;
 use super::rows::{
     ACCOUNTS, ALIASES, BELONGINGS, CHANGES, DOMAINS, ENTRIES, FATE_ORDER, FATES, MAILBOXES, MESSAGES, META,
-    NAMES, PAUSES, QUEUE, SEGMENTS,
+    NAMES, PAUSES, QUEUE, SEGMENTS, SUBSCRIPTIONS, VANISHED,
 };
 use crate::error::index_error;
 use redb::{Key, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableHandle, Value};
@@ -14,13 +14,17 @@ impl Index {
     pub(crate) fn compare(&self, other: &Index, differ: &mut dyn FnMut(String)) -> Result<()> {
         let ours = self.database.begin_read().map_err(index_error)?;
         let theirs = other.database.begin_read().map_err(index_error)?;
-        for table in [BELONGINGS, MAILBOXES, ENTRIES, CHANGES, MESSAGES, QUEUE, FATES, FATE_ORDER, SEGMENTS] {
+        for table in [MAILBOXES, ENTRIES, CHANGES, VANISHED] {
+            compare_table(table, (&ours, &theirs), differ)?;
+        }
+        for table in [BELONGINGS, MESSAGES, QUEUE, FATES, FATE_ORDER, SEGMENTS] {
             compare_table(table, (&ours, &theirs), differ)?;
         }
         for table in [ACCOUNTS, ALIASES, DOMAINS, PAUSES] {
             compare_table(table, (&ours, &theirs), differ)?;
         }
         compare_table(NAMES, (&ours, &theirs), differ)?;
+        compare_table(SUBSCRIPTIONS, (&ours, &theirs), differ)?;
         compare_table(META, (&ours, &theirs), differ)
     }
 }

@@ -51,6 +51,18 @@ impl<'t, V: Serialize + DeserializeOwned> Overlay<'t, V> {
         self.changed.insert(key, None);
     }
 
+    /// The first key in a range that has a row.
+    pub(super) fn first(&self, range: RangeInclusive<(u64, u64)>) -> Result<Option<(u64, u64)>> {
+        let here = self.changed.range(range.clone()).find(|(_, row)| row.is_some()).map(|(key, _)| *key);
+        for row in self.table.range(range).map_err(index_error)? {
+            let key = row.map_err(index_error)?.0.value();
+            if !self.changed.contains_key(&key) {
+                return Ok(Some(here.map_or(key, |here| here.min(key))));
+            }
+        }
+        Ok(here)
+    }
+
     /// Removes all rows whose keys begin with this number; returns them.
     pub(super) fn take_all(&mut self, first: u64) -> Result<Vec<V>> {
         self.take_range((first, 0)..=(first, u64::MAX))

@@ -1,9 +1,10 @@
 //! Reading the index.
 
+mod mailboxes;
+
 use super::rows::{
-    ACCOUNTS, ALIASES, BELONGINGS, CHANGES, ChangeRow, DOMAINS, Definition, ENTRIES, EntryRow, FATE_ORDER,
-    FATES, FateRow, MAILBOXES, MESSAGES, META, MailboxRow, MessageRow, NAMES, Named, OrderRow, PAUSES, QUEUE,
-    QueueRow, SEGMENTS, SegmentRow,
+    ACCOUNTS, ALIASES, BELONGINGS, DOMAINS, Definition, FATE_ORDER, FATES, FateRow, MESSAGES, META,
+    MessageRow, Named, OrderRow, PAUSES, QUEUE, QueueRow, SEGMENTS, SegmentRow,
 };
 use crate::body::{self, Belongings, Counters, DirectoryChange, Fate};
 use crate::effect::Position;
@@ -11,10 +12,7 @@ use crate::error::index_error;
 use crate::segment;
 use redb::{ReadTransaction, ReadableTable};
 use serde::de::DeserializeOwned;
-use store::{
-    Account, AccountId, AccountName, Change, ChangeKind, DeliveryId, Entry, Error, MailboxId, MailboxName,
-    MailboxStatus, ModSeq, Pause, PauseScope, Result, SpoolId, Timestamp, Uid,
-};
+use store::{Account, AccountId, AccountName, DeliveryId, Pause, PauseScope, Result, SpoolId, Timestamp};
 
 /// The index at one moment.
 pub(crate) struct Snapshot {
@@ -81,99 +79,6 @@ impl Snapshot {
         self.named(DOMAINS)
     }
 
-    /// The mailboxes of an account, by name.
-    pub(crate) fn mailboxes(&self, account: AccountId) -> Result<Vec<MailboxStatus>> {
-        let names = self.transaction.open_table(NAMES).map_err(index_error)?;
-        let range = (account.0, "")..(account.0 + 1, "");
-        let mut statuses = Vec::new();
-        for row in names.range(range).map_err(index_error)? {
-            let id = MailboxId(row.map_err(index_error)?.1.value());
-            statuses.push(self.mailbox(id)?);
-        }
-        Ok(statuses)
-    }
-
-    /// The mailbox of that name.
-    pub(crate) fn mailbox_named(
-        &self,
-        account: AccountId,
-        name: &MailboxName,
-    ) -> Result<Option<MailboxStatus>> {
-        let names = self.transaction.open_table(NAMES).map_err(index_error)?;
-        let id = names.get((account.0, name.as_str())).map_err(index_error)?;
-        id.map(|id| self.mailbox(MailboxId(id.value()))).transpose()
-    }
-
-    /// A mailbox.
-    pub(crate) fn mailbox(&self, id: MailboxId) -> Result<MailboxStatus> {
-        let row: MailboxRow = self.row(MAILBOXES, (id.0, 0))?.ok_or_else(|| no_such_mailbox(id))?;
-        Ok(status(id, row))
-    }
-
-    /// Every mailbox.
-    pub(crate) fn all_mailboxes(&self) -> Result<Vec<MailboxStatus>> {
-        let mut all = Vec::new();
-        self.rows(MAILBOXES, (0, 0), |key, row| {
-            all.push(status(MailboxId(key.0), row));
-            Ok(true)
-        })?;
-        Ok(all)
-    }
-
-    /// The entries of a mailbox after a UID.
-    pub(crate) fn entries(&self, mailbox: MailboxId, after: Uid, limit: usize) -> Result<Vec<Entry>> {
-        self.mailbox(mailbox)?;
-        let mut entries = Vec::new();
-        self.rows(ENTRIES, (mailbox.0, u64::from(after.0) + 1), |key, row: EntryRow| {
-            let more = key.0 == mailbox.0 && entries.len() < limit;
-            if more {
-                entries.push(entry(Uid(key.1 as u32), &row));
-            }
-            Ok(more)
-        })?;
-        Ok(entries)
-    }
-
-    /// One entry, and which of its acceptance's mailbox deliveries it is.
-    pub(crate) fn entry(&self, mailbox: MailboxId, uid: Uid) -> Result<(Entry, u32)> {
-        self.mailbox(mailbox)?;
-        let row: Option<EntryRow> = self.row(ENTRIES, (mailbox.0, u64::from(uid.0)))?;
-        let row = row.ok_or_else(|| Error::NoSuchMessage(format!("{uid} in mailbox {}", mailbox.0)))?;
-        Ok((entry(uid, &row), row.delivery))
-    }
-
-    /// Those of these UIDs that a mailbox has.
-    pub(crate) fn present(
-        &self,
-        mailbox: MailboxId,
-        uids: impl IntoIterator<Item = Uid>,
-    ) -> Result<Vec<Uid>> {
-        self.mailbox(mailbox)?;
-        let entries = self.transaction.open_table(ENTRIES).map_err(index_error)?;
-        let mut present = Vec::new();
-        for uid in uids {
-            if entries.get((mailbox.0, u64::from(uid.0))).map_err(index_error)?.is_some() {
-                present.push(uid);
-            }
-        }
-        Ok(present)
-    }
-
-    /// The changes of a mailbox after a ModSeq.
-    pub(crate) fn changes(&self, mailbox: MailboxId, since: ModSeq, limit: usize) -> Result<Vec<Change>> {
-        self.mailbox(mailbox)?;
-        let mut changes = Vec::new();
-        self.rows(CHANGES, (mailbox.0, since.0 + 1), |key, row: ChangeRow| {
-            let more = key.0 == mailbox.0 && changes.len() < limit;
-            if more {
-                let kind = if row.expunged { ChangeKind::Expunged } else { ChangeKind::Present };
-                changes.push(Change { modseq: ModSeq(key.1), uid: row.uid, kind });
-            }
-            Ok(more)
-        })?;
-        Ok(changes)
-    }
-
     /// Where a message is, and how often it is named.
     pub(crate) fn message(&self, spool: SpoolId) -> Result<Option<MessageRow>> {
         self.row(MESSAGES, (spool.0, 0))
@@ -193,22 +98,6 @@ impl Snapshot {
         })?;
         segments.sort_unstable_by_key(|(segment, _)| segment::last(*segment));
         Ok(segments)
-    }
-
-    /// Whether there is such a mailbox.
-    pub(crate) fn has_mailbox(&self, id: MailboxId) -> Result<bool> {
-        Ok(self.row::<MailboxRow>(MAILBOXES, (id.0, 0))?.is_some())
-    }
-
-    /// Whether a mailbox has any of these entries.
-    pub(crate) fn has_any(&self, mailbox: MailboxId, uids: &[Uid]) -> Result<bool> {
-        let entries = self.transaction.open_table(ENTRIES).map_err(index_error)?;
-        for uid in uids {
-            if entries.get((mailbox.0, u64::from(uid.0))).map_err(index_error)?.is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// A queued delivery.
@@ -336,27 +225,3 @@ impl Snapshot {
 
 /// As many fates go when one comes, at most: they become fewer when there are more than are wanted, without a long pause for anybody.
 const FORGOTTEN_AT_ONCE: usize = 4;
-
-fn status(id: MailboxId, row: MailboxRow) -> MailboxStatus {
-    MailboxStatus {
-        id,
-        account: row.account,
-        name: row.name,
-        uid_validity: row.validity,
-        // At the last possible UID there is no next one; then the mailbox takes no more.
-        uid_next: Uid(row.last.0.saturating_add(1)),
-        messages: row.messages,
-        unseen: row.unseen,
-        bytes: row.bytes,
-        highest_modseq: row.highest,
-    }
-}
-
-fn entry(uid: Uid, row: &EntryRow) -> Entry {
-    let EntryRow { modseq, flags, received, size, spool, .. } = *row;
-    Entry { uid, modseq, flags, received, size, spool: SpoolId(spool) }
-}
-
-fn no_such_mailbox(id: MailboxId) -> Error {
-    Error::NoSuchMailbox(format!("number {}", id.0))
-}

@@ -4,7 +4,10 @@ use crate::body::Fate;
 use crate::effect::{Content, Locator};
 use redb::TableDefinition;
 use serde::{Deserialize, Serialize};
-use store::{AccountId, Attempt, Flags, Hold, MailboxName, ModSeq, Timestamp, Uid, UidValidity};
+use store::{
+    AccountId, Attempt, Flags, Hold, Keyword, KeywordSet, MailboxName, ModSeq, SpecialUse, Timestamp, Uid,
+    UidValidity,
+};
 
 /// Rows by two numbers, encoded with postcard.
 pub(super) type Definition = TableDefinition<'static, (u64, u64), &'static [u8]>;
@@ -28,8 +31,13 @@ pub(super) const NAMES: TableDefinition<'static, (u64, &'static str), u64> = Tab
 pub(super) const MAILBOXES: Definition = TableDefinition::new("mailboxes");
 /// Mailbox, UID → [`EntryRow`].
 pub(super) const ENTRIES: Definition = TableDefinition::new("entries");
-/// Mailbox, ModSeq → [`ChangeRow`].
+/// Mailbox, ModSeq → UID: the last change of each entry that is there.
 pub(super) const CHANGES: Definition = TableDefinition::new("changes");
+/// Mailbox, ModSeq → UID: the expunges that are remembered.
+pub(super) const VANISHED: Definition = TableDefinition::new("vanished");
+/// Account, mailbox name → nothing.
+pub(super) const SUBSCRIPTIONS: TableDefinition<'static, (u64, &'static str), ()> =
+    TableDefinition::new("subscriptions");
 /// Spool id, 0 → [`MessageRow`].
 pub(super) const MESSAGES: Definition = TableDefinition::new("messages");
 /// Spool id, recipient → [`QueueRow`].
@@ -52,25 +60,28 @@ pub(crate) struct MailboxRow {
     pub(crate) last: Uid,
     pub(crate) messages: u64,
     pub(crate) unseen: u64,
+    pub(crate) deleted: u64,
     pub(crate) bytes: u64,
     pub(crate) highest: ModSeq,
+    /// How many expunges are remembered.
+    pub(crate) vanished: u64,
+    pub(crate) special_use: Option<SpecialUse>,
+    /// By their numbers.
+    pub(crate) keywords: Vec<Keyword>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct EntryRow {
     pub(crate) modseq: ModSeq,
     pub(crate) flags: Flags,
+    pub(crate) keywords: KeywordSet,
     pub(crate) received: Timestamp,
+    /// When it came into this mailbox.
+    pub(crate) saved: Timestamp,
     pub(crate) size: u64,
     pub(crate) spool: u64,
     /// Which of the acceptance's mailbox deliveries.
     pub(crate) delivery: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ChangeRow {
-    pub(crate) uid: Uid,
-    pub(crate) expunged: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

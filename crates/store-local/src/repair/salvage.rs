@@ -231,7 +231,10 @@ impl<'a> Salvage<'a> {
             (Kind::Content, None) => "a content that does not match its checksum".to_owned(),
             (Kind::Large, _) => "the place of a large content".to_owned(),
             (Kind::Accepted, _) => "the acceptance of a message: its sender and its recipients".to_owned(),
-            (Kind::Mailbox, _) => "a change of flags, or the removal of messages".to_owned(),
+            (Kind::Mailbox | Kind::Entries, _) => {
+                "a change of flags, or copies or the removal of messages".to_owned()
+            }
+            (Kind::Layout, _) => "the name or the removal of a mailbox, or a subscription".to_owned(),
             (Kind::Account, _) => "the making or the removal of an account or a mailbox".to_owned(),
             (Kind::Directory, _) => "a change of a password, a quota, an alias or a domain".to_owned(),
             (Kind::Queue, _) => "the end of a delivery, or an order about the queue".to_owned(),

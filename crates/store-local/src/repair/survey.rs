@@ -8,8 +8,8 @@ use crate::index::Snapshot;
 use crate::segment;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use store::{
-    AccountId, AccountName, Entry, Flags, MailboxId, MailboxName, ModSeq, Origin, Result, Timestamp, Uid,
-    UidValidity,
+    AccountId, AccountName, Entry, Flags, KeywordSet, MailboxId, MailboxName, Masks, ModSeq, Origin, Result,
+    Timestamp, Uid, UidValidity,
 };
 
 /// What was found on the first way through the log.
@@ -115,11 +115,19 @@ impl<'a> Survey<'a> {
             }
             Effect::Mailbox(change) => {
                 self.counters.see_mailbox_change(change);
-                if let MailboxChange::Expunged { mailbox, uids, .. } = change {
+                let moved = match change {
+                    MailboxChange::Copied(copied) => copied.expunged(),
+                    _ => None,
+                };
+                if let MailboxChange::Expunged { mailbox, uids, .. } = moved.as_ref().unwrap_or(change) {
                     self.expunged.extend(uids.iter().map(|uid| (*mailbox, *uid)));
                 }
             }
-            Effect::Accepted(_) | Effect::Settled(_) | Effect::Queue(..) | Effect::Remains(_) => {}
+            Effect::Accepted(_)
+            | Effect::Layout(_)
+            | Effect::Settled(_)
+            | Effect::Queue(..)
+            | Effect::Remains(_) => {}
         }
     }
 
@@ -244,10 +252,16 @@ impl<'a> Survey<'a> {
             let seen = record.is_some_and(|record| self.index_has_seen(record.segment, record.offset));
             return Ok(seen.then_some(MailboxChange::Expunged { mailbox, uids, modseq }));
         }
-        let (known, _) = index.entry(mailbox, entry.uid)?;
-        let (add, remove) = (known.flags, Flags(!known.flags.0));
-        let newer = known.modseq > entry.modseq && known.flags != entry.flags;
-        Ok(newer.then_some(MailboxChange::Flags { mailbox, uids, add, remove, modseq }))
+        let known = index.entry(mailbox, entry.uid)?;
+        let masks = Masks {
+            add_flags: known.flags,
+            remove_flags: Flags(!known.flags.0),
+            add_keywords: known.keywords,
+            remove_keywords: KeywordSet(!known.keywords.0),
+        };
+        let marks = (entry.flags, entry.keywords);
+        let newer = known.modseq > entry.modseq && masks.apply(marks) != marks;
+        Ok(newer.then_some(MailboxChange::Marked { mailbox, uids, masks, modseq }))
     }
 
     /// Deliveries that the index knows to be done.

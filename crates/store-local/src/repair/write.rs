@@ -65,7 +65,8 @@ impl Writer {
     pub(super) fn effect(&mut self, effect: Effect) -> Result<()> {
         let (kind, body) = match effect {
             Effect::Account(change) => (Kind::Account, body::encode(&change)),
-            Effect::Mailbox(change) => (Kind::Mailbox, body::encode(&change)),
+            Effect::Mailbox(change) => (change.kind(), body::encode(&change)),
+            Effect::Layout(change) => (Kind::Layout, body::encode(&change)),
             Effect::Directory(change) => (Kind::Directory, body::encode(&change)),
             Effect::Settled(settlement) => (Kind::Settlement, body::encode(&settlement)),
             Effect::Queue(change, _) => (Kind::Queue, body::encode(&change)),

@@ -7,9 +7,10 @@ use super::{Subject, accepted, account, attempt, commit};
 use crate::directory::LAST_USED_GRAIN;
 use crate::memory::Memory;
 use crate::{
-    AccountName, Adjustment, ApplicationPassword, DeliveryId, Destination, End, Ending, Error, Flags, Hold,
-    IfFull, IfMissing, MailboxId, MailboxName, ModSeq, NewDelivery, Origin, Outcome, Pause, PauseScope,
-    Quota, Reader, Result, Secret, SharedStore, SpoolId, Timestamp, Uid,
+    AccountName, Adjustment, ApplicationPassword, DeliveryId, Destination, End, Ending, Entry, Error, Flags,
+    Hold, IfFull, IfMissing, Keyword, MailboxId, MailboxName, MailboxStatus, Mark, Marked, Marking, Marks,
+    ModSeq, NewDelivery, Origin, Originals, Others, Outcome, Pause, PauseScope, Quota, Reader, Result,
+    Secret, SharedStore, SpecialUse, SpoolId, Timestamp, Uid,
 };
 use bytes::Bytes;
 use smtp::{Domain, Mailbox};
@@ -59,15 +60,20 @@ pub(super) async fn run(subject: &dyn Subject, seed: u64, steps: usize) {
 impl Pair {
     async fn step(&mut self) {
         self.now += self.random.below(20) as i64;
-        match self.random.below(27) {
+        match self.random.below(40) {
             0 => self.create_account().await,
             1 => self.remove_account().await,
             2..8 => self.commit().await,
-            8..12 => self.update_flags().await,
+            8..12 => self.mark().await,
             12..15 => self.expunge().await,
             15..19 => self.work_the_queue().await,
             24..26 => self.order().await,
             26 => self.pause_or_resume().await,
+            27..29 => self.append().await,
+            29..32 => self.copy().await,
+            32 => self.expunge_deleted().await,
+            33..38 => self.change_layout().await,
+            38 | 39 => self.expunge().await,
             19 => self.compare().await,
             _ => self.change_directory().await,
         }
@@ -169,15 +175,85 @@ impl Pair {
         NewDelivery { recipient, destination }
     }
 
-    async fn update_flags(&mut self) {
+    async fn mark(&mut self) {
         let Some((model, engine)) = self.some_mailbox().await else { return };
         let uids = self.random.uids();
-        let (add, remove) = (Flags(self.random.below(32) as u8), Flags(self.random.below(32) as u8));
+        let marking = Marking {
+            add: self.random.marks(),
+            remove: self.random.marks(),
+            others: [Others::Stay, Others::Stay, Others::Go][self.random.below(3)],
+            unchanged_since: None,
+        };
+        let (mut ours, mut theirs) = (marking.clone(), marking);
+        // Moments are only comparable as such.
+        if self.random.below(3) == 0
+            && let Some(&(_, model, engine)) = self.moments.get(self.random.below(self.moments.len()))
+        {
+            (theirs.unchanged_since, ours.unchanged_since) = (Some(model), Some(engine));
+        }
+        let facts = |marked: Marked| {
+            let of = |marks: Vec<Mark>| -> Vec<_> {
+                marks.into_iter().map(|mark| (mark.uid, mark.flags, mark.keywords)).collect()
+            };
+            (of(marked.changed), of(marked.same), marked.failed)
+        };
         same(
-            "update_flags",
-            self.engine.update_flags(engine, &uids, add, remove).await,
-            self.model.update_flags(model, &uids, add, remove).await,
+            "mark",
+            self.engine.mark(engine, &uids, ours).await.map(facts),
+            self.model.mark(model, &uids, theirs).await.map(facts),
         );
+    }
+
+    async fn append(&mut self) {
+        let Some((model, engine)) = self.some_mailbox().await else { return };
+        let (mut ours, mut theirs, mut spools) = (Vec::new(), Vec::new(), Vec::new());
+        for number in 0..1 + self.random.below(3) {
+            let content = vec![b'a' + number as u8; [0, 10, 2_000, 1_100_000][self.random.below(4)]];
+            let marks = if self.random.below(2) == 0 { self.random.marks() } else { Marks::default() };
+            ours.push(super::new_message(&self.engine, &content, marks.clone()).await);
+            theirs.push(super::new_message(&self.model, &content, marks).await);
+            spools.push((theirs[number].stage.id(), ours[number].stage.id()));
+        }
+        let engine = self.engine.append(engine, ours).await.map(|appended| appended.uids);
+        let model = self.model.append(model, theirs).await.map(|appended| appended.uids);
+        if engine.is_ok() && model.is_ok() {
+            self.spools.extend(spools);
+        }
+        same("append", engine, model);
+    }
+
+    async fn copy(&mut self) {
+        let Some((model, engine)) = self.some_mailbox().await else { return };
+        let Some((model_to, engine_to)) = self.some_mailbox().await else { return };
+        let uids = self.random.uids();
+        let originals = [Originals::Stay, Originals::Go][self.random.below(2)];
+        let engine = self.engine.copy(engine, &uids, engine_to, originals).await;
+        let model = self.model.copy(model, &uids, model_to, originals).await;
+        same("copy", engine.map(|copied| copied.pairs), model.map(|copied| copied.pairs));
+    }
+
+    async fn expunge_deleted(&mut self) {
+        let Some((model, engine)) = self.some_mailbox().await else { return };
+        let first = Uid(self.random.below(12) as u32);
+        let ranges = [Uid(1)..=first, Uid(first.0 + 3)..=Uid(first.0 + 9)];
+        let engine = self.engine.expunge_deleted(engine, &ranges).await;
+        same("expunge_deleted", engine, self.model.expunge_deleted(model, &ranges).await);
+    }
+
+    /// Changes mailboxes as such, or subscriptions.
+    async fn change_layout(&mut self) {
+        let (account, name, other) = (self.random.account(), self.random.mailbox(), self.random.mailbox());
+        let special_use = [None, Some(SpecialUse::Sent), Some(SpecialUse::Trash)][self.random.below(3)];
+        let step = self.random.below(10);
+        let change = async |store: &SharedStore| match step {
+            0..3 => store.create_mailbox(&account, &name, special_use).await.map(drop),
+            3..6 => store.rename_mailbox(&account, &name, &other).await,
+            6 => store.delete_mailbox(&account, &name).await,
+            7 => store.set_special_use(&account, &name, special_use).await,
+            8 => store.subscribe(&account, &name).await,
+            _ => store.unsubscribe(&account, &name).await,
+        };
+        same("a change of the layout", change(&self.engine).await, change(&self.model).await);
     }
 
     async fn expunge(&mut self) {
@@ -291,11 +367,17 @@ impl Pair {
             let model = self.model.mailboxes(&account.name).await.unwrap();
             assert_eq!(engine.len(), model.len(), "mailboxes of {}", account.name);
             for (engine, model) in engine.iter().zip(&model) {
-                let facts = |status: &crate::MailboxStatus| {
-                    let crate::MailboxStatus { messages, unseen, bytes, uid_next, .. } = *status;
-                    (status.name.clone(), messages, unseen, bytes, uid_next)
+                // What engines may choose freely is made the same.
+                let MailboxStatus { id, account, uid_validity, highest_modseq, history_from, .. } = *model;
+                let expected = MailboxStatus {
+                    id,
+                    account,
+                    uid_validity,
+                    highest_modseq,
+                    history_from,
+                    ..engine.clone()
                 };
-                assert_eq!(facts(engine), facts(model));
+                assert_eq!(expected, *model);
                 self.compare_mailbox(engine, model).await;
                 ids.insert(model.id, engine.id);
             }
@@ -330,6 +412,9 @@ impl Pair {
             };
             assert_eq!(standing(&self.engine).await, standing(&self.model).await, "{}", account.name);
             let (engine, model) =
+                (self.engine.subscriptions(&account.name), self.model.subscriptions(&account.name));
+            assert_eq!(engine.await.unwrap(), model.await.unwrap(), "{}", account.name);
+            let (engine, model) =
                 (self.engine.credentials(&account.name), self.model.credentials(&account.name));
             assert_eq!(engine.await.unwrap(), model.await.unwrap(), "{}", account.name);
         }
@@ -340,8 +425,14 @@ impl Pair {
         let engine_entries = self.engine.entries(engine_id, Uid(0), usize::MAX).await.unwrap();
         let model_entries = self.model.entries(model_id, Uid(0), usize::MAX).await.unwrap();
         assert_eq!(engine_entries.len(), model_entries.len());
+        let roll = self.engine.roll(engine_id).await.unwrap();
+        assert!(roll.marks.iter().copied().eq(engine_entries.iter().map(Entry::mark)));
         for (got, expected) in engine_entries.iter().zip(&model_entries) {
-            assert_eq!((got.uid, got.flags, got.size), (expected.uid, expected.flags, expected.size));
+            let facts = |entry: &Entry| {
+                let Entry { uid, flags, keywords, received, size, delivery, .. } = *entry;
+                (uid, flags, keywords, received, size, delivery)
+            };
+            assert_eq!(facts(got), facts(expected));
             assert_eq!(got.spool, self.spools[&expected.spool]);
             assert!(got.modseq <= engine.highest_modseq);
             let (entry, engine) = self.engine.fetch(engine_id, got.uid).await.unwrap();
@@ -410,7 +501,18 @@ impl Random {
     }
 
     fn mailbox(&mut self) -> MailboxName {
-        MailboxName::new(["INBOX", "Archive"][self.below(2)]).expect("a valid name")
+        let name = match self.below(5) {
+            0 | 1 => "INBOX",
+            2 | 3 => "Archive",
+            _ => ["Archive/a", "Archive/a/b", "b"][self.below(3)],
+        };
+        MailboxName::new(name).expect("a valid name")
+    }
+
+    fn marks(&mut self) -> Marks {
+        let names = ["$Forwarded", "one", "two"].map(|name| Keyword::new(name).expect("a keyword"));
+        let keywords = names.into_iter().filter(|_| self.below(5) == 0).collect();
+        Marks { flags: Flags(self.below(32) as u8), keywords }
     }
 
     fn uids(&mut self) -> Vec<Uid> {

@@ -250,7 +250,11 @@ async fn a_closed_store_refuses(store: SharedStore) {
 }
 
 /// Delivers `count` messages into an account's INBOX, one commit each.
-async fn deliver(store: &SharedStore, name: &crate::AccountName, count: usize) -> crate::MailboxId {
+pub(super) async fn deliver(
+    store: &SharedStore,
+    name: &crate::AccountName,
+    count: usize,
+) -> crate::MailboxId {
     for n in 0..count {
         let deliveries = vec![into_mailbox(name, "INBOX", IfMissing::Create)];
         commit(store, format!("message {n}").as_bytes(), accepted(&["a@example.org"], deliveries))
@@ -260,7 +264,11 @@ async fn deliver(store: &SharedStore, name: &crate::AccountName, count: usize) -
     store.mailbox(name, &MailboxName::inbox()).await.unwrap().id
 }
 
-async fn kinds(store: &SharedStore, mailbox: crate::MailboxId, since: ModSeq) -> Vec<(Uid, ChangeKind)> {
+pub(super) async fn kinds(
+    store: &SharedStore,
+    mailbox: crate::MailboxId,
+    since: ModSeq,
+) -> Vec<(Uid, ChangeKind)> {
     let changes = store.changes(mailbox, since, 1000).await.unwrap();
     assert!(changes.windows(2).all(|pair| pair[0].modseq < pair[1].modseq), "changes ascend strictly");
     changes.into_iter().map(|change| (change.uid, change.kind)).collect()

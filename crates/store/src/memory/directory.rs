@@ -56,7 +56,8 @@ impl Directory for Memory {
                 .flat_map(|kept| kept.entries.values().map(|(entry, _)| entry.spool))
                 .collect();
             model.mailboxes.retain(|_, kept| !theirs(kept));
-            spools.into_iter().for_each(|spool| model.forget_if_unused(spool));
+            model.forget_unused(spools);
+            model.happened.push((account.id, None));
             Ok(())
         })
     }
@@ -256,12 +257,12 @@ impl Model {
         Ok(())
     }
 
-    fn belongings(&mut self, name: &AccountName) -> Result<&mut Belongings> {
+    pub(super) fn belongings(&mut self, name: &AccountName) -> Result<&mut Belongings> {
         let account = self.account_id(name)?;
         Ok(self.belongings.get_mut(&account).expect("every account has belongings"))
     }
 
-    fn standing(&self, name: &AccountName) -> Option<Standing> {
+    pub(super) fn standing(&self, name: &AccountName) -> Option<Standing> {
         let account = self.accounts.get(name)?.clone();
         let Belongings { full_name, quota, .. } = &self.belongings[&account.id];
         let usage = self.usage(account.id);

@@ -1,12 +1,16 @@
-//! The mailboxes of the model: reading them, changing their entries, and making them.
+//! The mailboxes of the model, as the trait has them.
 
-use super::{Belongings, Kept, Memory, Model};
+use super::{Memory, MemoryStage, Model};
 use crate::{
-    Account, AccountId, AccountName, Change, ChangeKind, Entry, Error, Flags, MailboxId, MailboxName,
-    MailboxStatus, Mailboxes, ModSeq, Origin, Reader, Result, Timestamp, Uid, UidValidity,
+    Accepted, AccountId, AccountName, Appended, Change, ChangeKind, Copied, Entry, Error, Events, MailboxId,
+    MailboxName, MailboxStatus, Mailboxes, Marked, Marking, Marks, ModSeq, NewMessage, Originals, Reader,
+    Result, Roll, SpecialUse, Uid,
 };
 use async_trait::async_trait;
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 use tokio::sync::watch;
 
 #[async_trait]
@@ -15,30 +19,96 @@ impl Mailboxes for Memory {
         let model = self.inner.model();
         let account = model.account_id(account)?;
         let theirs = model.mailboxes.iter().filter(|(_, kept)| kept.account == account);
-        let mut all: Vec<MailboxStatus> = theirs.map(|(id, kept)| kept.status(*id)).collect();
+        let mut all: Vec<MailboxStatus> = theirs.map(|(id, _)| model.status(*id)).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(all)
     }
 
     async fn mailbox(&self, account: &AccountName, name: &MailboxName) -> Result<MailboxStatus> {
         let model = self.inner.model();
-        let account_id = model.account_id(account)?;
-        let id = model
-            .find_mailbox(account_id, name)
-            .ok_or_else(|| Error::NoSuchMailbox(format!("{} of {account}", name.as_str())))?;
-        Ok(model.mailboxes[&id].status(id))
+        Ok(model.status(model.mailbox_named(account, name)?))
+    }
+
+    async fn status(&self, mailbox: MailboxId) -> Result<MailboxStatus> {
+        let model = self.inner.model();
+        model.kept(mailbox)?;
+        Ok(model.status(mailbox))
+    }
+
+    async fn create_mailbox(
+        &self,
+        account: &AccountName,
+        name: &MailboxName,
+        special_use: Option<SpecialUse>,
+    ) -> Result<MailboxStatus> {
+        let now = self.inner.now();
+        self.inner.change(|model| {
+            let id = model.create(now, account, name, special_use)?;
+            Ok(model.status(id))
+        })
+    }
+
+    async fn rename_mailbox(
+        &self,
+        account: &AccountName,
+        from: &MailboxName,
+        to: &MailboxName,
+    ) -> Result<()> {
+        let now = self.inner.now();
+        self.inner.change(|model| match from.is_inbox() {
+            true => model.empty_inbox(now, account, to),
+            false => model.rename(account, from, to),
+        })
+    }
+
+    async fn delete_mailbox(&self, account: &AccountName, name: &MailboxName) -> Result<()> {
+        self.inner.change(|model| model.delete(account, name))
+    }
+
+    async fn set_special_use(
+        &self,
+        account: &AccountName,
+        name: &MailboxName,
+        special_use: Option<SpecialUse>,
+    ) -> Result<()> {
+        self.inner.change(|model| model.set_special_use(account, name, special_use))
+    }
+
+    async fn subscribe(&self, account: &AccountName, name: &MailboxName) -> Result<()> {
+        self.inner.change(|model| model.subscribe(account, name))
+    }
+
+    async fn unsubscribe(&self, account: &AccountName, name: &MailboxName) -> Result<()> {
+        self.inner.change(|model| model.unsubscribe(account, name))
+    }
+
+    async fn subscriptions(&self, account: &AccountName) -> Result<Vec<MailboxName>> {
+        let model = self.inner.model();
+        let account = model.account_id(account)?;
+        Ok(model.belongings[&account].subscriptions.iter().cloned().collect())
     }
 
     async fn entries(&self, mailbox: MailboxId, after: Uid, limit: usize) -> Result<Vec<Entry>> {
         let model = self.inner.model();
-        let entries = &model.kept(mailbox)?.entries;
-        Ok(entries
-            .values()
-            .map(|(entry, _)| entry)
-            .filter(|entry| entry.uid > after)
-            .take(limit)
-            .cloned()
-            .collect())
+        let entries = model.kept(mailbox)?.entries.values().map(|(entry, _)| entry);
+        Ok(entries.filter(|entry| entry.uid > after).take(limit).cloned().collect())
+    }
+
+    async fn entries_in(
+        &self,
+        mailbox: MailboxId,
+        ranges: &[RangeInclusive<Uid>],
+        limit: usize,
+    ) -> Result<Vec<Entry>> {
+        let model = self.inner.model();
+        let entries = model.kept(mailbox)?.entries.values().map(|(entry, _)| entry);
+        Ok(entries.filter(|entry| is_in(entry.uid, ranges)).take(limit).cloned().collect())
+    }
+
+    async fn roll(&self, mailbox: MailboxId) -> Result<Arc<Roll>> {
+        let model = self.inner.model();
+        let marks = model.kept(mailbox)?.entries.values().map(|(entry, _)| entry.mark()).collect();
+        Ok(Arc::new(Roll { status: model.status(mailbox), marks }))
     }
 
     async fn fetch(&self, mailbox: MailboxId, uid: Uid) -> Result<(Entry, Reader)> {
@@ -51,45 +121,47 @@ impl Mailboxes for Memory {
         Ok((entry.clone(), model.messages[&entry.spool].reader(trace.clone())))
     }
 
-    async fn update_flags(&self, mailbox: MailboxId, uids: &[Uid], add: Flags, remove: Flags) -> Result<u64> {
-        self.inner.change(|model| {
-            let uids: BTreeSet<Uid> = uids.iter().copied().collect();
-            let mut found = 0;
-            for uid in uids {
-                let Some((entry, _)) = model.kept(mailbox)?.entries.get(&uid) else { continue };
-                found += 1;
-                let flags = entry.flags.with(add).without(remove);
-                if flags == entry.flags {
-                    continue;
-                }
-                let modseq = model.next_modseq();
-                let kept = model.mailboxes.get_mut(&mailbox).expect("found above");
-                kept.modseq = modseq;
-                let (entry, _) = kept.entries.get_mut(&uid).expect("found above");
-                entry.flags = flags;
-                entry.modseq = modseq;
-            }
-            model.kept(mailbox)?;
-            Ok(found)
-        })
+    async fn append(&self, mailbox: MailboxId, messages: Vec<NewMessage>) -> Result<Appended> {
+        crate::mailboxes::check_append(&messages)?;
+        let mut own = Vec::new();
+        for NewMessage { stage, received, marks } in messages {
+            let stage = (stage as Box<dyn Any>).downcast::<MemoryStage>();
+            let stage = stage.ok().filter(|stage| Arc::ptr_eq(&stage.inner, &self.inner));
+            let stage = stage.ok_or_else(|| Error::Invalid("a stage of another store".to_owned()))?;
+            own.push((*stage, received, marks));
+        }
+        self.inner.change(|model| model.append(mailbox, own))
+    }
+
+    async fn copy(
+        &self,
+        mailbox: MailboxId,
+        uids: &[Uid],
+        target: MailboxId,
+        originals: Originals,
+    ) -> Result<Copied> {
+        let now = self.inner.now();
+        self.inner.change(|model| model.copy(now, (mailbox, uids), target, originals))
+    }
+
+    async fn mark(&self, mailbox: MailboxId, uids: &[Uid], marking: Marking) -> Result<Marked> {
+        self.inner.change(|model| model.mark(mailbox, uids, &marking))
     }
 
     async fn expunge(&self, mailbox: MailboxId, uids: &[Uid]) -> Result<u64> {
         self.inner.change(|model| {
             model.kept(mailbox)?;
-            let uids: BTreeSet<Uid> = uids.iter().copied().collect();
-            let mut found = 0;
-            for uid in uids {
-                let kept = model.mailboxes.get_mut(&mailbox).expect("found above");
-                let Some((entry, _)) = kept.entries.remove(&uid) else { continue };
-                found += 1;
-                let modseq = model.next_modseq();
-                let kept = model.mailboxes.get_mut(&mailbox).expect("found above");
-                kept.modseq = modseq;
-                kept.expunged.insert(modseq, uid);
-                model.forget_if_unused(entry.spool);
-            }
-            Ok(found)
+            Ok(model.expunge(mailbox, uids.iter().copied()))
+        })
+    }
+
+    async fn expunge_deleted(&self, mailbox: MailboxId, ranges: &[RangeInclusive<Uid>]) -> Result<u64> {
+        self.inner.change(|model| {
+            let entries = model.kept(mailbox)?.entries.values().map(|(entry, _)| entry);
+            let deleted = entries
+                .filter(|entry| entry.flags.contains(crate::Flags::DELETED) && is_in(entry.uid, ranges));
+            let uids: Vec<Uid> = deleted.map(|entry| entry.uid).collect();
+            Ok(model.expunge(mailbox, uids))
         })
     }
 
@@ -107,69 +179,48 @@ impl Mailboxes for Memory {
     fn watch(&self) -> watch::Receiver<ModSeq> {
         self.inner.watch.subscribe()
     }
+
+    fn follow(&self, account: AccountId) -> Events {
+        self.inner.news.follow(account)
+    }
 }
 
 impl Model {
-    pub(super) fn find_mailbox(&self, account: AccountId, name: &MailboxName) -> Option<MailboxId> {
-        let found = self.mailboxes.iter().find(|(_, kept)| kept.account == account && kept.name == *name);
-        found.map(|(id, _)| *id)
-    }
-
-    pub(super) fn create_account(&mut self, now: Timestamp, name: &AccountName, origin: Origin) -> Account {
-        self.last_account += 1;
-        let account = Account { id: AccountId(self.last_account), name: name.clone(), origin, created: now };
-        self.accounts.insert(name.clone(), account.clone());
-        self.belongings.insert(account.id, Belongings::default());
-        self.create_mailbox(now, account.id, MailboxName::inbox());
-        account
-    }
-
-    pub(super) fn create_mailbox(
+    /// Appends messages that were checked.
+    fn append(
         &mut self,
-        now: Timestamp,
-        account: AccountId,
-        name: MailboxName,
-    ) -> MailboxId {
-        self.last_mailbox += 1;
-        let id = MailboxId(self.last_mailbox);
-        self.last_validity = UidValidity::after(self.last_validity, now);
-        let modseq = self.next_modseq();
-        let kept = Kept {
-            account,
-            name,
-            uid_validity: self.last_validity,
-            last_uid: 0,
-            modseq,
-            entries: BTreeMap::new(),
-            expunged: BTreeMap::new(),
-        };
-        self.mailboxes.insert(id, kept);
-        id
-    }
-
-    pub(super) fn account_id(&self, name: &AccountName) -> Result<AccountId> {
-        let account = self.accounts.get(name).ok_or_else(|| Error::NoSuchAccount(name.to_string()))?;
-        Ok(account.id)
-    }
-
-    fn kept(&self, id: MailboxId) -> Result<&Kept> {
-        self.mailboxes.get(&id).ok_or_else(|| Error::NoSuchMailbox(format!("number {}", id.0)))
+        mailbox: MailboxId,
+        messages: Vec<(MemoryStage, crate::Timestamp, Marks)>,
+    ) -> Result<Appended> {
+        let kept = self.kept(mailbox)?;
+        let (account, name) = (kept.account, kept.name.clone());
+        let added = messages.iter().flat_map(|(_, _, marks)| &marks.keywords);
+        let keywords = kept.with_keywords(added)?;
+        let bytes = messages.iter().map(|(stage, _, _)| stage.len).sum();
+        self.check_room(account, crate::Usage { bytes, messages: messages.len() as u64 })?;
+        let kept = self.mailboxes.get_mut(&mailbox).expect("found above");
+        let (account, uid_validity) = (self.accounts.values().find(|a| a.id == account), kept.uid_validity);
+        let account = account.expect("a mailbox has an account").name.clone();
+        kept.keywords = keywords;
+        let mut uids = Vec::new();
+        for (MemoryStage { id, content, len, .. }, received, marks) in messages {
+            let accepted = Accepted::appended(&account, &name, received);
+            let message = super::Arriving { id, accepted: &accepted, len, delivery: 0 };
+            let uid = self.arrive(mailbox, message, &bytes::Bytes::new());
+            self.messages.insert(id, super::Message { accepted, content, placed: vec![(0, mailbox, uid)] });
+            self.mark(mailbox, &[uid], &Marking::add(marks)).expect("the keywords were checked");
+            uids.push(uid);
+        }
+        Ok(Appended { uid_validity, uids })
     }
 }
 
-impl Kept {
-    fn status(&self, id: MailboxId) -> MailboxStatus {
-        let entries = || self.entries.values().map(|(entry, _)| entry);
-        MailboxStatus {
-            id,
-            account: self.account,
-            name: self.name.clone(),
-            uid_validity: self.uid_validity,
-            uid_next: Uid(self.last_uid + 1),
-            messages: self.entries.len() as u64,
-            unseen: entries().filter(|entry| !entry.flags.contains(Flags::SEEN)).count() as u64,
-            bytes: entries().map(|entry| entry.size).sum(),
-            highest_modseq: self.modseq,
-        }
-    }
+/// Whether a UID is in one of these ranges.
+fn is_in(uid: Uid, ranges: &[RangeInclusive<Uid>]) -> bool {
+    ranges.iter().any(|range| range.contains(&uid))
+}
+
+/// The UIDs, each once, ascending.
+pub(super) fn sorted(uids: &[Uid]) -> BTreeSet<Uid> {
+    uids.iter().copied().collect()
 }

@@ -72,7 +72,7 @@ impl Model {
                 let trace = self.messages[&id.spool].accepted.trace.clone();
                 self.fates.insert(id, Fate { delivery, trace, ended: at, ending });
                 self.queue.remove(&id);
-                self.forget_if_unused(id.spool);
+                self.forget_unused([id.spool]);
             }
             Outcome::Deferred { due, attempt } => {
                 queued.attempts += 1;
