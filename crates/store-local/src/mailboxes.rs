@@ -71,7 +71,9 @@ impl Mailboxes for Local {
             return Err(Error::Invalid("INBOX cannot be deleted".to_owned()));
         }
         let request = LayoutRequest::Delete { account: account.clone(), name: name.clone() };
-        self.layout(request).await.map(drop)
+        self.layout(request).await?;
+        // So that what it held does not count towards the quota any more.
+        self.engine.catch_up().await
     }
 
     async fn set_special_use(
