@@ -133,9 +133,9 @@ impl State {
 
     /// Refuses what does not fit into an account's quota.
     pub(crate) fn check_room(&self, account: &AccountName, more: Usage) -> Result<()> {
-        let known = self.accounts.get(account).filter(|known| known.quota.is_bounded());
-        let Some(known) = known.filter(|_| more.messages > 0) else { return Ok(()) };
-        match known.quota.allows(self.usages.of(known.account.id).with(more)) {
+        let Some(known) = self.accounts.get(account).filter(|_| more.messages > 0) else { return Ok(()) };
+        let quota = known.quota.or(self.usages.default_quota().unwrap_or_default());
+        match !quota.is_set() || quota.allows(self.usages.of(known.account.id).with(more)) {
             true => Ok(()),
             false => Err(Error::OverQuota(account.to_string())),
         }

@@ -108,7 +108,7 @@ impl Model {
     pub(super) fn check_room(&self, account: AccountId, more: Usage) -> Result<()> {
         let name = &self.accounts.values().find(|known| known.id == account).expect("it has mailboxes").name;
         let standing = self.standing(name).expect("there is such an account");
-        match standing.quota.allows(standing.usage.with(more)) || more.messages == 0 {
+        match standing.allowance().allows(standing.usage.with(more)) || more.messages == 0 {
             true => Ok(()),
             false => Err(Error::OverQuota(name.to_string())),
         }
