@@ -15,7 +15,7 @@ use bytes::Bytes;
 use posthaste_server::deliver::dial::{Connection, Dialer, Tcp};
 use posthaste_server::open::Open;
 use posthaste_server::policy::recipient::Rules;
-use posthaste_server::queue::{self, Bounds, Outbound, PausedHosts};
+use posthaste_server::queue::{self, Bounds, Outbound, PausedHosts, Sites};
 use posthaste_server::resolve::{Answer, Dns, Exchange, Lookup, Private, Terms};
 use posthaste_server::route::Routes;
 use posthaste_server::schedule::Schedule;
@@ -193,6 +193,7 @@ fn outbound(store: &SharedStore, sink: SocketAddr) -> Result<Arc<Outbound>> {
         host_name: own_name.clone(),
         schedule: Schedule::default(),
         postmaster_copies: posthaste_server::confine::Switch::Off,
+        sites: Sites::new(&Bounds::default()),
         bounds: Bounds::default(),
         routes: Routes::default(),
         terms: Terms {

@@ -37,6 +37,11 @@ pub trait Application<E: Endpoint>: Send {
         Duration::from_secs(300)
     }
 
+    /// Whether to stop here and leave the connection open, for somebody to go on with it: asked when the endpoint has nothing left to do.
+    fn leaves(&self) -> bool {
+        false
+    }
+
     /// What to do when the peer no longer reads.
     fn when_unheard(&self) -> WhenUnheard {
         WhenUnheard::Stop
@@ -52,7 +57,7 @@ pub enum WhenUnheard {
     Listen,
 }
 
-/// Runs `endpoint` on `stream` until it closes.
+/// Runs `endpoint` on `stream` until it closes, or the application leaves it open ([`Application::leaves`]).
 ///
 /// An error of the stream is told to the endpoint as the end of its input, and returned when the endpoint has closed.
 /// An idle connection holds no buffer: bytes are read into one that the thread lends for the length of a single poll.
@@ -89,6 +94,7 @@ where
                     endpoint.receive_end();
                 }
             }
+            Step::Wait(_) if broken.is_none() && application.leaves() => return Ok(()),
             Step::Wait(until) => {
                 if last_words.is_some_and(|until| until <= Instant::now()) {
                     last_words = None;

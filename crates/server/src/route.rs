@@ -134,7 +134,7 @@ impl Routes {
 
 impl Pattern {
     /// Whether a destination is meant, and how closely: more is closer.
-    fn closeness(&self, destination: &Host) -> Option<usize> {
+    pub(crate) fn closeness(&self, destination: &Host) -> Option<usize> {
         match (self, destination) {
             (Pattern::Any, _) => Some(0),
             (Pattern::Domain(_) | Pattern::Below(_), Host::Literal(_)) => None,

@@ -17,15 +17,15 @@ pub struct Rate {
 
 /// A moment, in nanoseconds since a server's counters began: half the size of an [`Instant`], and with a zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
-pub(super) struct Moment(u64);
+pub(crate) struct Moment(u64);
 
 /// The moment that [`Moment`]s count from.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Epoch(Instant);
+pub(crate) struct Epoch(Instant);
 
 /// How much of a rate is used; the default is nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     /// When everything is forgotten.
     empty_at: Moment,
 }
@@ -44,30 +44,30 @@ impl Rate {
 }
 
 impl Epoch {
-    pub(super) fn new(now: Instant) -> Epoch {
+    pub(crate) fn new(now: Instant) -> Epoch {
         Epoch(now)
     }
 
     /// A moment before the first counts as the first.
-    pub(super) fn at(self, now: Instant) -> Moment {
+    pub(crate) fn at(self, now: Instant) -> Moment {
         Moment::default().after(now.saturating_duration_since(self.0))
     }
 }
 
 impl Moment {
-    pub(super) fn after(self, span: Duration) -> Moment {
+    pub(crate) fn after(self, span: Duration) -> Moment {
         Moment(self.0.saturating_add(nanoseconds(span)))
     }
 
     /// How long from `earlier` to this; nothing when it is not earlier.
-    pub(super) fn since(self, earlier: Moment) -> Duration {
+    pub(crate) fn since(self, earlier: Moment) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 
 impl Meter {
     /// Adds `amount` if the rate has room for it, or says how long to wait until it has.
-    pub(super) fn take(&mut self, rate: Rate, amount: u64, now: Moment) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, rate: Rate, amount: u64, now: Moment) -> Result<(), Duration> {
         let mut filled = *self;
         match filled.add(rate, amount, now) {
             Some(over) => Err(over),
@@ -79,7 +79,7 @@ impl Meter {
     }
 
     /// Adds `amount` whether there is room or not, and says by how long the rate is exceeded, if it is.
-    pub(super) fn add(&mut self, rate: Rate, amount: u64, now: Moment) -> Option<Duration> {
+    pub(crate) fn add(&mut self, rate: Rate, amount: u64, now: Moment) -> Option<Duration> {
         let empty_at = Moment(self.empty_at.max(now).0.saturating_add(rate.cost(amount)));
         let full = now.after(rate.window);
         // What is beyond twice the rate is not kept: it would be held against somebody for longer than anybody chose.

@@ -30,7 +30,7 @@ use crate::settings::Network;
 use attempts::Pending;
 use ban_file::HandBan;
 use logins::Logins;
-use meter::{Epoch, Moment};
+pub(crate) use meter::{Epoch, Meter, Moment};
 use record::{Ban, Deeds};
 use source::NETWORK_FACTOR;
 use std::collections::{BTreeSet, HashMap};

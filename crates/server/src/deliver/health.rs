@@ -26,6 +26,17 @@ struct Known {
     at: Timestamp,
 }
 
+/// What is known of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing.
+    Unknown,
+    /// It answers after about this time.
+    Answers(Duration),
+    /// It failed a moment ago.
+    Ill,
+}
+
 impl Health {
     /// Takes note of a connection that took this long.
     pub fn answered(&self, address: &Address, took: Duration, now: Timestamp) {
@@ -43,6 +54,15 @@ impl Health {
         let connect = known.get(address).and_then(|known| known.connect);
         let ill_until = Timestamp(now.0.saturating_add(ILL_FOR));
         known.insert(address.clone(), Known { connect, ill_until, at: now });
+    }
+
+    /// What is known of an address at this moment.
+    pub fn standing(&self, address: &Address, now: Timestamp) -> Standing {
+        match self.known().get(address) {
+            Some(known) if known.ill_until > now => Standing::Ill,
+            Some(Known { connect: Some(connect), .. }) => Standing::Answers(*connect),
+            Some(_) | None => Standing::Unknown,
+        }
     }
 
     /// Puts targets in the order in which they are to be tried. `random` gives any number, each as likely.

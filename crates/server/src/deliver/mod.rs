@@ -6,6 +6,7 @@
 pub mod dial;
 pub mod health;
 pub mod login;
+pub mod pool;
 mod prepare;
 pub mod relay;
 pub mod secure;

@@ -3,15 +3,24 @@
 //! [`session`] runs the client endpoint on the connection. Which messages there are and what becomes of them is asked from, and told
 //! to, a [`Supply`]; nothing is decided here but what the protocol decides. A message whose content was never begun comes back
 //! unsettled when the connection fails, to be tried elsewhere at once; one whose content was begun does not, because it may have been
-//! taken (RFC 1047).
+//! taken (RFC 1047). A connection that is still good when there is no more mail comes back as an open [`Session`], for [`super::pool`] to
+//! keep and for [`resume`] to go on with.
+
+mod replies;
+mod session;
+
+pub use session::{Session, Wear};
 
 use super::login::{self, Login};
 use super::prepare::prepared;
 use super::secure::{Begin, Security};
 use crate::drive::{Application, WhenUnheard, drive, drive_secured};
 use crate::tls::{Connector, HandshakeError, Stream, TlsSession};
+pub use replies::split;
+use replies::{CONNECTION_BROKE, NO_HANDSHAKE, NO_LOGIN, NOT_BELIEVED, UNREADABLE, is_too_many, trouble};
+use session::{Facts, Protection, Trust};
 use smtp::client::{Authentication, Client, Config, Event, Failure, Stage};
-use smtp::{Envelope, Protocol, Reply, Status};
+use smtp::{Envelope, Protocol, Reply, Severity};
 use std::time::Duration;
 use store::{Delivery, Forward, Reader, SharedStore, SpoolId, Timestamp};
 use tokio::time::Instant;
@@ -38,7 +47,10 @@ pub trait Supply: Send {
     /// The next letter for this connection; `None` when it is to be closed.
     fn next(&mut self) -> impl Future<Output = Option<Letter>> + Send;
 
-    /// Every recipient of a letter has its final reply.
+    /// The host has answered for every recipient of a letter.
+    fn answered(&mut self, letter: Letter, replies: Vec<Reply>, next_hop: NextHop);
+
+    /// Every recipient of a letter has its final reply, and it is our own: nobody else is to be asked now.
     fn done(&mut self, letter: Letter, replies: Vec<Reply>, next_hop: NextHop);
 
     /// The connection failed before the content of this letter was begun.
@@ -46,6 +58,18 @@ pub trait Supply: Send {
 
     /// TLS is on.
     fn secured(&mut self, session: TlsSession);
+
+    /// What to do with a connection that is good for more, when there is no next letter.
+    fn rest(&self) -> Rest;
+}
+
+/// What becomes of a connection that has nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// It stays open, for mail that may come.
+    Keep,
+    /// It is closed.
+    Quit,
 }
 
 /// How a connection is to be used.
@@ -58,6 +82,8 @@ pub struct Terms {
     pub connector: Option<Connector>,
     /// What we prove ourselves with; `None` where nobody asks.
     pub login: Option<Login>,
+    /// How much it is used.
+    pub wear: Wear,
 }
 
 /// Whether a host that takes mail will tell the sender what became of it.
@@ -74,16 +100,19 @@ pub enum NextHop {
 }
 
 /// How a connection went.
-#[derive(Debug)]
 pub struct Ended {
     /// How far it came.
     pub reached: Progress,
-    /// How many transactions were ended on it.
+    /// How many transactions were ended on it this time.
     pub transactions: u32,
+    /// The same since it was opened.
+    pub carried: u32,
     /// What was wrong with it, as a reply that could be shown to a sender; `None` when it was closed in order.
     pub trouble: Option<Reply>,
     /// What may work better on another connection to the same host.
     pub obstacle: Option<Obstacle>,
+    /// The connection, when it can carry more mail.
+    pub left: Option<Session>,
 }
 
 /// What kept a host from coming so far that mail could be sent, and can be done without.
@@ -93,6 +122,10 @@ pub enum Obstacle {
     Tls(String),
     /// EHLO: the host closed the connection at it.
     Extensions,
+    /// The connection itself: it had been kept, and was found dead before the host had answered anything (it may close what is idle, by right).
+    Stale,
+    /// The host has no time for us now: it said 4yz to the connection, or to EHLO.
+    Busy,
 }
 
 /// How far a connection came.
@@ -104,58 +137,49 @@ pub enum Progress {
     Greeted,
 }
 
-/// Runs one connection.
+/// Runs one connection from its beginning.
 pub async fn session<S: Supply>(
     stream: Box<dyn super::dial::Stream>,
     terms: Terms,
     store: SharedStore,
     supply: &mut S,
 ) -> Ended {
-    let Terms { mut config, security, connector, login } = terms;
+    let Terms { mut config, security, connector, login, wear } = terms;
     config.security = security.starttls();
     if login.is_some() {
         config.authentication = Authentication::Yes;
     }
-    // An LMTP server says of each recipient that it has the mail, and that is the end of it.
-    let next_hop = match config.protocol {
-        Protocol::Smtp => NextHop::WithoutReports,
-        Protocol::Lmtp => NextHop::Mailboxes,
-    };
-    let send_timeout = config.timeouts.block;
-    let mut courier = Courier {
-        store,
-        supply,
-        letter: None,
-        failure: None,
-        obstacle: None,
-        protection: Protection::None,
+    let facts = Facts {
+        // An LMTP server says of each recipient that it has the mail, and that is the end of it.
+        next_hop: match config.protocol {
+            Protocol::Smtp => NextHop::WithoutReports,
+            Protocol::Lmtp => NextHop::Mailboxes,
+        },
         trust: if security.is_verified() { Trust::Verified } else { Trust::None },
-        greeted: false,
-        next_hop,
-        login: login.map(login::Attempt::new),
+        protection: Protection::None,
         transactions: 0,
         opened: Instant::now(),
-        send_timeout,
+        send_timeout: config.timeouts.block,
     };
+    let mut courier = Courier::new(store, supply, facts, wear);
+    courier.login = login.map(login::Attempt::new);
     let mut client = Client::new(config);
     let mut stream = Stream::connected(stream, connector);
     let driven = match security.begin {
         Begin::StartTls => drive(&mut client, &mut stream, &mut courier).await,
         Begin::AtOnce => drive_secured(&mut client, &mut stream, &mut courier).await,
     };
-    let handshake = driven.as_ref().err().filter(|error| is_handshake(error)).map(ToString::to_string);
-    let trouble = match handshake {
-        Some(why) => {
-            let reply = NO_HANDSHAKE.with_text(format!("There is no TLS with this host: {why}"));
-            courier.obstacle = Some(Obstacle::Tls(why));
-            Some(reply)
-        }
-        None => courier.failure.take().or_else(|| {
-            let error = driven.err().filter(|_| courier.letter.is_some())?;
-            Some(CONNECTION_BROKE.with_text(format!("The connection broke: {error}")))
-        }),
-    };
-    courier.end(trouble)
+    courier.end(driven, client, stream)
+}
+
+/// Goes on with a connection that was left open.
+pub async fn resume<S: Supply>(session: Session, wear: Wear, store: SharedStore, supply: &mut S) -> Ended {
+    let Session { mut client, mut stream, facts } = session;
+    let mut courier =
+        Courier { greeted: true, usage: Use::Resumed, ..Courier::new(store, supply, facts, wear) };
+    courier.go_on(&mut client).await;
+    let driven = drive(&mut client, &mut stream, &mut courier).await;
+    courier.end(driven, client, stream)
 }
 
 fn is_handshake(error: &std::io::Error) -> bool {
@@ -170,14 +194,22 @@ struct Courier<'a, S> {
     /// What was wrong with the connection.
     failure: Option<Reply>,
     obstacle: Option<Obstacle>,
-    protection: Protection,
-    trust: Trust,
     greeted: bool,
-    next_hop: NextHop,
     login: Option<login::Attempt>,
+    facts: Facts,
+    wear: Wear,
+    usage: Use,
+    /// Transactions ended in this use of the connection.
     transactions: u32,
-    opened: Instant,
-    send_timeout: Duration,
+    /// Nothing is left to do, and the connection is to stay open.
+    leaves: bool,
+}
+
+/// Whether a connection has been used before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    First,
+    Resumed,
 }
 
 /// The letter in hand.
@@ -187,20 +219,6 @@ struct Current {
     begun: Begun,
 }
 
-/// Whether the host is known to be the one that was meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trust {
-    Verified,
-    None,
-}
-
-/// Whether the connection is encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Protection {
-    Tls,
-    None,
-}
-
 /// Whether the server has been sent any of the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Begun {
@@ -208,15 +226,31 @@ enum Begun {
     No,
 }
 
-impl<S: Supply> Courier<'_, S> {
-    /// Begins with the next letter, or ends the connection.
+impl<'a, S: Supply> Courier<'a, S> {
+    fn new(store: SharedStore, supply: &'a mut S, facts: Facts, wear: Wear) -> Courier<'a, S> {
+        Courier {
+            store,
+            supply,
+            letter: None,
+            failure: None,
+            obstacle: None,
+            greeted: false,
+            login: None,
+            facts,
+            wear,
+            usage: Use::First,
+            transactions: 0,
+            leaves: false,
+        }
+    }
+
+    /// Begins with the next letter, or ends the connection, or leaves it open.
     async fn go_on(&mut self, client: &mut Client) {
-        let retired = self.transactions >= TRANSACTIONS_MAX || self.opened.elapsed() >= AGE_MAX;
-        if client.is_closed() || retired {
+        if client.is_closed() || self.facts.is_spent(self.wear) {
             return client.quit();
         }
         while let Some(letter) = self.supply.next().await {
-            if letter.envelope.require_tls && self.trust == Trust::None {
+            if letter.envelope.require_tls && self.facts.trust == Trust::None {
                 let replies = vec![smtp::replies::PEER_LACKS_REQUIRETLS; letter.deliveries.len()];
                 self.supply.done(letter, replies, NextHop::WithoutReports);
                 continue;
@@ -235,7 +269,10 @@ impl<S: Supply> Courier<'_, S> {
                 }
             }
         }
-        client.quit();
+        match self.supply.rest() {
+            Rest::Keep => self.leaves = true,
+            Rest::Quit => client.quit(),
+        }
     }
 
     async fn content(&mut self, client: &mut Client) {
@@ -254,33 +291,58 @@ impl<S: Supply> Courier<'_, S> {
     }
 
     /// The server has said its last word on each recipient, or none of them can be sent there.
-    fn done(&mut self, replies: Vec<Reply>, closed: bool) {
-        let Some(Current { mut letter, begun, .. }) = self.letter.take() else { return };
+    fn done(&mut self, replies: Vec<Reply>, client: &Client) {
+        let Some(Current { letter, begun, .. }) = self.letter.take() else { return };
         let closing = replies.iter().all(|reply| reply.code().number() == 421);
-        if closed && closing && begun == Begun::No {
+        if client.is_closed() && closing && begun == Begun::No {
             // It was not about this message.
             self.failure = replies.into_iter().next();
-            letter.failures += 1;
-            return self.supply.put_back(letter);
+            return self.put_back(letter, client);
         }
         self.transactions += 1;
+        self.facts.transactions += 1;
         // Those who were too many for one transaction get another, if others did get through (RFC 5321 §4.5.3.1.10).
         if replies.iter().any(is_too_many) && !replies.iter().all(is_too_many) {
-            let (left, now) = split(&letter, &replies);
-            self.supply.done(now.0, now.1, self.next_hop);
+            let ((left, _), (now, replies)) = split(&letter, &replies, is_too_many);
+            self.supply.answered(now, replies, self.facts.next_hop);
             return self.supply.put_back(left);
         }
-        self.supply.done(letter, replies, self.next_hop);
+        self.supply.answered(letter, replies, self.facts.next_hop);
     }
 
-    /// What is left to be done when the connection is over.
-    fn end(self, trouble: Option<Reply>) -> Ended {
-        if let Some(Current { mut letter, begun, .. }) = self.letter {
+    /// Gives a letter back whose content was not begun.
+    fn put_back(&mut self, mut letter: Letter, client: &Client) {
+        match self.usage {
+            Use::Resumed if self.transactions == 0 && !client.has_answered_mail() => {
+                self.obstacle = Some(Obstacle::Stale)
+            }
+            Use::First | Use::Resumed => letter.failures += 1,
+        }
+        self.supply.put_back(letter);
+    }
+
+    /// What is left to be done when the connection is over, or left open.
+    fn end(
+        mut self,
+        driven: std::io::Result<()>,
+        client: Client,
+        stream: Stream<Box<dyn super::dial::Stream>>,
+    ) -> Ended {
+        let handshake = driven.as_ref().err().filter(|error| is_handshake(error)).map(ToString::to_string);
+        let trouble = match handshake {
+            Some(why) => {
+                let reply = NO_HANDSHAKE.with_text(format!("There is no TLS with this host: {why}"));
+                self.obstacle = Some(Obstacle::Tls(why));
+                Some(reply)
+            }
+            None => self.failure.take().or_else(|| {
+                let error = driven.err().filter(|_| self.letter.is_some())?;
+                Some(CONNECTION_BROKE.with_text(format!("The connection broke: {error}")))
+            }),
+        };
+        if let Some(Current { letter, begun, .. }) = self.letter.take() {
             match begun {
-                Begun::No => {
-                    letter.failures += 1;
-                    self.supply.put_back(letter);
-                }
+                Begun::No => self.put_back(letter, &client),
                 Begun::Yes => {
                     let reply = trouble.clone().unwrap_or(CONNECTION_BROKE.with_text("The connection broke"));
                     let replies = vec![reply; letter.deliveries.len()];
@@ -289,8 +351,17 @@ impl<S: Supply> Courier<'_, S> {
             }
         }
         let reached = if self.greeted { Progress::Greeted } else { Progress::Nowhere };
-        let obstacle = self.obstacle.filter(|_| !self.greeted);
-        Ended { reached, transactions: self.transactions, trouble, obstacle }
+        let obstacle = self.obstacle.filter(|obstacle| !self.greeted || *obstacle == Obstacle::Stale);
+        let left =
+            (self.leaves && !client.is_closed()).then_some(Session { client, stream, facts: self.facts });
+        Ended {
+            reached,
+            transactions: self.transactions,
+            carried: self.facts.transactions,
+            trouble,
+            obstacle,
+            left,
+        }
     }
 
     fn failed(&mut self, failure: &Failure) {
@@ -316,14 +387,19 @@ impl<S: Supply> Courier<'_, S> {
             | Failure::TimedOut { stage: Stage::StartTls }
             | Failure::Protocol { stage: Stage::StartTls, .. } => Some(Obstacle::Tls(failure.to_string())),
             // The answer to STARTTLS: nothing else is asked before there is mail to send.
-            Failure::ServiceClosing(reply) if self.protection == Protection::None => {
+            Failure::ServiceClosing(reply) if self.facts.protection == Protection::None => {
                 Some(Obstacle::Tls(format!("STARTTLS was answered with {reply}")))
             }
             // In TLS 1.3 the server may find fault with the handshake when ours is done.
-            Failure::ClosedByPeer { .. } | Failure::TimedOut { .. } if self.protection == Protection::Tls => {
+            Failure::ClosedByPeer { .. } | Failure::TimedOut { .. }
+                if self.facts.protection == Protection::Tls =>
+            {
                 Some(Obstacle::Tls(format!("after the handshake {failure}")))
             }
             Failure::ClosedByPeer { stage: Stage::Hello } => Some(Obstacle::Extensions),
+            Failure::Greeting(reply) | Failure::Hello(reply) if reply.severity() == Severity::Transient => {
+                Some(Obstacle::Busy)
+            }
             _ => None,
         }
     }
@@ -331,7 +407,11 @@ impl<S: Supply> Courier<'_, S> {
 
 impl<S: Supply> Application<Client> for Courier<'_, S> {
     fn send_timeout(&self) -> Duration {
-        self.send_timeout
+        self.facts.send_timeout
+    }
+
+    fn leaves(&self) -> bool {
+        self.leaves
     }
 
     fn when_unheard(&self) -> WhenUnheard {
@@ -348,13 +428,13 @@ impl<S: Supply> Application<Client> for Courier<'_, S> {
                 }
                 self.greeted = true;
                 if client.extensions().dsn() {
-                    self.next_hop = NextHop::WithReports;
+                    self.facts.next_hop = NextHop::WithReports;
                 }
                 self.go_on(client).await;
             }
             Event::WantContent => self.content(client).await,
             Event::Done(outcome) => {
-                self.done(outcome.recipients, client.is_closed());
+                self.done(outcome.recipients, client);
                 self.go_on(client).await;
             }
             Event::Authenticate(mechanisms) => match &mut self.login {
@@ -370,77 +450,10 @@ impl<S: Supply> Application<Client> for Courier<'_, S> {
     }
 
     fn secured(&mut self, _client: &mut Client, session: TlsSession) {
-        self.protection = Protection::Tls;
+        self.facts.protection = Protection::Tls;
         if let Some(login) = &mut self.login {
             login.secured(&session);
         }
         self.supply.secured(session);
     }
 }
-
-/// A failed connection, as a reply: always transient, but for a host that says that it takes no mail at all.
-fn trouble(failure: &Failure) -> Reply {
-    match failure {
-        // RFC 7504 §3: 521 is for good. Others greet with 5yz when they are busy, or dislike our address today.
-        Failure::Greeting(reply) if reply.code().number() == 521 => reply.clone(),
-        Failure::ServiceClosing(reply) => reply.clone(),
-        Failure::Content(_) => {
-            FLAWED.with_text("The message has a bare CR or LF, or a NUL, and cannot be sent by SMTP")
-        }
-        Failure::NoMechanism { .. } | Failure::Authentication(_) => NO_LOGIN.with_text(sentence(failure)),
-        Failure::NoTls | Failure::TlsRefused(_) => NO_STARTTLS.with_text(sentence(failure)),
-        Failure::Greeting(_) | Failure::Hello(_) => NOT_SERVING.with_text(sentence(failure)),
-        _ => CONNECTION_BROKE.with_text(sentence(failure)),
-    }
-}
-
-fn sentence(failure: &Failure) -> String {
-    let text = failure.to_string();
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
-}
-
-/// `452 4.5.3`: too many recipients for one transaction.
-fn is_too_many(reply: &Reply) -> bool {
-    reply.code().number() == 452 && reply.status() == Some(Status { subject: 5, detail: 3 })
-}
-
-/// The part of a letter that was too much for one transaction, and the rest with its replies.
-fn split(letter: &Letter, replies: &[Reply]) -> (Letter, (Letter, Vec<Reply>)) {
-    let part = |keep: &dyn Fn(&Reply) -> bool| {
-        let mut part = letter.clone();
-        let kept: Vec<usize> = (0..replies.len()).filter(|&place| keep(&replies[place])).collect();
-        part.deliveries = kept.iter().map(|&place| letter.deliveries[place].clone()).collect();
-        part.envelope.recipients =
-            kept.iter().map(|&place| letter.envelope.recipients[place].clone()).collect();
-        (part, kept.into_iter().map(|place| replies[place].clone()).collect())
-    };
-    let (left, _) = part(&is_too_many);
-    (left, part(&|reply| !is_too_many(reply)))
-}
-
-const fn status(subject: u16, detail: u16) -> Option<Status> {
-    Some(Status { subject, detail })
-}
-
-/// X.4.2 bad connection.
-const CONNECTION_BROKE: Reply = Reply::new(451, status(4, 2), "");
-/// X.7.0 other or undefined security status: in class 4 whatever the host says, for the mail is not to blame.
-const NO_LOGIN: Reply = Reply::new(451, status(7, 0), "");
-/// The same, where the host is to be doubted.
-const NOT_BELIEVED: Reply = Reply::new(451, status(7, 0), "");
-/// X.7.4 security features not supported.
-const NO_STARTTLS: Reply = Reply::new(451, status(7, 4), "");
-/// X.7.5 cryptographic failure.
-const NO_HANDSHAKE: Reply = Reply::new(451, status(7, 5), "");
-/// X.3.2 system not accepting network messages.
-const NOT_SERVING: Reply = Reply::new(451, status(3, 2), "");
-/// X.3.0 other mail system status.
-const UNREADABLE: Reply = Reply::new(451, status(3, 0), "");
-/// X.6.0 other media error.
-const FLAWED: Reply = Reply::new(554, status(6, 0), "");
-
-/// After so many transactions a connection is closed, and another one made if need be: no host is held on to for ever.
-const TRANSACTIONS_MAX: u32 = 100;
-/// The same by time (Postfix: `smtp_connection_reuse_time_limit`).
-const AGE_MAX: Duration = Duration::from_secs(300);

@@ -21,6 +21,8 @@ pub(super) struct Tried {
     pub(super) address: Option<SocketAddr>,
     /// Of the connection, if there is one and it has any.
     pub(super) tls: Option<Tls>,
+    /// Why it was this host.
+    pub(super) choice: Option<String>,
     pub(super) began: Timestamp,
 }
 
@@ -140,7 +142,7 @@ fn attempt(tried: &Tried, reply: &Reply, now: Timestamp) -> Attempt {
         host: tried.host.clone(),
         address: tried.address,
         tls: tried.tls.clone(),
-        choice: None,
+        choice: tried.choice.clone(),
         reply: reply.to_string(),
     }
 }

@@ -5,14 +5,20 @@
 //! speaks with one, and settles what it delivered, deferred or gave up ([`fate`]). A dead destination occupies one worker for as
 //! long as it takes to find out, whatever waits for it.
 
+mod choice;
 mod fate;
 mod in_hand;
+mod limits;
+mod mail;
+mod manner;
 mod orders;
 mod sites;
 mod worker;
 
+pub use limits::{Bounds, OwnSite, SiteLimits};
 pub use orders::PausedHosts;
 pub(crate) use orders::tell_senders;
+pub use sites::{SiteState, Sites};
 
 use crate::confine::Switch;
 use crate::deliver::dial::Dialer;
@@ -26,6 +32,7 @@ use crate::resolve::{Dns, Terms};
 use crate::route::Routes;
 use crate::schedule::Schedule;
 use crate::tls::Authorities;
+use sites::{Begin, Slot};
 use smtp::Domain;
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -37,6 +44,7 @@ use std::time::Duration;
 use store::{QueueName, SharedStore, Waiting};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// Gives any number, each as likely.
 pub type Random = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -81,6 +89,8 @@ pub struct Outbound {
     pub wake: Arc<Notify>,
     /// The hosts that an operator has paused.
     pub paused_hosts: PausedHosts,
+    /// What is known of the sites, made for `bounds`.
+    pub sites: Sites,
 }
 
 impl Outbound {
@@ -95,30 +105,14 @@ impl Outbound {
     }
 }
 
-/// How much is done at the same time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
-    /// Connections in all.
-    pub connections: usize,
-    /// Connections to one site: a set of hosts that several destinations may share.
-    pub connections_per_site: usize,
-}
-
 /// Chance that nobody can foresee, though not for secrets: the standard library seeds each hasher anew.
 pub fn random() -> Random {
     Arc::new(|| RandomState::new().hash_one(0))
 }
 
-impl Default for Bounds {
-    fn default() -> Bounds {
-        Bounds { connections: 200, connections_per_site: 20 }
-    }
-}
-
 /// What the workers share.
 struct Shared {
     outbound: Arc<Outbound>,
-    sites: sites::Sites,
     health: Health,
     tls: secure::Memory,
     stop: watch::Receiver<bool>,
@@ -130,9 +124,8 @@ pub async fn run(outbound: Arc<Outbound>, mut stop: watch::Receiver<bool>) {
         tracing::error!(%error, "the pauses of hosts cannot be read; hosts are not paused");
     }
     let wake = Arc::clone(&outbound.wake);
-    let sites = sites::Sites::new(outbound.bounds.connections_per_site);
     let (health, tls) = (Health::default(), secure::Memory::default());
-    let shared = Arc::new(Shared { outbound, sites, health, tls, stop: stop.clone() });
+    let shared = Arc::new(Shared { outbound, health, tls, stop: stop.clone() });
     let mut workers = JoinSet::new();
     loop {
         let next = dispatch(&shared, &mut workers).await;
@@ -143,11 +136,13 @@ pub async fn run(outbound: Arc<Outbound>, mut stop: watch::Receiver<bool>) {
             Some(ended) = workers.join_next() => report(ended),
             () = wake.notified() => {}
             () = tokio::time::sleep(next) => {}
+            () = shared.outbound.sites.pool.expire() => {}
         }
     }
     while let Some(ended) = workers.join_next().await {
         report(ended);
     }
+    shared.outbound.sites.pool.close_all().await;
 }
 
 /// Starts a worker wherever there is work and room for one. Says how long there is nothing to do, as far as the store knows.
@@ -155,6 +150,8 @@ async fn dispatch(shared: &Arc<Shared>, workers: &mut JoinSet<()>) -> Duration {
     let Outbound { store, clock, bounds, .. } = &*shared.outbound;
     let now = clock();
     let mut after: Option<Waiting> = None;
+    // When something is due that has to wait for its site.
+    let mut later: Option<Instant> = None;
     while workers.len() < bounds.connections {
         let page = match store.waiting(now, after.as_ref(), PAGE).await {
             Ok(page) => page,
@@ -169,21 +166,24 @@ async fn dispatch(shared: &Arc<Shared>, workers: &mut JoinSet<()>) -> Duration {
             if workers.len() >= bounds.connections {
                 break;
             }
-            if let Some(slot) = shared.sites.begin(&queue, shared.outbound.paused_hosts.version()) {
-                start(shared, workers, queue, slot);
+            match shared.outbound.sites.begin(&queue, shared.outbound.paused_hosts.version()) {
+                Begin::Now(slot) => start(shared, workers, queue, slot),
+                Begin::Later(until) => later = Some(later.map_or(until, |later| later.min(until))),
+                Begin::No => {}
             }
         }
         after = Some(last);
     }
-    match store.next_due().await {
+    let due = match store.next_due().await {
         // What is due by now and not taken waits for a worker to end, or is claimed by one that has begun.
         Ok(Some(due)) if due > now => Duration::from_millis(due.0.abs_diff(now.0)).min(LONGEST_SLEEP),
         Ok(_) => LONGEST_SLEEP,
         Err(_) => AFTER_TROUBLE,
-    }
+    };
+    later.map_or(due, |later| due.min(later.saturating_duration_since(Instant::now())))
 }
 
-fn start(shared: &Arc<Shared>, workers: &mut JoinSet<()>, queue: QueueName, slot: sites::Slot) {
+fn start(shared: &Arc<Shared>, workers: &mut JoinSet<()>, queue: QueueName, slot: Slot) {
     let shared = Arc::clone(shared);
     workers.spawn(async move { worker::work(shared, queue, slot).await });
 }

@@ -1,23 +1,47 @@
-//! How many connections a destination gets: few at first, more while all goes well, half when the site complains.
+//! How many connections a site gets: few at first, more while all goes well, half when it complains, none for a while when it has no time for us.
 //!
-//! Destinations whose mail goes to the same hosts are one site and share its bound. Which site a destination belongs to is known once
+//! Destinations whose mail goes to the same hosts are one site and share its bounds. Which site a destination belongs to is known once
 //! its hosts were looked up; until then it gets a single worker, which does that. All of it is in memory, and bounded.
 
+use super::limits::{Bounds, SiteLimits};
+use crate::abuse::{Epoch, Meter, Moment, Rate};
+use crate::deliver::pool::Pool;
+use crate::deliver::relay::Wear;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use store::QueueName;
+use tokio::time::Instant;
 
-/// What is known of sites.
-#[derive(Debug)]
-pub(super) struct Sites {
+/// What is known of sites, and their idle connections.
+pub struct Sites {
     inner: Arc<Mutex<Inner>>,
+    pub(super) pool: Arc<Pool>,
+    age: Duration,
 }
 
-#[derive(Debug, Default)]
+/// What an operator may want to know of a site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteState {
+    /// Its hosts, or what the settings call it.
+    pub site: Arc<str>,
+    /// Connections that carry mail.
+    pub active: usize,
+    /// Connections that wait for mail.
+    pub idle: usize,
+    /// How many connections it is thought to bear.
+    pub limit: usize,
+    /// How many messages one connection carries.
+    pub messages: u32,
+    /// How long no new connection is made or message sent; `None` when they may be.
+    pub wait: Option<Duration>,
+}
+
+#[derive(Debug)]
 struct Inner {
-    most: usize,
     queues: HashMap<QueueName, Queue>,
     sites: HashMap<Arc<str>, Site>,
+    epoch: Epoch,
 }
 
 /// A destination that has workers, or had some.
@@ -33,20 +57,40 @@ struct Queue {
 
 #[derive(Debug)]
 struct Site {
+    limits: SiteLimits,
     /// How many connections it is thought to bear.
     limit: usize,
     /// How many connections there are.
     active: usize,
     /// Connections that went well since the limit changed.
     went_well: usize,
+    /// When one went well last.
+    well_at: Option<Instant>,
+    /// Until when it is left alone.
+    paused_until: Option<Instant>,
+    /// After how many messages it ended a connection, and until when that is believed.
+    enough: Option<(u32, Instant)>,
+    connections: Meter,
+    messages: Meter,
 }
 
 /// A worker's place, given back when dropped.
-#[derive(Debug)]
 pub(super) struct Slot {
     inner: Arc<Mutex<Inner>>,
+    pool: Arc<Pool>,
     queue: QueueName,
     site: Option<Arc<str>>,
+    age: Duration,
+}
+
+/// Whether a worker may begin.
+pub(super) enum Begin {
+    /// Yes.
+    Now(Slot),
+    /// When others have ended, or an operator ordered something.
+    No,
+    /// Not before then.
+    Later(Instant),
 }
 
 /// How a connection went, for the limit.
@@ -54,52 +98,87 @@ pub(super) struct Slot {
 pub(super) enum Mood {
     /// Mail was taken.
     Well,
-    /// The host could not be reached, or said that it is too much.
+    /// Mail was taken, and then the host ended the connection by itself, after so many messages.
+    Enough(u32),
+    /// The host could not be reached, or something went wrong.
     Badly,
+    /// Its hosts have no time for us.
+    Busy,
 }
 
 impl Sites {
-    pub(super) fn new(most: usize) -> Sites {
-        Sites { inner: Arc::new(Mutex::new(Inner { most: most.max(1), ..Inner::default() })) }
+    /// None yet.
+    pub fn new(bounds: &Bounds) -> Sites {
+        let epoch = Epoch::new(Instant::now().into_std());
+        let inner = Inner { queues: HashMap::new(), sites: HashMap::new(), epoch };
+        Sites { inner: Arc::new(Mutex::new(inner)), pool: Arc::new(Pool::new(bounds.idle)), age: bounds.age }
+    }
+
+    /// The state of the site that a destination belongs to, if that is known.
+    pub fn of(&self, queue: &QueueName) -> Option<SiteState> {
+        let inner = lock(&self.inner);
+        let name = inner.queues.get(queue)?.site.as_ref()?;
+        let (site, now) = (inner.sites.get(name)?, Instant::now());
+        let idle = self.pool.of_site(name);
+        let until = site.not_before(now, inner.moment(now), idle);
+        Some(SiteState {
+            site: Arc::clone(name),
+            active: site.active,
+            idle,
+            limit: site.limit,
+            messages: site.messages_max(now),
+            wait: until.map(|until| until - now),
+        })
     }
 
     /// A place for one more worker for this destination, if there is room, and its hosts were not all paused by this version of the pauses.
-    pub(super) fn begin(&self, queue: &QueueName, pauses: u64) -> Option<Slot> {
+    pub(super) fn begin(&self, queue: &QueueName, pauses: u64) -> Begin {
         let mut inner = lock(&self.inner);
         inner.make_room();
         let known = inner.queues.get(queue);
         if known.is_some_and(|known| known.starting || known.paused == Some(pauses)) {
-            return None;
+            return Begin::No;
         }
-        let site = known.and_then(|known| known.site.as_ref()).and_then(|site| inner.sites.get(site));
-        if site.is_some_and(|site| site.active >= site.limit) {
-            return None;
+        let now = Instant::now();
+        let site =
+            known.and_then(|known| known.site.as_ref()).and_then(|site| inner.sites.get_key_value(site));
+        if let Some((name, site)) = site {
+            if site.active >= site.limit {
+                return Begin::No;
+            }
+            if let Some(until) = site.not_before(now, inner.moment(now), self.pool.of_site(name)) {
+                return Begin::Later(until);
+            }
         }
         let entry = inner.queues.entry(queue.clone()).or_default();
         entry.workers += 1;
         entry.starting = true;
-        Some(Slot { inner: Arc::clone(&self.inner), queue: queue.clone(), site: None })
+        let (inner, pool) = (Arc::clone(&self.inner), Arc::clone(&self.pool));
+        Begin::Now(Slot { inner, pool, queue: queue.clone(), site: None, age: self.age })
     }
 }
 
 impl Slot {
     /// Enters the site that the destination turned out to belong to; `false` when there is no room there, and then the worker should end.
-    pub(super) fn enter(&mut self, site: Arc<str>) -> bool {
+    pub(super) fn enter(&mut self, name: Arc<str>, limits: &SiteLimits) -> bool {
         let mut inner = lock(&self.inner);
         if let Some(queue) = inner.queues.get_mut(&self.queue) {
-            queue.site = Some(Arc::clone(&site));
+            queue.site = Some(Arc::clone(&name));
         }
-        let entry = inner.sites.entry(Arc::clone(&site)).or_insert(Site {
-            limit: FIRST_LIMIT,
-            active: 0,
-            went_well: 0,
-        });
-        if entry.active >= entry.limit {
+        let now = Instant::now();
+        let moment = inner.moment(now);
+        let site = inner.sites.entry(Arc::clone(&name)).or_insert_with(|| Site::new(limits.clone()));
+        if site.active >= site.limit || site.not_before(now, moment, self.pool.of_site(&name)).is_some() {
             return false;
         }
-        entry.active += 1;
-        self.site = Some(site);
+        site.active += 1;
+        self.site = Some(name);
         true
+    }
+
+    /// The site that was entered.
+    pub(super) fn site(&self) -> Option<&Arc<str>> {
+        self.site.as_ref()
     }
 
     /// All hosts are paused: no worker is needed until the pauses have another version.
@@ -116,26 +195,51 @@ impl Slot {
         }
     }
 
+    /// How much one connection is used.
+    pub(super) fn wear(&self) -> Wear {
+        let messages = self.with_site(|site, now, _| site.messages_max(now));
+        Wear { messages: messages.unwrap_or(1), age: self.age }
+    }
+
+    /// How many connections of the site may be idle besides those that are used.
+    pub(super) fn room(&self) -> usize {
+        self.with_site(|site, _, _| site.limit.saturating_sub(site.active)).unwrap_or(0)
+    }
+
+    /// Counts a new connection; `false` when there have been enough, or the site is to be left alone.
+    pub(super) fn take_connection(&self) -> bool {
+        let taken = self.with_site(|site, now, moment| {
+            let paused = site.paused_until.is_some_and(|until| until > now);
+            !paused && take(&mut site.connections, site.limits.connection_rate, moment)
+        });
+        taken.unwrap_or(false)
+    }
+
+    /// Counts a message; `false` when there have been enough.
+    pub(super) fn take_message(&self) -> bool {
+        let taken =
+            self.with_site(|site, _, moment| take(&mut site.messages, site.limits.message_rate, moment));
+        taken.unwrap_or(false)
+    }
+
+    /// Whether the site serves others at this moment, or did a moment ago.
+    pub(super) fn is_well_elsewhere(&self) -> bool {
+        let recently = |site: &Site, now| site.well_at.is_some_and(|at| now < at + WELL_FOR);
+        self.with_site(|site, now, _| site.active > 1 && site.well_at.is_some() || recently(site, now))
+            .unwrap_or(false)
+    }
+
     /// Takes note of how a connection went.
     pub(super) fn went(&self, mood: Mood) {
-        let Some(name) = &self.site else { return };
+        self.with_site(|site, now, _| site.went(mood, now));
+    }
+
+    fn with_site<T>(&self, then: impl FnOnce(&mut Site, Instant, Moment) -> T) -> Option<T> {
         let mut inner = lock(&self.inner);
-        let most = inner.most;
-        let Some(site) = inner.sites.get_mut(name) else { return };
-        match mood {
-            // Additive increase: one more for each round in which every connection went well.
-            Mood::Well => {
-                site.went_well += 1;
-                if site.went_well >= site.limit {
-                    site.limit = (site.limit + 1).min(most);
-                    site.went_well = 0;
-                }
-            }
-            Mood::Badly => {
-                site.limit = (site.limit / 2).max(1);
-                site.went_well = 0;
-            }
-        }
+        let now = Instant::now();
+        let moment = inner.moment(now);
+        let site = inner.sites.get_mut(self.site.as_ref()?)?;
+        Some(then(site, now, moment))
     }
 }
 
@@ -152,14 +256,83 @@ impl Drop for Slot {
     }
 }
 
+impl Site {
+    fn new(limits: SiteLimits) -> Site {
+        Site {
+            limit: FIRST_LIMIT.min(limits.connections),
+            limits,
+            active: 0,
+            went_well: 0,
+            well_at: None,
+            paused_until: None,
+            enough: None,
+            connections: Meter::default(),
+            messages: Meter::default(),
+        }
+    }
+
+    /// Until when nothing can be begun there; `None` when something can. `idle` connections need not be made.
+    fn not_before(&self, now: Instant, moment: Moment, idle: usize) -> Option<Instant> {
+        let wait =
+            |meter: Meter, rate: Option<Rate>| rate.and_then(|rate| { meter }.take(rate, 1, moment).err());
+        let connections = wait(self.connections, self.limits.connection_rate).filter(|_| idle == 0);
+        let messages = wait(self.messages, self.limits.message_rate);
+        let metered = connections.into_iter().chain(messages).max().map(|wait| now + wait);
+        metered.into_iter().chain(self.paused_until.filter(|until| *until > now)).max()
+    }
+
+    fn messages_max(&self, now: Instant) -> u32 {
+        let enough = self.enough.filter(|(_, until)| *until > now).map(|(messages, _)| messages);
+        enough.map_or(self.limits.messages, |enough| enough.min(self.limits.messages))
+    }
+
+    fn went(&mut self, mood: Mood, now: Instant) {
+        match mood {
+            // Additive increase: one more for each round in which every connection went well.
+            Mood::Well | Mood::Enough(_) => {
+                self.well_at = Some(now);
+                self.went_well += 1;
+                if self.went_well >= self.limit {
+                    self.limit = (self.limit + 1).min(self.limits.connections);
+                    self.went_well = 0;
+                }
+            }
+            Mood::Badly => {
+                self.limit = (self.limit / 2).max(1);
+                self.went_well = 0;
+            }
+            Mood::Busy => {}
+        }
+        match mood {
+            Mood::Enough(messages) => self.enough = Some((messages.max(1), now + ENOUGH_FOR)),
+            Mood::Busy => self.paused_until = Some(now + self.limits.pause),
+            Mood::Well | Mood::Badly => {}
+        }
+    }
+}
+
 impl Inner {
+    fn moment(&self, now: Instant) -> Moment {
+        self.epoch.at(now.into_std())
+    }
+
     /// Forgets who has nothing to do when there are too many.
     fn make_room(&mut self) {
-        if self.queues.len() >= KNOWN_MAX || self.sites.len() >= KNOWN_MAX {
-            self.queues.retain(|_, queue| queue.workers > 0);
+        if self.queues.len() < KNOWN_MAX && self.sites.len() < KNOWN_MAX {
+            return;
+        }
+        let now = Instant::now();
+        let moment = self.moment(now);
+        self.queues.retain(|_, queue| queue.workers > 0);
+        self.sites.retain(|_, site| site.active > 0 || site.not_before(now, moment, 0).is_some());
+        if self.sites.len() >= KNOWN_MAX {
             self.sites.retain(|_, site| site.active > 0);
         }
     }
+}
+
+fn take(meter: &mut Meter, rate: Option<Rate>, now: Moment) -> bool {
+    rate.is_none_or(|rate| meter.take(rate, 1, now).is_ok())
 }
 
 fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
@@ -170,6 +343,10 @@ fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
 const FIRST_LIMIT: usize = 2;
 /// The most destinations that are remembered: some megabytes.
 const KNOWN_MAX: usize = 20_000;
+/// How long a site counts as well after it took mail.
+const WELL_FOR: Duration = Duration::from_secs(600);
+/// How long it is believed that a site ends connections after so many messages.
+const ENOUGH_FOR: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests {
@@ -179,31 +356,51 @@ mod tests {
         text.parse().expect("a domain")
     }
 
-    fn worker(sites: &Sites, queue: &str, site: &str) -> Option<Slot> {
-        let mut slot = sites.begin(&name(queue), 0)?;
-        let entered = slot.enter(site.into());
+    fn sites(most: usize) -> Sites {
+        let site = SiteLimits { connections: most, ..SiteLimits::default() };
+        Sites::new(&Bounds { site, ..Bounds::default() })
+    }
+
+    fn limits(most: usize) -> SiteLimits {
+        SiteLimits { connections: most, ..SiteLimits::default() }
+    }
+
+    fn begin(sites: &Sites, queue: &str, pauses: u64) -> Option<Slot> {
+        match sites.begin(&name(queue), pauses) {
+            Begin::Now(slot) => Some(slot),
+            Begin::No | Begin::Later(_) => None,
+        }
+    }
+
+    fn worker_with(sites: &Sites, queue: &str, site: &str, limits: &SiteLimits) -> Option<Slot> {
+        let mut slot = begin(sites, queue, 0)?;
+        let entered = slot.enter(site.into(), limits);
         slot.claimed();
         entered.then_some(slot)
     }
 
+    fn worker(sites: &Sites, queue: &str, site: &str) -> Option<Slot> {
+        worker_with(sites, queue, site, &limits(4))
+    }
+
     #[test]
     fn one_worker_looks_before_others_follow() {
-        let sites = Sites::new(10);
-        let first = sites.begin(&name("a.example"), 0).expect("room");
-        assert!(sites.begin(&name("a.example"), 0).is_none(), "it has claimed nothing yet");
-        assert!(sites.begin(&name("b.example"), 0).is_some());
+        let sites = sites(10);
+        let first = begin(&sites, "a.example", 0).expect("room");
+        assert!(begin(&sites, "a.example", 0).is_none(), "it has claimed nothing yet");
+        assert!(begin(&sites, "b.example", 0).is_some());
         first.claimed();
-        assert!(sites.begin(&name("a.example"), 0).is_some());
+        assert!(begin(&sites, "a.example", 0).is_some());
     }
 
     #[test]
     fn destinations_share_the_limit_of_their_site() {
-        let sites = Sites::new(10);
+        let sites = sites(10);
         let first = worker(&sites, "a.example", "mx");
         let second = worker(&sites, "b.example", "mx");
         assert!(first.is_some() && second.is_some());
         assert!(worker(&sites, "c.example", "mx").is_none());
-        assert!(sites.begin(&name("c.example"), 0).is_none(), "known by now");
+        assert!(begin(&sites, "c.example", 0).is_none(), "known by now");
         assert!(worker(&sites, "d.example", "other").is_some());
         drop(first);
         assert!(worker(&sites, "c.example", "mx").is_some());
@@ -211,7 +408,7 @@ mod tests {
 
     #[test]
     fn limits_grow_slowly_and_shrink_fast() {
-        let sites = Sites::new(4);
+        let sites = sites(4);
         let slot = worker(&sites, "a.example", "mx").expect("room");
         let limit = || lock(&sites.inner).sites["mx"].limit;
         assert_eq!(limit(), FIRST_LIMIT);
@@ -230,17 +427,17 @@ mod tests {
 
     #[test]
     fn a_paused_destination_waits_for_another_version_of_the_pauses() {
-        let sites = Sites::new(4);
-        let slot = sites.begin(&name("a.example"), 3).expect("room");
+        let sites = sites(4);
+        let slot = begin(&sites, "a.example", 3).expect("room");
         slot.pause(3);
         drop(slot);
-        assert!(sites.begin(&name("a.example"), 3).is_none());
-        assert!(sites.begin(&name("a.example"), 4).is_some());
+        assert!(begin(&sites, "a.example", 3).is_none());
+        assert!(begin(&sites, "a.example", 4).is_some());
     }
 
     #[test]
     fn memory_is_bounded() {
-        let sites = Sites::new(4);
+        let sites = sites(4);
         let kept = worker(&sites, "kept.example", "kept").expect("room");
         for number in 0..KNOWN_MAX + 10 {
             drop(worker(&sites, &format!("d{number}.example"), &format!("mx{number}")));
@@ -248,5 +445,46 @@ mod tests {
         assert!(lock(&sites.inner).queues.len() <= KNOWN_MAX);
         drop(kept);
         assert_eq!(lock(&sites.inner).sites["kept"].active, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_site_is_left_alone_for_a_while() {
+        let sites = sites(4);
+        let slot = worker(&sites, "a.example", "mx").expect("room");
+        slot.went(Mood::Busy);
+        let began = Instant::now();
+        let Begin::Later(until) = sites.begin(&name("a.example"), 0) else { panic!("it is paused") };
+        assert_eq!(until - began, SiteLimits::default().pause);
+        assert!(!slot.take_connection(), "nor does who is there already connect anew");
+        assert_eq!(sites.of(&name("a.example")).expect("known").wait, Some(until - began));
+        drop(slot);
+        tokio::time::sleep_until(until).await;
+        assert!(begin(&sites, "a.example", 0).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rates_are_kept() {
+        let sites = sites(4);
+        let rate = |amount| Some(Rate { amount, window: Duration::from_secs(60) });
+        let limits = SiteLimits { connection_rate: rate(2), message_rate: rate(3), ..limits(4) };
+        let slot = worker_with(&sites, "a.example", "mx", &limits).expect("room");
+        assert_eq!([(); 4].map(|()| slot.take_message()), [true, true, true, false]);
+        let Begin::Later(until) = sites.begin(&name("a.example"), 0) else { panic!("none are left") };
+        assert_eq!(until - Instant::now(), Duration::from_secs(20), "a third of a minute for each");
+        tokio::time::sleep_until(until).await;
+        assert!(slot.take_message());
+        assert_eq!([(); 3].map(|()| slot.take_connection()), [true, true, false]);
+        assert!(matches!(sites.begin(&name("a.example"), 0), Begin::Later(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_site_teaches_how_many_messages_a_connection_carries() {
+        let sites = sites(4);
+        let slot = worker(&sites, "a.example", "mx").expect("room");
+        assert_eq!(slot.wear().messages, 100);
+        slot.went(Mood::Enough(3));
+        assert_eq!(slot.wear().messages, 3);
+        tokio::time::sleep(ENOUGH_FOR).await;
+        assert_eq!(slot.wear().messages, 100, "it may have changed its mind");
     }
 }

@@ -1,12 +1,14 @@
 //! The queue against next hops in memory, under virtual time: each behaviour of another host with its right outcome.
 
 mod certificates;
+mod connections;
 mod forwarding;
 mod lab;
 mod mta_sts;
 mod orders;
 mod reports;
 mod routes;
+mod sites;
 mod tls;
 
 use lab::{Lab, SENDER, Say, exchange, report_text};
@@ -152,7 +154,11 @@ async fn many_messages_share_a_connection_and_421_only_interrupts() {
     let took = lab.until_empty(lab.nudge()).await;
     assert!(took < Duration::from_secs(1), "{took:?}");
     assert_eq!(lab.taken().len(), 10);
-    assert_eq!(lab.connections(1), 2);
+    assert_eq!(
+        (lab.connections(1), lab.told(1, "MAIL")),
+        (4, 11),
+        "it bears three, and is asked for no more again"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,6 +50,8 @@ pub struct File {
     pub route: Vec<super::route::RouteFile>,
     /// How long that is tried.
     pub queue: super::relay::QueueFile,
+    /// What is to be known of hosts that mail goes to.
+    pub site: Vec<Spanned<super::site::SiteFile>>,
 }
 
 /// One `[[listen]]` table.

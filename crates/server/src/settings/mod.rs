@@ -12,6 +12,7 @@ mod proxies;
 mod relay;
 mod route;
 mod show;
+mod site;
 mod submission;
 mod tls;
 pub mod users;
@@ -242,7 +243,7 @@ impl Settings {
         let auth = written.auth.resolve(written.tls.client_ca.as_deref(), &wrong)?;
         let proxies = written.proxies.resolve();
         let routes = route::resolve(&written.route, &domains, &wrong)?;
-        let relay = Relay::resolve(&written.relay, &written.queue, routes, &wrong)?;
+        let relay = Relay::resolve(&written.relay, (&written.queue, &written.site), routes, &wrong)?;
         Ok(Settings {
             tls: tls::resolve(written.tls, written.acme, &host_name, &wrong)?,
             host_name,

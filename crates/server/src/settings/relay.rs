@@ -1,7 +1,9 @@
-//! `[relay]` and `[queue]`: for whom mail is sent on, how its way is found, and how long that is tried.
+//! `[relay]` and `[queue]`: for whom mail is sent on, how its way is found, and how long that is tried. How connections are used is in
+//! [`super::site`].
 
 use super::file::Text;
 use super::route::{self, Resolved};
+use super::site::{self, SiteFile};
 use super::values::{Network, Span};
 use super::{At, SettingsError};
 use crate::confine::Switch;
@@ -103,6 +105,16 @@ pub struct QueueFile {
     pub connections: Option<Spanned<u32>>,
     /// Connections to one site.
     pub connections_per_site: Option<Spanned<u32>>,
+    /// Messages over one connection.
+    pub messages_per_connection: Option<Spanned<u32>>,
+    /// How old a connection may become.
+    pub connection_age: Option<Text<Span>>,
+    /// How long one may be idle.
+    pub connection_idle: Option<Text<Span>>,
+    /// How many may be idle.
+    pub idle_connections: Option<u32>,
+    /// How long a site is left alone when it has no time.
+    pub site_pause: Option<Text<Span>>,
     /// How many finished deliveries are remembered.
     pub remembered: Option<Spanned<u32>>,
     /// For how long.
@@ -110,10 +122,10 @@ pub struct QueueFile {
 }
 
 impl Relay {
-    /// What these two tables mean.
+    /// What these tables mean.
     pub(super) fn resolve(
         relay: &RelayFile,
-        queue: &QueueFile,
+        (queue, sites): (&QueueFile, &[Spanned<SiteFile>]),
         Resolved { routes, accepted }: Resolved,
         wrong: At<'_>,
     ) -> Result<Relay, SettingsError> {
@@ -134,14 +146,7 @@ impl Relay {
             private_networks: relay.private_networks.iter().map(|network| network.0).collect(),
             schedule: schedule(queue, wrong)?,
             postmaster_copies: queue.postmaster_copies.unwrap_or(default.postmaster_copies),
-            bounds: Bounds {
-                connections: number(&queue.connections, default.bounds.connections, wrong)?,
-                connections_per_site: number(
-                    &queue.connections_per_site,
-                    default.bounds.connections_per_site,
-                    wrong,
-                )?,
-            },
+            bounds: site::bounds(queue, sites, wrong)?,
             routes,
             accepted,
             fates: FateLimits {
@@ -217,7 +222,11 @@ fn schedule(written: &QueueFile, wrong: At<'_>) -> Result<Schedule, SettingsErro
     })
 }
 
-fn number(value: &Option<Spanned<u32>>, default: usize, wrong: At<'_>) -> Result<usize, SettingsError> {
+pub(super) fn number(
+    value: &Option<Spanned<u32>>,
+    default: usize,
+    wrong: At<'_>,
+) -> Result<usize, SettingsError> {
     match value {
         Some(value) if *value.get_ref() == 0 => {
             Err(wrong(value.span(), "0 is too few: at least 1".to_owned()))
@@ -270,11 +279,7 @@ pub(super) fn show(relay: &Relay, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if relay.postmaster_copies == Switch::On {
         writeln!(f, "tells of failures        the sender and the postmaster")?;
     }
-    writeln!(
-        f,
-        "connections out          {}, {} to one site",
-        relay.bounds.connections, relay.bounds.connections_per_site
-    )?;
+    site::show(&relay.bounds, f)?;
     writeln!(
         f,
         "remembers                {} finished deliveries, for {}",

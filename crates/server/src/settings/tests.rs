@@ -54,9 +54,10 @@ fn the_sample_is_valid_with_every_comment_removed() {
     let relay = settings.relay.expect("a server with domains can relay");
     let default = Relay::default();
     assert_eq!(
-        (relay.schedule, relay.bounds, relay.mx_port),
-        (default.schedule, default.bounds, default.mx_port)
+        (relay.schedule, &relay.bounds.site, relay.bounds.idle, relay.bounds.age, relay.mx_port),
+        (default.schedule, &default.bounds.site, default.bounds.idle, default.bounds.age, default.mx_port)
     );
+    assert_eq!(relay.bounds.own.len(), 1);
     assert_eq!((relay.networks.len(), relay.resolvers.len(), relay.private_networks.len()), (2, 1, 1));
     assert_eq!(settings.accounts.len(), 3);
     assert_eq!(settings.classroom.len(), 1);

@@ -69,6 +69,7 @@ impl Relaying {
             host_name: settings.host_name.clone(),
             schedule: self.schedule,
             postmaster_copies: server::confine::Switch::Off,
+            sites: queue::Sites::new(&queue::Bounds::default()),
             bounds: queue::Bounds::default(),
             routes: settings.relay.as_ref().map(|relay| relay.routes.clone()).unwrap_or_default(),
             terms: Terms { own_name: settings.host_name.clone(), port: 25, private: Private::default() },

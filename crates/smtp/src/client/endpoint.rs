@@ -210,6 +210,7 @@ impl Client {
 
     /// Takes the reply that was awaited.
     fn answered(&mut self, awaited: Awaited, reply: Reply, stage: Stage) {
+        self.mail_answered |= awaited == Awaited::Mail;
         let Some(delivery) = &mut self.delivery else { return };
         let positive = reply.severity() == Severity::Positive;
         match awaited {

@@ -298,6 +298,8 @@ pub struct Client {
     deadline: Option<Instant>,
     /// The last transaction was left open.
     needs_reset: bool,
+    /// The server has answered the MAIL of the latest delivery.
+    mail_answered: bool,
     peer_gone: bool,
     /// TLS protects the connection.
     secured: bool,
@@ -377,6 +379,7 @@ impl Client {
             events: VecDeque::new(),
             deadline: None,
             needs_reset: false,
+            mail_answered: false,
             peer_gone: false,
             secured: false,
             authenticated: false,
@@ -393,6 +396,7 @@ impl Client {
         debug_assert!(self.phase == Phase::Ready || self.phase == Phase::Closed, "one delivery at a time");
         if self.phase == Phase::Ready {
             self.deadline = None;
+            self.mail_answered = false;
             self.phase = Phase::Envelope;
             self.delivery = Some(Box::new(Delivery::new(envelope, size, &self.extensions, &self.config)));
         }
@@ -445,6 +449,12 @@ impl Client {
     /// Whether the connection can carry no more deliveries.
     pub fn is_closed(&self) -> bool {
         self.phase == Phase::Closed
+    }
+
+    /// Whether the server has answered the MAIL of the latest delivery, with anything but 421. A connection that was left alone for a while and
+    /// ends before that was closed meanwhile: it says nothing of the message.
+    pub fn has_answered_mail(&self) -> bool {
+        self.mail_answered
     }
 
     /// Takes note that the application answered; says whether it was asked.

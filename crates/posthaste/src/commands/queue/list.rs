@@ -9,7 +9,7 @@ use anstyle::{AnsiColor, Style};
 use jiff::tz::TimeZone;
 use message::terminal::one_line;
 use serde::Serialize;
-use server::admin::{BacklogView, Client, DeliveryView, Item, QueueFilter, QueueRequest, Request};
+use server::admin::{BacklogView, Client, DeliveryView, Item, QueueFilter, QueueRequest, Request, SiteView};
 use store::{Pause, PauseScope, Timestamp};
 
 pub(super) async fn list(
@@ -136,6 +136,7 @@ fn backlogs(all: &[BacklogView], now: Timestamp) -> Table {
                 (None, None) => "held".to_owned(),
                 (None, Some(next)) => until(next, now),
             },
+            backlog.site.as_ref().map_or("-".to_owned(), connections),
             last(backlog.last.as_ref().map(|attempt| attempt.reply.as_str())),
         ],
         style: Style::new(),
@@ -148,9 +149,21 @@ fn backlogs(all: &[BacklogView], now: Timestamp) -> Table {
             column("HELD", Align::Right, Fit::Whole),
             column("OLDEST", Align::Right, Fit::Whole),
             column("NEXT", Align::Left, Fit::Whole),
+            column("CONNECTIONS", Align::Left, Fit::Whole),
             column("LAST REPLY", Align::Left, Fit::Shortened),
         ],
         rows: all.iter().map(row).collect(),
+    }
+}
+
+/// Connections with a destination's hosts: those that carry mail of those that they bear, and those that wait for mail.
+fn connections(site: &SiteView) -> String {
+    let idle = if site.idle > 0 { format!(", {} idle", site.idle) } else { String::new() };
+    match site.wait {
+        Some(wait) => {
+            format!("{} of {}{idle}, more in {} s", site.connections, site.limit, wait.div_ceil(1000))
+        }
+        None => format!("{} of {}{idle}", site.connections, site.limit),
     }
 }
 
@@ -241,6 +254,7 @@ struct ToldBacklog<'a> {
     next: Option<String>,
     paused: Option<ToldPause<'a>>,
     last: Option<ToldAttempt<'a>>,
+    site: Option<&'a SiteView>,
 }
 
 /// A pause for programs.
@@ -254,7 +268,7 @@ pub(super) struct ToldPause<'a> {
 
 impl ToldBacklog<'_> {
     fn new(backlog: &BacklogView) -> ToldBacklog<'_> {
-        let BacklogView { destination, deliveries, held, oldest, next, paused, last } = backlog;
+        let BacklogView { destination, deliveries, held, oldest, next, paused, last, site } = backlog;
         ToldBacklog {
             destination,
             deliveries: *deliveries,
@@ -263,6 +277,7 @@ impl ToldBacklog<'_> {
             next: next.map(rfc3339),
             paused: paused.as_ref().map(ToldPause::new),
             last: last.as_ref().map(ToldAttempt::new),
+            site: site.as_ref(),
         }
     }
 }

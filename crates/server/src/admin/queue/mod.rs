@@ -9,7 +9,7 @@ mod views;
 
 pub use views::{
     AttemptView, BacklogView, DeliveryView, EndView, EntryView, HoldState, Intent, OrderedView, OriginView,
-    QueueFilter, QueueOrder, QueueRequest, RecipientView, SenderReport, StoryView,
+    QueueFilter, QueueOrder, QueueRequest, RecipientView, SenderReport, SiteView, StoryView,
 };
 
 use super::handle::{Stop, send};
@@ -35,7 +35,7 @@ pub(super) async fn carry_out(
     let store = &access.store;
     match request {
         QueueRequest::List { filter, limit } => list(access, filter, limit, to).await,
-        QueueRequest::Summary { limit } => summary(store, limit, to).await,
+        QueueRequest::Summary { limit } => summary(access, limit, to).await,
         QueueRequest::Explain { what, limit } => explain(store, &what, limit.clamp(1, STORIES_MAX), to).await,
         QueueRequest::Order { filter, order, intent } => {
             let ordered = give_order(access, filter, order, intent).await?;
@@ -80,7 +80,8 @@ async fn list(access: &Access, filter: QueueFilter, limit: usize, to: &Sender<Fr
     Ok(())
 }
 
-async fn summary(store: &SharedStore, limit: usize, to: &Sender<Frame>) -> Result<(), Stop> {
+async fn summary(access: &Access, limit: usize, to: &Sender<Frame>) -> Result<(), Stop> {
+    let store = &access.store;
     let pauses = store.pauses().await?;
     for backlog in store.destinations(limit).await? {
         let last = story::queued(store, backlog.oldest.spool).await?;
@@ -94,6 +95,11 @@ async fn summary(store: &SharedStore, limit: usize, to: &Sender<Frame>) -> Resul
             next: backlog.next,
             paused: paused.cloned(),
             last: last.and_then(|one| one.history.last()).map(AttemptView::from),
+            site: access
+                .outbound
+                .as_ref()
+                .and_then(|queue| queue.sites.of(&backlog.queue))
+                .map(SiteView::from),
         };
         send(to, Item::Backlog(Box::new(view))).await?;
     }

@@ -160,6 +160,38 @@ pub struct BacklogView {
     pub paused: Option<Pause>,
     /// The last attempt for the oldest message.
     pub last: Option<AttemptView>,
+    /// The site that it belongs to, if a server runs that knows it.
+    pub site: Option<SiteView>,
+}
+
+/// What a running server knows of the hosts that a destination's mail goes to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteView {
+    /// Their names, or what the settings call them.
+    pub site: String,
+    /// Connections that carry mail.
+    pub connections: usize,
+    /// Connections that wait for mail.
+    pub idle: usize,
+    /// How many connections it is thought to bear now.
+    pub limit: usize,
+    /// How many messages one connection carries.
+    pub messages: u32,
+    /// How long nothing is sent there, in milliseconds: it is busy, or its rates are used up.
+    pub wait: Option<u64>,
+}
+
+impl From<crate::queue::SiteState> for SiteView {
+    fn from(state: crate::queue::SiteState) -> SiteView {
+        SiteView {
+            site: state.site.to_string(),
+            connections: state.active,
+            idle: state.idle,
+            limit: state.limit,
+            messages: state.messages,
+            wait: state.wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
 }
 
 /// A delivery, queued or done with.

@@ -3,9 +3,10 @@
 use super::certificates::{Authority, Certificate, HopTls};
 use crate::confine::Switch;
 use crate::deliver::dial::{Connection, Dialer, Stream};
+use crate::deliver::pool::Idle;
 use crate::mta_sts::{Outside, Policies};
 use crate::policy::recipient::{Onwards, Rules};
-use crate::queue::{Bounds, Outbound, PausedHosts, run};
+use crate::queue::{Bounds, Outbound, PausedHosts, SiteState, Sites, run};
 use crate::resolve::{Answer, Authenticity, Dns, Exchange, Lookup, Private, Terms};
 use crate::schedule::Schedule;
 use crate::settings::Acceptance;
@@ -83,6 +84,7 @@ struct World {
     webs: HashMap<u8, Web>,
     authenticity: Option<Authenticity>,
     connections: HashMap<u8, usize>,
+    latencies: HashMap<u8, Duration>,
 }
 
 /// A host that answers HTTPS.
@@ -105,7 +107,8 @@ pub(super) struct Lab {
     authority: Authority,
     data: tempfile::TempDir,
     outbound: Arc<Outbound>,
-    _stop: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
+    running: tokio::task::JoinHandle<()>,
 }
 
 pub(super) fn exchange(preference: u16, name: &str) -> Exchange {
@@ -124,6 +127,16 @@ impl Lab {
     /// With these `[[route]]` tables.
     pub(super) fn with_routes(routes: &str) -> Lab {
         Lab::with(routes, |_| {})
+    }
+
+    /// One in which each message needs a connection of its own.
+    pub(super) fn without_reuse() -> Lab {
+        Lab::with_bounds(Bounds { idle: Idle { most: 0, ..Idle::default() }, ..Bounds::default() })
+    }
+
+    /// With these bounds.
+    pub(super) fn with_bounds(bounds: Bounds) -> Lab {
+        Lab::with("", |outbound| (outbound.sites, outbound.bounds) = (Sites::new(&bounds), bounds))
     }
 
     /// With these `[[route]]` tables, and what else is to be different.
@@ -160,6 +173,7 @@ impl Lab {
             host_name: own_name.clone(),
             schedule: Schedule::default(),
             postmaster_copies: Switch::Off,
+            sites: Sites::new(&Bounds::default()),
             bounds: Bounds::default(),
             routes: crate::settings::routes(routes),
             secrets: crate::auth::system_random(),
@@ -178,9 +192,20 @@ impl Lab {
         change(&mut outbound);
         let wake = Arc::clone(&outbound.wake);
         let outbound = Arc::new(outbound);
-        tokio::spawn(run(Arc::clone(&outbound), stopped));
+        let running = tokio::spawn(run(Arc::clone(&outbound), stopped));
         let content = Mutex::new("Subject: hello\r\n\r\n.dots\r\n".to_owned());
-        Lab { outbound, world, store, wake, clock, content, authority, data, _stop: stop }
+        Lab { outbound, world, store, wake, clock, content, authority, data, stop, running }
+    }
+
+    /// Stops the queue, and waits until it has ended.
+    pub(super) async fn stop(&mut self) {
+        self.stop.send(true).expect("the queue runs");
+        (&mut self.running).await.expect("it ends well");
+    }
+
+    /// What the queue knows of a destination's site.
+    pub(super) fn site(&self, domain: &str) -> Option<SiteState> {
+        self.outbound.sites.of(&domain.parse().expect("a destination"))
     }
 
     pub(super) fn store(&self) -> &SharedStore {
@@ -218,6 +243,11 @@ impl Lab {
     /// What a hop says to the next commands that begin like this; the empty one is the connection itself. After that, what is usual.
     pub(super) fn says(&self, hop: u8, command: &'static str, answers: &[Say]) {
         self.world().scripts.insert((hop, command), answers.iter().copied().collect());
+    }
+
+    /// How long it takes to connect with a hop.
+    pub(super) fn answers_after(&self, hop: u8, latency: Duration) {
+        self.world().latencies.insert(hop, latency);
     }
 
     /// The hop offers STARTTLS, with this certificate. Returns its SHA-256.
@@ -387,6 +417,11 @@ impl Lab {
         self.world().said.get(&hop).cloned().unwrap_or_default()
     }
 
+    /// How often a hop was told this.
+    pub(super) fn told(&self, hop: u8, command: &str) -> usize {
+        self.said(hop).iter().filter(|line| line.starts_with(command)).count()
+    }
+
     pub(super) fn connections(&self, hop: u8) -> usize {
         self.world().connections.get(&hop).copied().unwrap_or(0)
     }
@@ -481,6 +516,8 @@ impl Dialer for Wires {
             OURSELVES => address,
             _ => SocketAddr::from(([192, 0, 32, 250], 40_000)),
         };
+        let latency = self.0.lock().expect("not poisoned").latencies.get(&hop).copied();
+        tokio::time::sleep(latency.unwrap_or_default()).await;
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let world = Arc::clone(&self.0);
         if address.port() == 443 {

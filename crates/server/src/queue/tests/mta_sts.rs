@@ -11,7 +11,7 @@ const WEB: u8 = 9;
 const FOR_WEB: Certificate = Certificate::Signed("mta-sts.example.com");
 
 fn lab() -> Lab {
-    let lab = Lab::new();
+    let lab = Lab::without_reuse();
     lab.domain("example.com", &[(10, "mx", 1), (20, "backup", 2)]);
     lab
 }
@@ -77,7 +77,7 @@ async fn what_does_not_fit_gets_no_mail_and_the_mail_waits() {
             "451 4.7.0 None of the mail hosts that DNS names for example.com is one of its MTA-STS policy",
         ),
     ] {
-        let lab = Lab::new();
+        let lab = Lab::without_reuse();
         lab.domain("example.com", &[(10, "mx", 1)]);
         lab.policy("example.com", "1", (WEB, FOR_WEB), &enforced(hosts));
         lab.tls(1, certificate);
@@ -86,7 +86,7 @@ async fn what_does_not_fit_gets_no_mail_and_the_mail_waits() {
         assert!(lab.taken().is_empty(), "{hosts} {certificate:?}");
         assert!(reply(&lab).await.starts_with(expected), "{}", reply(&lab).await);
     }
-    let lab = Lab::new();
+    let lab = Lab::without_reuse();
     lab.domain("example.com", &[(10, "mx", 1)]);
     lab.policy("example.com", "1", (WEB, FOR_WEB), &enforced("mx: mx.example.com\n"));
     lab.send(SENDER, &["a@example.com"]).await;

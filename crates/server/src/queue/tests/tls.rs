@@ -9,7 +9,7 @@ use store::{Identity, Tls};
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn lab() -> Lab {
-    let lab = Lab::new();
+    let lab = Lab::without_reuse();
     lab.domain("example.com", &[(10, "mx", 1)]);
     lab
 }
@@ -231,7 +231,7 @@ async fn records_that_cannot_be_used_ask_for_tls_with_anybody() {
 
 #[tokio::test(start_paused = true)]
 async fn another_host_of_the_domain_may_take_what_the_best_may_not() {
-    let lab = Lab::new();
+    let lab = Lab::without_reuse();
     lab.domain("example.com", &[(10, "mx", 1), (20, "backup", 2)]);
     lab.tls(1, Certificate::Signed("mx.example.com"));
     lab.associate("mx.example.com", vec![dane(1, vec![7; 32])]);

@@ -1,0 +1,120 @@
+//! Why mail went to one host and not to another, in words: what `posthaste explain` tells of an attempt.
+
+use crate::deliver::health::Standing;
+use crate::resolve::Target;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What stands before a connection is made.
+pub(super) struct Choice<'a> {
+    /// The addresses of the best preference that is left, in the order in which they are tried, and what was known of them.
+    pub(super) group: &'a [(Target, Standing)],
+    /// Whether there are others, of worse preference.
+    pub(super) worse: usize,
+    /// The hosts that came before, and did not take the mail.
+    pub(super) passed: &'a [Arc<str>],
+}
+
+impl Choice<'_> {
+    /// Why a new connection was made with a host, which took this long.
+    pub(super) fn connected(&self, took: Duration) -> String {
+        let preference = self.group.first().map_or(0, |(target, _)| target.preference);
+        let why = match (self.group, self.worse) {
+            ([_], 0) if self.passed.is_empty() => "the only address of this destination".to_owned(),
+            ([_], 0) => format!("the last that was left, preference {preference}"),
+            ([_], _) => format!("the best preference, {preference}"),
+            (group, _) => format!(
+                "the first to answer of {} addresses with preference {preference}, tried in this order: {}",
+                group.len(),
+                order(group)
+            ),
+        };
+        let after = self.after();
+        format!("{why}{after}; connected in {}", milliseconds(took))
+    }
+
+    /// Why an open connection was used.
+    pub(super) fn reused(&self) -> String {
+        format!("a connection to it was open from mail before{}", self.after())
+    }
+
+    fn after(&self) -> String {
+        match self.passed {
+            [] => String::new(),
+            passed => format!("; {} did not take it", passed.join(", ")),
+        }
+    }
+}
+
+fn order(group: &[(Target, Standing)]) -> String {
+    let one = |(target, standing): &(Target, Standing)| {
+        let known = match standing {
+            Standing::Unknown => "not known yet".to_owned(),
+            Standing::Answers(time) => milliseconds(*time),
+            Standing::Ill => "failed lately".to_owned(),
+        };
+        format!("{} ({}) {known}", target.host, target.address)
+    };
+    let mut list: Vec<String> = group.iter().take(SHOWN_MAX).map(one).collect();
+    if group.len() > SHOWN_MAX {
+        list.push(format!("and {} more", group.len() - SHOWN_MAX));
+    }
+    list.join(", ")
+}
+
+fn milliseconds(time: Duration) -> String {
+    match time.as_micros() {
+        micros if micros < 10_000 => format!("{}.{} ms", micros / 1000, micros % 1000 / 100),
+        micros => format!("{} ms", micros / 1000),
+    }
+}
+
+/// So many addresses are named; of the others only their number is kept.
+const SHOWN_MAX: usize = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deliver::secure::Security;
+    use std::net::SocketAddr;
+
+    fn target(host: &str, octet: u8) -> Target {
+        let address = SocketAddr::from(([192, 0, 2, octet], 25)).into();
+        Target { host: host.into(), preference: 10, address, security: Security::default(), hop: None }
+    }
+
+    #[test]
+    fn it_is_said_in_words() {
+        let ms = Duration::from_millis;
+        let one = [(target("a", 1), Standing::Unknown)];
+        let three = [
+            (target("a", 1), Standing::Unknown),
+            (target("b", 2), Standing::Answers(ms(12))),
+            (target("c", 3), Standing::Ill),
+        ];
+        for (group, worse, passed, expected) in [
+            (&one[..], 0, &[][..], "the only address of this destination; connected in 1.5 ms"),
+            (&one, 1, &[], "the best preference, 10; connected in 1.5 ms"),
+            (
+                &one,
+                0,
+                &["x".into()],
+                "the last that was left, preference 10; x did not take it; connected in 1.5 ms",
+            ),
+            (
+                &three,
+                2,
+                &[],
+                "the first to answer of 3 addresses with preference 10, tried in this order: \
+                 a (192.0.2.1:25) not known yet, b (192.0.2.2:25) 12 ms, c (192.0.2.3:25) failed lately; connected in 1.5 ms",
+            ),
+        ] {
+            let choice = Choice { group, worse, passed };
+            assert_eq!(choice.connected(Duration::from_micros(1500)), expected);
+        }
+        let many = vec![one[0].clone(); 9];
+        let choice = Choice { group: &many, worse: 0, passed: &[] };
+        assert!(choice.connected(ms(20)).ends_with("not known yet, and 3 more; connected in 20 ms"));
+        assert_eq!(choice.reused(), "a connection to it was open from mail before");
+    }
+}
