@@ -134,6 +134,15 @@ impl Queue {
         ready.take(limit).map(|(due, queue)| Waiting { queue: queue.clone(), due: *due }).collect()
     }
 
+    /// The same from the other end.
+    pub(crate) fn latest(&mut self, now: Timestamp, limit: usize) -> Vec<Waiting> {
+        self.end_leases(now);
+        let Some((_, any)) = self.ready.first().cloned() else { return Vec::new() };
+        let end = (Timestamp(now.0.saturating_add(1)), any);
+        let ready = self.ready.range(..end).rev().skip_while(|(due, _)| *due > now);
+        ready.take(limit).map(|(due, queue)| Waiting { queue: queue.clone(), due: *due }).collect()
+    }
+
     /// Takes up to `limit` deliveries for a destination that are due and free, sender by sender, and leases them until `lease`.
     pub(crate) fn claim(
         &mut self,

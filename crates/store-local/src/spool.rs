@@ -28,6 +28,11 @@ impl Spool for Local {
         Ok(self.engine.view.queue().waiting(now, after, limit))
     }
 
+    async fn latest(&self, now: Timestamp, limit: usize) -> Result<Vec<Waiting>> {
+        self.engine.catch_up().await?;
+        Ok(self.engine.view.queue().latest(now, limit))
+    }
+
     async fn claim(
         &self,
         queue: &QueueName,

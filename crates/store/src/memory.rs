@@ -192,6 +192,11 @@ impl Spool for Memory {
         Ok(self.inner.model().waiting(now, after, limit))
     }
 
+    async fn latest(&self, now: Timestamp, limit: usize) -> Result<Vec<Waiting>> {
+        let all = self.inner.model().waiting(now, None, usize::MAX);
+        Ok(all.into_iter().rev().take(limit).collect())
+    }
+
     async fn claim(
         &self,
         queue: &QueueName,

@@ -269,6 +269,9 @@ pub trait Spool: Send + Sync {
     /// those due first first and then by name; at most `limit`, and only what comes after `after` in that order.
     async fn waiting(&self, now: Timestamp, after: Option<&Waiting>, limit: usize) -> Result<Vec<Waiting>>;
 
+    /// The same destinations in the opposite order: those whose first delivery became due last come first; at most `limit`.
+    async fn latest(&self, now: Timestamp, limit: usize) -> Result<Vec<Waiting>>;
+
     /// Takes up to `limit` deliveries for one destination that are due at `now` and not held by anybody, and holds them until `lease`.
     /// The senders ([`crate::sender_group`]) take turns: the delivery due first of each comes before the second of any, and among those
     /// that stand equal the one due first comes first.

@@ -1,11 +1,12 @@
 //! The queue at work: deliveries that are due are claimed by destination and carried out by workers.
 //!
-//! The store says which destinations have something due ([`store::Spool::waiting`]); the dispatcher here gives each a worker
+//! The store says which destinations have something due ([`store::Spool::waiting`]); the dispatcher ([`dispatch`]) gives each a worker
 //! ([`worker`]), more when there is much and the site takes it ([`sites`]), and never more than a bound. A worker finds the hosts,
 //! speaks with one, and settles what it delivered, deferred or gave up ([`fate`]). A dead destination occupies one worker for as
 //! long as it takes to find out, whatever waits for it.
 
 mod choice;
+mod dispatch;
 mod fate;
 mod in_hand;
 mod limits;
@@ -32,7 +33,7 @@ use crate::resolve::{Dns, Terms};
 use crate::route::Routes;
 use crate::schedule::Schedule;
 use crate::tls::Authorities;
-use sites::{Begin, Slot};
+use dispatch::Dispatcher;
 use smtp::Domain;
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -40,11 +41,9 @@ use std::hash::BuildHasher;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-use store::{QueueName, SharedStore, Waiting};
+use store::SharedStore;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 /// Gives any number, each as likely.
 pub type Random = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -127,8 +126,9 @@ pub async fn run(outbound: Arc<Outbound>, mut stop: watch::Receiver<bool>) {
     let (health, tls) = (Health::default(), secure::Memory::default());
     let shared = Arc::new(Shared { outbound, health, tls, stop: stop.clone() });
     let mut workers = JoinSet::new();
+    let mut dispatcher = Dispatcher::new(Arc::clone(&shared));
     loop {
-        let next = dispatch(&shared, &mut workers).await;
+        let next = dispatcher.dispatch(&mut workers).await;
         tokio::select! {
             biased;
             // A sender that is gone stops the queue as well.
@@ -145,49 +145,6 @@ pub async fn run(outbound: Arc<Outbound>, mut stop: watch::Receiver<bool>) {
     shared.outbound.sites.pool.close_all().await;
 }
 
-/// Starts a worker wherever there is work and room for one. Says how long there is nothing to do, as far as the store knows.
-async fn dispatch(shared: &Arc<Shared>, workers: &mut JoinSet<()>) -> Duration {
-    let Outbound { store, clock, bounds, .. } = &*shared.outbound;
-    let now = clock();
-    let mut after: Option<Waiting> = None;
-    // When something is due that has to wait for its site.
-    let mut later: Option<Instant> = None;
-    while workers.len() < bounds.connections {
-        let page = match store.waiting(now, after.as_ref(), PAGE).await {
-            Ok(page) => page,
-            Err(store::Error::Closed) => return LONGEST_SLEEP,
-            Err(error) => {
-                tracing::error!(%error, "the queue cannot be read; trying again shortly");
-                return AFTER_TROUBLE;
-            }
-        };
-        let Some(last) = page.last().cloned() else { break };
-        for Waiting { queue, .. } in page {
-            if workers.len() >= bounds.connections {
-                break;
-            }
-            match shared.outbound.sites.begin(&queue, shared.outbound.paused_hosts.version()) {
-                Begin::Now(slot) => start(shared, workers, queue, slot),
-                Begin::Later(until) => later = Some(later.map_or(until, |later| later.min(until))),
-                Begin::No => {}
-            }
-        }
-        after = Some(last);
-    }
-    let due = match store.next_due().await {
-        // What is due by now and not taken waits for a worker to end, or is claimed by one that has begun.
-        Ok(Some(due)) if due > now => Duration::from_millis(due.0.abs_diff(now.0)).min(LONGEST_SLEEP),
-        Ok(_) => LONGEST_SLEEP,
-        Err(_) => AFTER_TROUBLE,
-    };
-    later.map_or(due, |later| due.min(later.saturating_duration_since(Instant::now())))
-}
-
-fn start(shared: &Arc<Shared>, workers: &mut JoinSet<()>, queue: QueueName, slot: Slot) {
-    let shared = Arc::clone(shared);
-    workers.spawn(async move { worker::work(shared, queue, slot).await });
-}
-
 fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
@@ -195,12 +152,6 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
         tracing::error!(%error, "a delivery ended by a fault of ours; it is tried again later");
     }
 }
-
-/// Destinations are looked at so many at a time.
-const PAGE: usize = 256;
-/// The clock may be set; so it is looked at from time to time.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-const AFTER_TROUBLE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

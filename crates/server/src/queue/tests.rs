@@ -2,6 +2,7 @@
 
 mod certificates;
 mod connections;
+mod fairness;
 mod forwarding;
 mod lab;
 mod mta_sts;

@@ -268,6 +268,7 @@ impl Pair {
         let limit = self.random.below(5);
         let waiting = self.model.waiting(now, None, 3).await.unwrap();
         assert_eq!(self.engine.waiting(now, None, 3).await.unwrap(), waiting);
+        assert_eq!(self.engine.latest(now, 3).await.unwrap(), self.model.latest(now, 3).await.unwrap());
         let Some(last) = waiting.last() else { return };
         let rest = self.model.waiting(now, Some(last), 3).await.unwrap();
         assert_eq!(self.engine.waiting(now, Some(last), 3).await.unwrap(), rest);

@@ -131,6 +131,8 @@ async fn destinations_do_not_hide_each_other(subject: &dyn Subject) {
         assert_eq!(shown(&waiting(store, 20, Some(&all[0]), 1).await), expected[1..2]);
         assert_eq!(shown(&waiting(store, 20, Some(&all[1]), 9).await), expected[2..]);
         assert_eq!(shown(&waiting(store, 11, None, 9).await), expected[..2]);
+        let latest = store.latest(Timestamp(11), 1).await.unwrap();
+        assert_eq!(shown(&latest), expected[1..2], "the last of those that are due");
     };
     check(&store).await;
     let store = subject.reopen(&store).await.unwrap_or(store);
