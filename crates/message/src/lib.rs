@@ -5,6 +5,7 @@
 //! * [`trace`]: `Received`, `Return-Path`, `Delivered-To`;
 //! * [`submission`]: what is mended in a message that a person's program submits;
 //! * [`downgrade`]: 8-bit content for hosts that take 7-bit content only;
+//! * [`report`], [`tls_report`]: reports on deliveries, and on TLS;
 //! * [`Draft`]: a message to be written; [`Needs`] and [`normalise_line_endings`] for a ready one.
 //!
 //! No socket, clock, file or randomness is used here: time and identifiers are arguments. Reading never fails: any bytes are a message,
@@ -30,6 +31,7 @@ mod span;
 mod structure;
 pub mod submission;
 pub mod terminal;
+pub mod tls_report;
 pub mod trace;
 mod transfer;
 mod view;

@@ -206,6 +206,7 @@ fn outbound(store: &SharedStore, sink: SocketAddr) -> Result<Arc<Outbound>> {
         dialer: Arc::new(Wires),
         authorities: Authorities::system(),
         policies: None,
+        tls_reports: None,
         own_authorities: HashMap::new(),
         clock: Arc::new(now),
         random: queue::random(),

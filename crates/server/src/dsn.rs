@@ -94,9 +94,11 @@ enum Extent {
 }
 
 /// Where a report goes.
-struct Addressed {
-    recipients: Vec<Recipient>,
-    deliveries: Vec<NewDelivery>,
+pub(crate) struct Addressed {
+    /// The recipients of its envelope.
+    pub(crate) recipients: Vec<Recipient>,
+    /// What becomes of it.
+    pub(crate) deliveries: Vec<NewDelivery>,
     audience: Audience,
 }
 
@@ -181,7 +183,7 @@ async fn send_to(desk: &Desk<'_>, notice: &Notice<'_>, to: &Mailbox) -> store::R
 }
 
 /// Where the report goes: into mailboxes here, to another host, or to where an address here leads; or why nowhere.
-async fn addressed(
+pub(crate) async fn addressed(
     desk: &Desk<'_>,
     to: &Mailbox,
     now: Timestamp,

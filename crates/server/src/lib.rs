@@ -18,6 +18,7 @@ mod door;
 pub mod drive;
 mod dsn;
 pub mod host;
+mod https;
 mod imap;
 pub mod inbound;
 pub mod listen;
@@ -37,6 +38,7 @@ pub mod settings;
 mod sockets;
 pub mod srs;
 pub mod tls;
+pub mod tls_reports;
 mod visit;
 
 pub use run::{Server, StartError, Stopped};

@@ -18,6 +18,7 @@ use crate::sockets::Sockets;
 use crate::srs::Srs;
 use crate::tls::acme::Acme;
 use crate::tls::{Authorities, CertificateView, Tls, TlsError, watch};
+use crate::tls_reports::TlsReports;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -182,6 +183,10 @@ impl Server {
             if let Some(policies) = &outbound.policies {
                 tasks.spawn(Arc::clone(policies).run(context.stop.subscribe()));
             }
+            if let Some(reports) = &outbound.tls_reports {
+                let outbound = Arc::clone(&outbound);
+                tasks.spawn(Arc::clone(reports).run(outbound, context.stop.subscribe()));
+            }
             tasks.spawn(queue::run(outbound, context.stop.subscribe()));
         }
         let status = status_source(&context, &listening);
@@ -255,6 +260,10 @@ fn outbound(
         dialer,
         authorities,
         policies,
+        tls_reports: relay
+            .tls_reports
+            .clone()
+            .map(|terms| Arc::new(TlsReports::open(Some(&settings.data), terms))),
         own_authorities: own_authorities(&relay.routes)?,
         clock: Arc::clone(&context.clock),
         random: queue::random(),

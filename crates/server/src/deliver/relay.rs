@@ -15,7 +15,7 @@ use super::login::{self, Login};
 use super::prepare::prepared;
 use super::secure::{Begin, Security};
 use crate::drive::{Application, WhenUnheard, drive, drive_secured};
-use crate::tls::{Connector, HandshakeError, Stream, TlsSession};
+use crate::tls::{Connector, Flaw, HandshakeError, Stream, TlsSession};
 pub use replies::split;
 use replies::{CONNECTION_BROKE, NO_HANDSHAKE, NO_LOGIN, NOT_BELIEVED, UNREADABLE, is_too_many, trouble};
 use session::{Facts, Protection, Trust};
@@ -111,6 +111,8 @@ pub struct Ended {
     pub trouble: Option<Reply>,
     /// What may work better on another connection to the same host.
     pub obstacle: Option<Obstacle>,
+    /// What was wrong with its TLS, when that was tried and came to nothing.
+    pub flaw: Option<(Flaw, String)>,
     /// The connection, when it can carry more mail.
     pub left: Option<Session>,
 }
@@ -182,8 +184,8 @@ pub async fn resume<S: Supply>(session: Session, wear: Wear, store: SharedStore,
     courier.end(driven, client, stream)
 }
 
-fn is_handshake(error: &std::io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<HandshakeError>())
+fn handshake(error: &std::io::Error) -> Option<&HandshakeError> {
+    error.get_ref()?.downcast_ref::<HandshakeError>()
 }
 
 /// Decides for the client endpoint.
@@ -194,6 +196,7 @@ struct Courier<'a, S> {
     /// What was wrong with the connection.
     failure: Option<Reply>,
     obstacle: Option<Obstacle>,
+    flaw: Option<(Flaw, String)>,
     greeted: bool,
     login: Option<login::Attempt>,
     facts: Facts,
@@ -234,6 +237,7 @@ impl<'a, S: Supply> Courier<'a, S> {
             letter: None,
             failure: None,
             obstacle: None,
+            flaw: None,
             greeted: false,
             login: None,
             facts,
@@ -328,9 +332,10 @@ impl<'a, S: Supply> Courier<'a, S> {
         client: Client,
         stream: Stream<Box<dyn super::dial::Stream>>,
     ) -> Ended {
-        let handshake = driven.as_ref().err().filter(|error| is_handshake(error)).map(ToString::to_string);
-        let trouble = match handshake {
-            Some(why) => {
+        let handshake = driven.as_ref().err().and_then(handshake);
+        let trouble = match handshake.map(|error| (error.flaw(), error.to_string())) {
+            Some((flaw, why)) => {
+                self.flaw = Some((flaw, why.clone()));
                 let reply = NO_HANDSHAKE.with_text(format!("There is no TLS with this host: {why}"));
                 self.obstacle = Some(Obstacle::Tls(why));
                 Some(reply)
@@ -360,6 +365,7 @@ impl<'a, S: Supply> Courier<'a, S> {
             carried: self.facts.transactions,
             trouble,
             obstacle,
+            flaw: self.flaw,
             left,
         }
     }
@@ -374,6 +380,13 @@ impl<'a, S: Supply> Courier<'a, S> {
             (None, Failure::Abandoned) => {}
             (None, failure) => {
                 self.obstacle = self.obstacle(failure);
+                self.flaw = match (failure, &self.obstacle) {
+                    (Failure::NoTls | Failure::TlsRefused(_), _) => {
+                        Some((Flaw::NotOffered, failure.to_string()))
+                    }
+                    (_, Some(Obstacle::Tls(why))) => Some((Flaw::Other, why.clone())),
+                    _ => None,
+                };
                 self.failure = Some(trouble(failure));
             }
         }

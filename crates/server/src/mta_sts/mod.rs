@@ -10,12 +10,14 @@ mod policy;
 
 use crate::deliver::dial::Dialer;
 use crate::deliver::secure::Level;
+use crate::https::Web;
 use crate::inbound::Clock;
 use crate::resolve::{Dns, Lookup, Private, Target};
 use crate::tls::Authorities;
 use cache::{Cache, Known};
-use fetch::Web;
-use policy::{Mode, Policy};
+pub(crate) use fetch::FetchError;
+use policy::Mode;
+pub(crate) use policy::Policy;
 use smtp::{Domain, Reply, Status};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -31,7 +33,7 @@ pub struct Policies {
     data: Option<PathBuf>,
     cache: Mutex<Cache>,
     /// What could not be fetched, and until when it is not tried again.
-    failed: Mutex<HashMap<String, Timestamp>>,
+    failed: Mutex<HashMap<String, (Timestamp, FetchError)>>,
     changed: Notify,
 }
 
@@ -96,6 +98,19 @@ impl Policies {
         Ok(targets)
     }
 
+    /// The policy of a domain that counts now, as far as it is known already; one that takes others back is none.
+    pub(crate) fn current(&self, domain: &Domain, now: Timestamp) -> Option<Policy> {
+        let cache = self.cache();
+        let known = cache.policy(domain.ascii(), now)?;
+        (known.policy.mode != Mode::None).then(|| known.policy.clone())
+    }
+
+    /// Why the policy of a domain could not be fetched lately.
+    pub(crate) fn failure(&self, domain: &Domain, now: Timestamp) -> Option<FetchError> {
+        let failed = self.failed();
+        failed.get(domain.ascii()).filter(|(until, _)| *until > now).map(|(_, error)| error.clone())
+    }
+
     /// Writes down what was fetched, and fetches anew what becomes old, until `stop` is true.
     pub async fn run(self: Arc<Policies>, mut stop: watch::Receiver<bool>) {
         let work = async {
@@ -141,7 +156,7 @@ impl Policies {
     }
 
     async fn fetch(&self, domain: &str, id: String, now: Timestamp) -> Option<Policy> {
-        if self.failed().get(domain).is_some_and(|until| *until > now) {
+        if self.failed().get(domain).is_some_and(|(until, _)| *until > now) {
             return None;
         }
         let Outside { dns, dialer, authorities, private, .. } = &self.outside;
@@ -158,7 +173,7 @@ impl Policies {
                 if failed.len() >= FAILED_MAX {
                     failed.clear();
                 }
-                failed.insert(domain.to_owned(), Timestamp(now.0.saturating_add(FAILED_FOR)));
+                failed.insert(domain.to_owned(), (Timestamp(now.0.saturating_add(FAILED_FOR)), why));
                 None
             }
         }
@@ -201,7 +216,7 @@ impl Policies {
         self.cache.lock().expect("no holder of this lock panics")
     }
 
-    fn failed(&self) -> MutexGuard<'_, HashMap<String, Timestamp>> {
+    fn failed(&self) -> MutexGuard<'_, HashMap<String, (Timestamp, FetchError)>> {
         self.failed.lock().expect("no holder of this lock panics")
     }
 }

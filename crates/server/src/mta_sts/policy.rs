@@ -60,6 +60,19 @@ impl Policy {
         Ok(Policy { mode, hosts, max_age: Duration::from_secs(seconds.min(AGE_MAX)) })
     }
 
+    /// The policy as lines (§3.2).
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mode = match self.mode {
+            Mode::Enforce => "enforce",
+            Mode::Testing => "testing",
+            Mode::None => "none",
+        };
+        let mut lines = vec!["version: STSv1".to_owned(), format!("mode: {mode}")];
+        lines.extend(self.hosts.iter().map(|host| format!("mx: {host}")));
+        lines.push(format!("max_age: {}", self.max_age.as_secs()));
+        lines
+    }
+
     /// Whether a host may take the domain's mail: a wildcard stands for exactly one label (§4.1).
     pub(crate) fn allows(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();

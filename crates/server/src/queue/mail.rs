@@ -10,7 +10,7 @@ use super::sites::{Mood, Slot};
 use super::worker::Found;
 use crate::deliver::relay::{Ended, Letter, NextHop, Progress, Rest, Supply, split};
 use crate::resolve::Target;
-use crate::tls::TlsSession;
+use crate::tls::{Flaw, TlsSession};
 use smtp::{Reply, Severity, Status};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub(super) struct Mail {
     pub(super) others: Others,
     /// The host that is being tried.
     pub(super) tried: Tried,
+    /// What its certificate lacks.
+    pub(super) flaw: Option<Flaw>,
     /// What was wrong last.
     last: Option<Reply>,
     /// The letter that a session has.
@@ -96,6 +98,7 @@ impl Mail {
             standing: None,
             others: Others::None,
             tried,
+            flaw: None,
             last: None,
             current: None,
             turn: Turn { began: Instant::now(), messages: 0, octets: 0, over: false },
@@ -244,7 +247,15 @@ impl Mail {
             self.done(letter, replies, NextHop::WithoutReports);
         }
         let reached = Progress::Greeted;
-        Ended { reached, transactions: 0, carried: 0, trouble: Some(reply), obstacle: None, left: None }
+        Ended {
+            reached,
+            transactions: 0,
+            carried: 0,
+            trouble: Some(reply),
+            obstacle: None,
+            flaw: None,
+            left: None,
+        }
     }
 
     /// Waits until everything is settled.
@@ -356,6 +367,7 @@ impl Supply for Mail {
 
     fn secured(&mut self, session: TlsSession) {
         let unknown = || Identity::Unproven("nobody looked".to_owned());
+        self.flaw = session.flaw;
         self.tried.tls = Some(Tls {
             version: session.version.to_owned(),
             cipher: session.cipher,

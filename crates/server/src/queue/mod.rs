@@ -33,6 +33,7 @@ use crate::resolve::{Dns, Terms};
 use crate::route::Routes;
 use crate::schedule::Schedule;
 use crate::tls::Authorities;
+use crate::tls_reports::TlsReports;
 use dispatch::Dispatcher;
 use smtp::Domain;
 use std::collections::HashMap;
@@ -76,6 +77,8 @@ pub struct Outbound {
     pub authorities: Authorities,
     /// What other domains ask of connections for their mail; `None` when that is not looked for.
     pub policies: Option<Arc<Policies>>,
+    /// What is counted of TLS for reports to other domains; `None` when none are sent.
+    pub tls_reports: Option<Arc<TlsReports>>,
     /// Those of hops with some of their own, by their file.
     pub own_authorities: HashMap<PathBuf, Authorities>,
     /// The time.

@@ -11,6 +11,7 @@ mod reports;
 mod routes;
 mod sites;
 mod tls;
+mod tls_reports;
 
 use lab::{Lab, SENDER, Say, exchange, report_text};
 use smtp::{Body, Notify};

@@ -10,10 +10,14 @@ use crate::deliver::dial::{Reached, Unreached, reach};
 use crate::deliver::health::Standing;
 use crate::deliver::pool::Kept;
 use crate::deliver::relay::{self, Ended, NextHop, Obstacle, Progress};
+use crate::deliver::secure::Level;
 use crate::resolve::{self, Target};
 use crate::route::Route;
+use crate::tls::Flaw;
+use crate::tls_reports::session;
 use smtp::client::Hello;
 use smtp::{Host, Reply, Severity};
+use std::net::IpAddr;
 use std::sync::Arc;
 use store::QueueName;
 
@@ -61,10 +65,12 @@ async fn work_with(shared: &Arc<Shared>, mail: &mut Mail, mut targets: Vec<Targe
 /// The hosts that DNS names, as the destination's policy wants them.
 async fn targets(outbound: &super::Outbound, host: &Host) -> Result<Vec<Target>, Reply> {
     let targets = resolve::targets(&*outbound.dns, host, &outbound.terms).await?;
-    match (host, &outbound.policies) {
-        (Host::Domain(domain), Some(policies)) => policies.apply(domain, targets).await,
-        (Host::Literal(_), _) | (_, None) => Ok(targets),
-    }
+    let (Host::Domain(domain), Some(policies)) = (host, &outbound.policies) else { return Ok(targets) };
+    let mut found = targets.clone();
+    let targets = policies.apply(domain, targets).await;
+    found.retain(|one| !targets.iter().flatten().any(|target| target.address == one.address));
+    session::left_out(outbound, domain, &found);
+    targets
 }
 
 /// Tries the targets, preference by preference, until the mail is gone or nobody is left to try; then the hosts that are left with what one of
@@ -263,7 +269,15 @@ async fn speak(shared: &Arc<Shared>, mail: &mut Mail, reached: Reached) -> Ended
         let trouble = Some(LOOPS_BACK.with_text(&text));
         mail.note(LOOPS_BACK.with_text(text));
         let reached = Progress::Nowhere;
-        return Ended { reached, transactions: 0, carried: 0, trouble, obstacle: None, left: None };
+        return Ended {
+            reached,
+            transactions: 0,
+            carried: 0,
+            trouble,
+            obstacle: None,
+            flaw: None,
+            left: None,
+        };
     }
     tracing::debug!(queue = %mail.queue, host = %target.host, address = %target.address, connect = ?took, "connected");
     let mut manner = Manner { hello: Hello::Extended, security: shared.tls.security(&target, began) };
@@ -273,6 +287,7 @@ async fn speak(shared: &Arc<Shared>, mail: &mut Mail, reached: Reached) -> Ended
         let (terms, store) = (manner.terms(outbound, &target, mail.slot.wear()), Arc::clone(&outbound.store));
         let ended = tokio::time::timeout(SESSION_MAX, relay::session(stream, terms, store, mail)).await;
         let ended = ended.unwrap_or_else(|_| mail.cut());
+        observe(outbound, mail, (&target, connection.local.ip()), (&manner, &ended));
         let now = (outbound.clock)();
         if mail.tried.tls.is_some() && ended.reached == Progress::Greeted {
             shared.tls.works(&target.address, now);
@@ -301,6 +316,24 @@ async fn speak(shared: &Arc<Shared>, mail: &mut Mail, reached: Reached) -> Ended
             }
         }
     }
+}
+
+/// Notes for reports how TLS went with a host.
+fn observe(
+    outbound: &super::Outbound,
+    mail: &Mail,
+    (target, local): (&Target, IpAddr),
+    (manner, ended): (&Manner, &Ended),
+) {
+    let tls = match (&ended.flaw, &mail.tried.tls, ended.reached) {
+        (Some((Flaw::NotOffered, _)), _, _) => session::Tls::NotOffered,
+        (Some((flaw, why)), _, _) => session::Tls::Failed(*flaw, why.clone()),
+        (None, Some(_), _) => session::Tls::Secured(mail.flaw),
+        // In clear because that was chosen: why is counted already.
+        (None, None, Progress::Greeted) if manner.security.level != Level::Clear => session::Tls::NotOffered,
+        (None, None, _) => return,
+    };
+    session::observe(outbound, (&mail.queue.host(), target), Some(local), &tls);
 }
 
 /// Whether a connection has come back to one of our own listeners.

@@ -58,7 +58,7 @@ impl Settings {
         }
         if let Some(relay) = &self.relay {
             needs.connect.push(relay.mx_port);
-            if relay.mta_sts == Switch::On {
+            if relay.mta_sts == Switch::On || relay.tls_reports.is_some() {
                 needs.connect.push(HTTPS);
             }
             needs.connect.extend(relay.resolvers.iter().map(SocketAddr::port));

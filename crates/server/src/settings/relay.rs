@@ -11,6 +11,7 @@ use crate::queue::Bounds;
 use crate::resolve::{Dnssec, is_private};
 use crate::route::Routes;
 use crate::schedule::Schedule;
+use crate::tls_reports;
 use serde::Deserialize;
 use smtp::Domain;
 use std::fmt;
@@ -30,6 +31,8 @@ pub struct Relay {
     pub dnssec: Dnssec,
     /// Whether the MTA-STS policies of other domains are looked for.
     pub mta_sts: Switch,
+    /// In whose name reports on TLS are sent to other domains; `None` when none are.
+    pub tls_reports: Option<tls_reports::Terms>,
     /// The port of MX hosts: 25, but in a laboratory.
     pub mx_port: u16,
     /// Private networks in which hosts that DNS names may be.
@@ -55,6 +58,7 @@ impl Default for Relay {
             resolvers: Vec::new(),
             dnssec: Dnssec::default(),
             mta_sts: Switch::On,
+            tls_reports: None,
             mx_port: 25,
             private_networks: Vec::new(),
             schedule: Schedule::default(),
@@ -79,10 +83,22 @@ pub struct RelayFile {
     pub dnssec: Dnssec,
     /// Whether the MTA-STS policies of other domains are looked for.
     pub mta_sts: Switch,
+    /// In whose name reports on TLS are sent.
+    pub tls_reports: Option<TlsReportsFile>,
     /// The port of MX hosts.
     pub mx_port: Option<Spanned<u16>>,
     /// Private networks in which hosts that DNS names may be.
     pub private_networks: Vec<Text<Network>>,
+}
+
+/// `[relay.tls_reports]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsReportsFile {
+    /// The organisation's name.
+    pub organization: Spanned<String>,
+    /// Whom the readers may ask.
+    pub contact: Text<smtp::Mailbox>,
 }
 
 /// `[queue]`.
@@ -142,6 +158,7 @@ impl Relay {
             resolvers: relay.resolvers.iter().map(|address| address.0).collect(),
             dnssec: relay.dnssec,
             mta_sts: relay.mta_sts,
+            tls_reports: relay.tls_reports.as_ref().map(|written| tls_reports(written, wrong)).transpose()?,
             mx_port,
             private_networks: relay.private_networks.iter().map(|network| network.0).collect(),
             schedule: schedule(queue, wrong)?,
@@ -203,6 +220,15 @@ fn is_private_network(network: &Network) -> bool {
     is_private(network.address()) && network.prefix() >= least
 }
 
+fn tls_reports(written: &TlsReportsFile, wrong: At<'_>) -> Result<tls_reports::Terms, SettingsError> {
+    let organization = written.organization.get_ref();
+    if organization.trim().is_empty() || organization.len() > 200 || organization.contains(char::is_control) {
+        let message = "a name, on one line, of at most 200 octets".to_owned();
+        return Err(wrong(written.organization.span(), message));
+    }
+    Ok(tls_reports::Terms { organization: organization.clone(), contact: written.contact.0.clone() })
+}
+
 fn schedule(written: &QueueFile, wrong: At<'_>) -> Result<Schedule, SettingsError> {
     let default = Schedule::default();
     let span = |value: &Option<Spanned<Text<Span>>>, least: u64, default: Duration| match value {
@@ -258,6 +284,9 @@ pub(super) fn show(relay: &Relay, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "DNSSEC validated         {dnssec}")?;
     if relay.mta_sts == Switch::Off {
         writeln!(f, "MTA-STS                  not looked for")?;
+    }
+    if let Some(tls_reports::Terms { organization, contact }) = &relay.tls_reports {
+        writeln!(f, "reports on TLS           to who wants them, for {organization}, from {contact}")?;
     }
     if relay.mx_port != 25 {
         writeln!(f, "port of MX hosts         {}", relay.mx_port)?;
@@ -343,6 +372,8 @@ mod tests {
             ("[queue]\nconnections = 0", "at least 1"),
             ("[relay]\nmx_port = 0", "no host has port 0"),
             ("[relay]\nresolvers = [\"localhost\"]", "localhost"),
+            ("[relay.tls_reports]\norganization = \"\"\ncontact = \"a@a.example\"", "a name"),
+            ("[relay.tls_reports]\norganization = \"x\"", "contact"),
         ] {
             let error = parse(text).expect_err(text);
             assert!(error.contains(part), "{error}");

@@ -83,10 +83,12 @@ impl Connector {
         match connector.connect(self.name.clone(), stream).into_fallible().await {
             Ok(stream) => {
                 let mut session = session::of(stream.get_ref().1);
-                session.server = self
+                let found = self
                     .finding
                     .as_ref()
                     .and_then(|finding| finding.lock().expect("no holder of this lock panics").take());
+                session.flaw = found.as_ref().and_then(|found| found.flaw);
+                session.server = found.map(|found| found.identity);
                 Ok((TlsStream::Client(stream), session))
             }
             Err((error, stream)) => Err(stream.failed(Side::Client, &error)),

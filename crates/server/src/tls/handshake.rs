@@ -10,6 +10,40 @@ use std::time::Duration;
 pub struct HandshakeError {
     what: String,
     kind: io::ErrorKind,
+    flaw: Flaw,
+}
+
+/// What is wrong with the TLS of a host, as far as those who look after it are told (RFC 8460 §4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// It has none.
+    NotOffered,
+    /// Its certificate is for another name.
+    OtherName,
+    /// Its certificate does not count any more, or not yet.
+    Expired,
+    /// Nobody who is trusted has signed its certificate.
+    NotTrusted,
+    /// Something else.
+    Other,
+}
+
+impl Flaw {
+    /// The flaw behind an error of a handshake.
+    pub(super) fn of(error: &Error) -> Flaw {
+        let Error::InvalidCertificate(why) = error else { return Flaw::Other };
+        match why {
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => Flaw::Expired,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Flaw::OtherName
+            }
+            CertificateError::UnknownIssuer | CertificateError::Revoked => Flaw::NotTrusted,
+            _ => Flaw::Other,
+        }
+    }
 }
 
 /// Which side we are.
@@ -25,13 +59,14 @@ impl HandshakeError {
         HandshakeError {
             what: "there is no TLS on this connection".to_owned(),
             kind: io::ErrorKind::Unsupported,
+            flaw: Flaw::Other,
         }
     }
 
     /// An authority has checked a name by a handshake, as it should.
     pub(super) fn check() -> HandshakeError {
         let what = "none was wanted: an authority has checked our name (RFC 8737)".to_owned();
-        HandshakeError { what, kind: io::ErrorKind::ConnectionAborted }
+        HandshakeError { what, kind: io::ErrorKind::ConnectionAborted, flaw: Flaw::Other }
     }
 
     /// It took too long.
@@ -40,13 +75,13 @@ impl HandshakeError {
             "no handshake within {} seconds: a peer that is slow, or one that waits for a greeting in clear",
             limit.as_secs()
         );
-        HandshakeError { what, kind: io::ErrorKind::TimedOut }
+        HandshakeError { what, kind: io::ErrorKind::TimedOut, flaw: Flaw::Other }
     }
 
     /// We did not wait for it.
     pub(crate) fn interrupted() -> HandshakeError {
         let what = "interrupted by the end of the server".to_owned();
-        HandshakeError { what, kind: io::ErrorKind::Interrupted }
+        HandshakeError { what, kind: io::ErrorKind::Interrupted, flaw: Flaw::Other }
     }
 
     /// The stream or the protocol failed; `first` is how the peer began.
@@ -62,7 +97,12 @@ impl HandshakeError {
                 _ => error.to_string(),
             },
         };
-        HandshakeError { what, kind: error.kind() }
+        HandshakeError { what, kind: error.kind(), flaw: inner.map_or(Flaw::Other, Flaw::of) }
+    }
+
+    /// What is wrong.
+    pub fn flaw(&self) -> Flaw {
+        self.flaw
     }
 }
 

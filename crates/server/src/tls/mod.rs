@@ -24,7 +24,7 @@ pub use certificates::{CertificateView, Certificates, Origin};
 pub use connect::{Connector, Trust};
 pub use dane::{Dane, Tlsa};
 pub use error::TlsError;
-pub use handshake::HandshakeError;
+pub use handshake::{Flaw, HandshakeError};
 pub use next_hop::{Authorities, Demand};
 pub use session::{ClientCertificate, Fingerprint, TlsSession};
 pub use stream::{Stream, Transport};

@@ -4,7 +4,7 @@
 //! Either way it is noted whether the host could prove who it is. [`crate::deliver::secure`] chooses what is asked.
 
 use super::connect::{authorities, system};
-use super::{Dane, TlsError, provider};
+use super::{Dane, Flaw, TlsError, provider};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -31,7 +31,14 @@ pub enum Demand {
 pub struct Authorities(Option<Arc<WebPkiServerVerifier>>);
 
 /// What was found, for whoever did the handshake.
-pub(super) type Finding = Arc<Mutex<Option<Identity>>>;
+pub(super) type Finding = Arc<Mutex<Option<Found>>>;
+
+/// Whether the host proved who it is, and if not, what was wrong.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) identity: Identity,
+    pub(super) flaw: Option<Flaw>,
+}
 
 impl Authorities {
     /// Those that the system trusts. Reads files, so it blocks. Without any, no host can prove by an authority who it is, and a line in the log says so.
@@ -83,8 +90,8 @@ impl Judge {
         Arc::clone(&self.finding)
     }
 
-    fn note(&self, identity: Identity) {
-        *self.finding.lock().expect("no holder of this lock panics") = Some(identity);
+    fn note(&self, identity: Identity, flaw: Option<Flaw>) {
+        *self.finding.lock().expect("no holder of this lock panics") = Some(Found { identity, flaw });
     }
 }
 
@@ -99,7 +106,7 @@ impl ServerCertVerifier for Judge {
     ) -> Result<ServerCertVerified, Error> {
         if let Demand::Dane(dane) = &self.demand {
             let chain: Vec<_> = std::iter::once(certificate).chain(intermediates).collect();
-            self.note(Identity::Proven(dane.verify(&chain, now)?));
+            self.note(Identity::Proven(dane.verify(&chain, now)?), None);
             return Ok(ServerCertVerified::assertion());
         }
         let verified = match &self.authorities.0 {
@@ -107,10 +114,11 @@ impl ServerCertVerifier for Judge {
             None => Err(Error::General("no authority is known here".to_owned())),
         };
         match (verified, &self.demand) {
-            (Ok(_), _) => self.note(Identity::Proven("an authority".to_owned())),
+            (Ok(_), _) => self.note(Identity::Proven("an authority".to_owned()), None),
             (Err(error), Demand::Authority | Demand::Dane(_)) => return Err(error),
             (Err(error), Demand::Any) => {
-                self.note(Identity::Unproven(super::handshake::certificate_flaw(&error)));
+                let identity = Identity::Unproven(super::handshake::certificate_flaw(&error));
+                self.note(identity, Some(Flaw::of(&error)));
             }
         }
         Ok(ServerCertVerified::assertion())

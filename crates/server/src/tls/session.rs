@@ -1,5 +1,6 @@
 //! What is known of a connection when its handshake is done.
 
+use super::Flaw;
 use rustls::{CommonState, ConnectionCommon, ProtocolVersion};
 use sasl::TlsExporter;
 use std::fmt;
@@ -22,6 +23,8 @@ pub struct TlsSession {
     pub client_certificate: Option<ClientCertificate>,
     /// Whether a next hop could prove who it is. Known to its client alone, and only where that looked.
     pub server: Option<Identity>,
+    /// If it could not, what was wrong.
+    pub flaw: Option<Flaw>,
 }
 
 /// A client's certificate that was verified.
@@ -59,6 +62,7 @@ where
         exporter,
         client_certificate: None,
         server: None,
+        flaw: None,
     }
 }
 
@@ -112,6 +116,7 @@ mod tests {
             exporter: Some(TlsExporter([0x5A; 32])),
             client_certificate: None,
             server: None,
+            flaw: None,
         };
         let shown = format!("{session:?}");
         assert!(shown.contains("TLSv1.3") && !shown.contains("90") && !shown.contains("exporter"), "{shown}");

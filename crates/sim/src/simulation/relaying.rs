@@ -78,6 +78,7 @@ impl Relaying {
             dialer,
             authorities: Authorities::default(),
             policies: None,
+            tls_reports: None,
             own_authorities: HashMap::new(),
             clock: Arc::clone(&context.clock),
             random: Arc::new(move || outside.chance()),

@@ -26,7 +26,7 @@ use store::{
     Accepted, AccountName, Delivery, Destination, Forward, MailboxName, NewDelivery, Origin, SharedStore,
     Timestamp,
 };
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Lines};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -82,6 +82,7 @@ struct World {
     associations: HashMap<String, Vec<Tlsa>>,
     texts: HashMap<String, String>,
     webs: HashMap<u8, Web>,
+    posted: Vec<(String, Vec<u8>)>,
     authenticity: Option<Authenticity>,
     connections: HashMap<u8, usize>,
     latencies: HashMap<u8, Duration>,
@@ -183,6 +184,7 @@ impl Lab {
             dialer: Arc::new(Wires(Arc::clone(&world))),
             authorities: authority.trusted(),
             policies: Some(policies),
+            tls_reports: None,
             own_authorities: HashMap::new(),
             clock: Arc::clone(&clock),
             random: Arc::new(move || chance.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed)),
@@ -192,6 +194,9 @@ impl Lab {
         change(&mut outbound);
         let wake = Arc::clone(&outbound.wake);
         let outbound = Arc::new(outbound);
+        if let Some(reports) = &outbound.tls_reports {
+            tokio::spawn(Arc::clone(reports).run(Arc::clone(&outbound), stopped.clone()));
+        }
         let running = tokio::spawn(run(Arc::clone(&outbound), stopped));
         let content = Mutex::new("Subject: hello\r\n\r\n.dots\r\n".to_owned());
         Lab { outbound, world, store, wake, clock, content, authority, data, stop, running }
@@ -278,6 +283,23 @@ impl Lab {
         world.addresses.insert(host, vec![address]);
         let asked = world.webs.get(&hop).map_or(0, |web| web.asked);
         world.webs.insert(hop, Web { tls, answer: answer.to_owned(), asked });
+    }
+
+    /// What DNS says as TXT.
+    pub(super) fn text(&self, name: &str, text: &str) {
+        self.world().texts.insert(name.to_owned(), text.to_owned());
+    }
+
+    /// A web host of this name, which answers everything with this.
+    pub(super) fn web(&self, name: &'static str, hop: u8, answer: &str) {
+        let tls = self.authority.hop(Certificate::Signed(name));
+        self.address(name, &format!("192.0.32.{hop}"));
+        self.world().webs.insert(hop, Web { tls, answer: answer.to_owned(), asked: 0 });
+    }
+
+    /// What was posted to web hosts: head and body.
+    pub(super) fn posted(&self) -> Vec<(String, Vec<u8>)> {
+        self.world().posted.clone()
     }
 
     /// Nothing says any more that a domain has a policy, neither DNS nor the web.
@@ -539,8 +561,18 @@ async fn serve_web(stream: Box<dyn Stream>, hop: u8, world: Shared) -> io::Resul
     let (read, mut write) = tokio::io::split(web.tls.accept(stream).await?);
     let mut lines = BufReader::new(read).lines();
     let question = lines.next_line().await?.unwrap_or_default();
-    assert_eq!(question, "GET /.well-known/mta-sts.txt HTTP/1.1");
-    while lines.next_line().await?.is_some_and(|line| !line.is_empty()) {}
+    let mut head = vec![question.clone()];
+    while let Some(line) = lines.next_line().await?.filter(|line| !line.is_empty()) {
+        head.push(line.to_ascii_lowercase());
+    }
+    if question.starts_with("POST ") {
+        let length = head.iter().find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; length.and_then(|length| length.parse().ok()).expect("its length")];
+        lines.get_mut().read_exact(&mut body).await?;
+        world.lock().expect("not poisoned").posted.push((head.join("\n"), body));
+    } else {
+        assert_eq!(question, "GET /.well-known/mta-sts.txt HTTP/1.1");
+    }
     if let Some(web) = world.lock().expect("not poisoned").webs.get_mut(&hop) {
         web.asked += 1;
     }
