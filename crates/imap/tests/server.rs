@@ -373,3 +373,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_connection_is_compressed_after_the_ok() {
+    use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
+    let mut session = Session::selected();
+    assert_eq!(session.say("a COMPRESS GZIP\r\n"), "a BAD DEFLATE is the only algorithm\r\n");
+    assert_eq!(session.say("b COMPRESS DEFLATE\r\n"), "b OK DEFLATE active\r\n");
+    let mut deflate = Compress::new(Compression::fast(), false);
+    let mut packed = Vec::with_capacity(4096);
+    let commands = "c COMPRESS DEFLATE\r\nd FETCH 1:* (UID RFC822)\r\n";
+    deflate.compress_vec(commands.as_bytes(), &mut packed, FlushCompress::Sync).expect("it takes everything");
+    for octet in packed {
+        session.server.receive(&[octet]);
+        session.run();
+    }
+    let mut heard = Vec::with_capacity(100_000);
+    let mut inflate = Decompress::new(false);
+    inflate.decompress_vec(&session.heard, &mut heard, FlushDecompress::Sync).expect("it is compressed");
+    let heard = String::from_utf8(heard).expect("UTF-8");
+    assert!(heard.starts_with("c NO [COMPRESSIONACTIVE] "), "{heard}");
+    assert!(heard.ends_with(")\r\nd OK Fetched\r\n"), "{heard}");
+    assert!(session.heard.len() < heard.len() / 10);
+    // What is not compressed ends the connection.
+    session.server.receive(&[0xff; 100]);
+    session.run();
+    assert_eq!(session.events.last(), Some(&Event::Closing(Closing::Disconnected)));
+}

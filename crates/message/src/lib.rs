@@ -29,6 +29,7 @@ mod limits;
 pub mod report;
 mod span;
 mod structure;
+pub mod subject;
 pub mod submission;
 pub mod terminal;
 pub mod tls_report;

@@ -2,17 +2,21 @@
 //!
 //! The endpoint knows the protocol and which message has which number; here is what it is about: the login, the account's mailboxes, their
 //! messages. Texts are streamed from the store, answers are told as far as there is room. What other sessions change is learnt from the store's
-//! one history of changes: before each command ends, and in IDLE when the store says that something happened.
+//! one history of changes: before each command ends, and in IDLE when the store says that something happened in the account.
 
+mod append;
 mod config;
 mod envelope;
 mod fetch;
 mod list;
+mod mailboxes;
 mod marks;
 mod search;
 mod select;
+mod sort;
 mod structure;
 mod text;
+mod thread;
 
 pub(crate) use config::Configs;
 pub(crate) use text::Memory;
@@ -23,13 +27,13 @@ use crate::inbound::{Context, Peer, shown};
 use crate::login::{Login, Outcome};
 use crate::tls::TlsSession;
 use crate::visit::Visit;
+use append::Appending;
 use fetch::Fetching;
 use imap::answer::{Code, Status};
 use imap::server::{Auth, Event, Request, Server, replies};
 use select::Open;
 use std::sync::Arc;
-use store::{AccountName, Error, ModSeq};
-use tokio::sync::watch;
+use store::{AccountName, Error, Events};
 use tracing::{debug, info, warn};
 
 /// One session.
@@ -43,8 +47,10 @@ pub(crate) struct Session {
     open: Option<Box<Open>>,
     /// A FETCH under way.
     fetching: Option<Box<Fetching>>,
+    /// An APPEND under way.
+    appending: Option<Box<Appending>>,
     /// In IDLE: what tells that something happened.
-    news: Option<watch::Receiver<ModSeq>>,
+    news: Option<Events>,
     /// What the session was interrupted by.
     interruption: Interruption,
 }
@@ -64,6 +70,7 @@ impl Session {
             account: None,
             open: None,
             fetching: None,
+            appending: None,
             news: None,
             interruption: Interruption::Stop,
         }
@@ -140,7 +147,8 @@ impl Session {
     async fn request(&mut self, endpoint: &mut Server, request: Request) {
         let result = match request {
             Request::Idle => {
-                self.news = Some(self.visit.context.store.watch());
+                let account = self.open.as_ref().map(|open| open.account);
+                self.news = account.map(|account| self.visit.context.store.follow(account));
                 return self.look(endpoint).await;
             }
             Request::Fetch(fetch) => match self.begin_fetch(endpoint, fetch).await {
@@ -165,7 +173,19 @@ impl Session {
             Request::Expunge(uids) => self.expunge(uids.as_ref()).await,
             Request::Search(key) => self.search(endpoint, key).await,
             Request::Store(store) => self.store(endpoint, store).await,
-            _ => Ok(Status::no("That is not possible here").with(Code::Cannot)),
+            Request::Create { mailbox, uses } => self.create(&mailbox, &uses).await,
+            Request::Delete(mailbox) => self.delete(&mailbox).await,
+            Request::Rename { from, to } => self.rename(&from, &to).await,
+            Request::Subscribe(mailbox) => self.subscribe(&mailbox).await,
+            Request::Unsubscribe(mailbox) => self.unsubscribe(&mailbox).await,
+            Request::GetQuota { root } => self.quota(endpoint, &root).await,
+            Request::GetQuotaRoot(mailbox) => self.quota_root(endpoint, &mailbox).await,
+            Request::SetQuota { .. } => Ok(Status::no("Quotas are the operator's").with(Code::NoPerm)),
+            Request::Copy { uids, mailbox, originals } => {
+                self.copy(endpoint, &uids, &mailbox, originals).await
+            }
+            Request::Thread { algorithm, key } => self.thread(endpoint, algorithm, key).await,
+            Request::Sort { criteria, key } => self.sort(endpoint, &criteria, key).await,
         };
         self.finish(endpoint, result).await;
     }
@@ -182,8 +202,8 @@ impl Session {
     /// Answers IDLE: what is new?
     async fn look(&mut self, endpoint: &mut Server) {
         if let Some(news) = &mut self.news {
-            // What comes from here on wakes the session again.
-            news.mark_unchanged();
+            // What is looked at now need not wake the session again.
+            while news.ready().is_some() {}
         }
         if let Err(error) = self.sync(endpoint).await {
             warn!(session = %self.visit.id, %error, "the mailbox cannot be looked at");
@@ -198,6 +218,7 @@ impl Session {
             Error::NoSuchMessage(_) => Status::no("That message is gone").with(Code::ExpungeIssued),
             Error::Exists(_) => Status::no("There is one already").with(Code::AlreadyExists),
             Error::OverQuota(_) => Status::no("That does not fit into the quota").with(Code::OverQuota),
+            Error::Limit(why) => Status::no("").saying(format!("Too many: {why}")).with(Code::Limit),
             Error::Invalid(why) => Status::no("").saying(why.clone()).with(Code::Cannot),
             error => {
                 warn!(session = %self.visit.id, %error, "a command failed");
@@ -233,10 +254,10 @@ impl Application<Server> for Session {
             Event::Request(request) => Box::pin(self.request(endpoint, *request)).await,
             Event::More => Box::pin(self.go_on_fetching(endpoint)).await,
             Event::Look => Box::pin(self.look(endpoint)).await,
-            Event::Append(_) | Event::AppendEnd => {
-                endpoint.finish(Status::no("APPEND is not possible here").with(Code::Cannot));
-            }
-            Event::Content(_) | Event::AppendAborted => {}
+            Event::Append(append) => Box::pin(self.append(endpoint, append)).await,
+            Event::Content(octets) => Box::pin(self.append_content(octets)).await,
+            Event::AppendEnd => Box::pin(self.end_append(endpoint)).await,
+            Event::AppendAborted => self.appending = None,
             Event::Unselected => self.open = None,
             // Told with more in `secured`.
             Event::Secured => {}
@@ -247,6 +268,7 @@ impl Application<Server> for Session {
             Event::Closing(closing) => {
                 self.open = None;
                 self.fetching = None;
+                self.appending = None;
                 self.news = None;
                 debug!(session = %self.visit.id, reason = ?closing, "closing");
             }
@@ -254,15 +276,17 @@ impl Application<Server> for Session {
     }
 
     async fn interruption(&mut self) {
-        let Session { visit, news, interruption, .. } = self;
+        let Session { visit, news, open, interruption, .. } = self;
         let happened = async {
-            let changed = match news {
-                Some(news) => news.changed().await.is_ok(),
-                None => false,
-            };
-            // A store that tells nothing more is closing.
-            if !changed {
-                std::future::pending::<()>().await;
+            let (Some(news), Some(open)) = (news, open) else { return std::future::pending().await };
+            loop {
+                match news.next().await {
+                    Some(store::Event::Entries { mailbox, .. }) if mailbox != open.id => {}
+                    Some(store::Event::Layout) => {}
+                    Some(store::Event::Entries { .. } | store::Event::Missed) => return,
+                    // The account is gone, or the store is closing: nothing more will be told.
+                    None => return std::future::pending().await,
+                }
             }
         };
         tokio::select! {

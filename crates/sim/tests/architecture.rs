@@ -32,7 +32,7 @@ const PURE: &[(&str, &[&str])] = &[
     ("wire", &["bytes", "data-encoding", "memchr"]),
     ("smtp", &["bytes", "data-encoding", "memchr", "thiserror", "idna"]),
     ("pop3", &["bytes", "memchr", "thiserror"]),
-    ("imap", &["bytes", "data-encoding", "memchr", "thiserror"]),
+    ("imap", &["bytes", "data-encoding", "flate2", "memchr", "thiserror"]),
     ("classroom", &["bytes", "memchr"]),
     ("message", &["bytes", "data-encoding", "memchr", "thiserror", "encoding_rs", "jiff", "mail-builder"]),
     // aws-lc-rs can make random numbers, too; what follows keeps that out.

@@ -11,6 +11,7 @@ mod edge;
 mod exchange;
 mod files;
 mod imap;
+mod imap_server;
 mod lines;
 mod mail;
 mod memory;
@@ -26,6 +27,7 @@ pub use edge::{proxy, token};
 pub use exchange::{sasl_client, sasl_server, verifier};
 pub use files::{backup, store_log};
 pub use imap::imap_command;
+pub use imap_server::imap_server;
 pub use lines::line;
 pub use mail::{header, mender, message};
 #[cfg(feature = "server")]
@@ -68,6 +70,7 @@ pub const TARGETS: &[Target] = &[
     #[cfg(feature = "server")]
     ("token", token),
     ("imap_command", imap_command),
+    ("imap_server", imap_server),
 ];
 
 /// A sequence of numbers that only its seed determines (xorshift64).

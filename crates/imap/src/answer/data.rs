@@ -132,6 +132,15 @@ pub struct Esearch {
     pub mod_seq: Option<u64>,
 }
 
+/// One message of a thread (RFC 5256 §4). Threads are told as lists of these: each message before the answers to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Threaded {
+    /// How deep it lies: 0 begins a thread; one more than the message that it answers.
+    pub depth: u32,
+    /// Its UID; `None` for a message that is answered and missing, which only begins a thread.
+    pub uid: Option<u32>,
+}
+
 impl Untagged {
     /// Writes it, with its `*` and CRLF.
     pub(crate) fn write(&self, out: &mut BytesMut, style: Style) {
@@ -295,4 +304,59 @@ pub(crate) fn write_id(out: &mut BytesMut, pairs: &[(String, String)]) {
         encode::list(out, words, |out, word| encode::string(out, Style::default(), word.as_bytes()));
     }
     out.put_slice(b"\r\n");
+}
+
+/// Writes THREAD. What is nested deep takes no more than a list: how many answers a message has is counted before.
+pub(crate) fn write_threads(out: &mut BytesMut, threads: &[Threaded], number: impl Fn(u32) -> Option<u32>) {
+    let answers = answers(threads);
+    out.put_slice(b"* THREAD");
+    if !threads.is_empty() {
+        out.put_u8(b' ');
+    }
+    // The depths at which a parenthesis is open.
+    let mut open: Vec<u32> = Vec::new();
+    let mut alone = true;
+    for (place, message) in threads.iter().enumerate() {
+        while open.last().is_some_and(|depth| *depth >= message.depth) {
+            open.pop();
+            out.put_u8(b')');
+        }
+        let is_branch = message.depth == 0 || answers[place].1 > 1;
+        if is_branch {
+            // Between a number and the first of several answers stands a space.
+            if message.depth > 0 && out.last().is_some_and(u8::is_ascii_digit) {
+                out.put_u8(b' ');
+            }
+            out.put_u8(b'(');
+            open.push(message.depth);
+            alone = true;
+        }
+        if let Some(number) = message.uid.and_then(&number) {
+            let space = if alone { "" } else { " " };
+            write!(out, "{space}{number}").expect("a buffer takes everything");
+            alone = false;
+        }
+    }
+    out.extend(open.iter().map(|_| b')'));
+    out.put_slice(b"\r\n");
+}
+
+/// For each message how many answers it has, and how many the one that it answers has.
+fn answers(threads: &[Threaded]) -> Vec<(u32, u32)> {
+    let mut counts = vec![(0, 0); threads.len()];
+    let mut parents: Vec<Option<usize>> = vec![None; threads.len()];
+    // The last message at each depth.
+    let mut line: Vec<usize> = Vec::new();
+    for (place, message) in threads.iter().enumerate() {
+        line.truncate(message.depth as usize);
+        parents[place] = line.last().copied();
+        if let Some(parent) = parents[place] {
+            counts[parent].0 += 1;
+        }
+        line.push(place);
+    }
+    for place in 0..threads.len() {
+        counts[place].1 = parents[place].map_or(0, |parent| counts[parent].0);
+    }
+    counts
 }

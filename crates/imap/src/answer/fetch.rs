@@ -1,4 +1,4 @@
-//! The data of a message in FETCH (RFC 9051 §7.5.2, and BINARY, CONDSTORE, OBJECTID, PREVIEW, SAVEDATE).
+//! The data of a message in FETCH (RFC 9051 §7.5.2, and BINARY, CONDSTORE, OBJECTID, PREVIEW).
 //!
 //! What is short is a [`FetchData`] and written at once. The text of a message is a literal whose octets come piece by piece:
 //! [`LiteralName`] is what stands before it.
@@ -31,8 +31,6 @@ pub enum FetchData<'a> {
     EmailId(&'a str),
     /// THREADID, which we do not have.
     NoThreadId,
-    /// SAVEDATE: milliseconds since 1970 (RFC 8514); `None` where it is not known.
-    SaveDate(Option<i64>),
     /// PREVIEW; `None` where it would have cost too much.
     Preview(Option<&'a str>),
     /// BINARY.SIZE of a part.
@@ -120,11 +118,6 @@ pub(crate) fn write_data(out: &mut BytesMut, style: Style, data: &FetchData<'_>)
             out.put_u8(b')');
         }
         FetchData::NoThreadId => out.put_slice(b"THREADID NIL"),
-        FetchData::SaveDate(Some(time)) => {
-            out.put_slice(b"SAVEDATE ");
-            encode::date_time(out, *time);
-        }
-        FetchData::SaveDate(None) => out.put_slice(b"SAVEDATE NIL"),
         FetchData::Preview(text) => {
             out.put_slice(b"PREVIEW ");
             // RFC 8970 §3.1: UTF-8 whatever was enabled, in a literal where a quoted string cannot hold it.

@@ -73,11 +73,11 @@ impl Server {
             Body::StartTls => self.start_tls(&tag),
             Body::Login { user, password } => self.login(tag, &user, &password),
             Body::Authenticate { mechanism, initial } => self.authenticate(tag, mechanism, initial),
-            Body::Compress { .. } => Err(Status::bad("COMPRESS is not offered here")),
             other if !self.is_logged_in() => {
                 drop(other);
                 Err(replies::LOGIN_FIRST)
             }
+            Body::Compress { algorithm } => self.compress(&tag, &algorithm),
             other => self.authenticated(tag, other),
         }
     }

@@ -12,8 +12,10 @@ impl Endpoint for Server {
 
     fn receive(&mut self, bytes: &[u8]) {
         // What comes in clear between the OK and TLS is none of ours.
-        if !matches!(self.phase, Phase::Closed | Phase::StartTls | Phase::Handshake) {
-            self.input.receive(bytes);
+        match (&self.phase, &mut self.deflate) {
+            (Phase::Closed | Phase::StartTls | Phase::Handshake, _) => {}
+            (_, Some(deflate)) => deflate.receive(bytes),
+            (_, None) => self.input.receive(bytes),
         }
     }
 
@@ -59,7 +61,7 @@ impl Server {
             Phase::Handshake => self.handshake(now),
             Phase::Idle(_) => self.idle(now),
             Phase::Appending(_) => self.appending(now),
-            Phase::Asked(_) | Phase::Telling(_) | Phase::StartTls | Phase::Closed => false,
+            Phase::Asked(_) | Phase::Telling(_) | Phase::StartTls | Phase::Compress | Phase::Closed => false,
         }
     }
 
@@ -114,6 +116,13 @@ impl Server {
 
     /// Nothing can be done without more input: says whether the lack of it ends the connection.
     pub(super) fn starve(&mut self, now: Instant) -> bool {
+        if let Some(inflated) = self.deflate.as_mut().and_then(|deflate| deflate.inflate()) {
+            match inflated {
+                Ok(octets) => self.input.receive(&octets),
+                Err(_) => self.close(Closing::Disconnected),
+            }
+            return true;
+        }
         self.input.release();
         if self.peer_gone {
             if matches!(self.phase, Phase::Appending(_)) {
@@ -147,6 +156,11 @@ impl Server {
             Phase::StartTls => {
                 self.phase = Phase::Handshake;
                 Some(Step::StartTls)
+            }
+            Phase::Compress => {
+                self.begin_compression();
+                self.phase = Phase::Command;
+                None
             }
             Phase::Telling(question) => {
                 self.phase = Phase::Asked(question);

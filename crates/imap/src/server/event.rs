@@ -3,7 +3,7 @@
 use crate::answer::Status;
 use crate::{
     FetchItem, Flag, ListReturn, ListSelection, Numbers, QResync, SearchKey, SortCriterion, StatusItem,
-    StoreKind,
+    StoreKind, ThreadAlgorithm,
 };
 use bytes::Bytes;
 use wire::sasl::SaslMessage;
@@ -126,6 +126,11 @@ pub enum Request {
     /// Answered with [`super::Server::found`].
     Sort {
         criteria: Vec<SortCriterion>,
+        key: SearchKey,
+    },
+    /// Answered with [`super::Server::threads`].
+    Thread {
+        algorithm: ThreadAlgorithm,
         key: SearchKey,
     },
     Fetch(Fetch),

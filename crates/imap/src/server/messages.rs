@@ -37,6 +37,11 @@ impl Server {
                 let key = self.resolve(key)?;
                 self.request(Request::Sort { criteria, key }, Asked::of(tag, uid, Kind::Sort(returns)))
             }
+            Body::Thread { uid, algorithm, charset, key } => {
+                need_utf8(Some(&charset))?;
+                let key = self.resolve(key)?;
+                self.request(Request::Thread { algorithm, key }, Asked::of(tag, uid, Kind::Thread))
+            }
             Body::Fetch { uid, set, items, modifiers } => self.fetch(tag, (uid, &set), items, &modifiers),
             Body::Store { uid, set, unchanged_since, kind, silent, flags } => {
                 self.need_write()?;

@@ -8,6 +8,7 @@
 mod append;
 mod auth;
 mod command;
+mod compress;
 mod config;
 mod endpoint;
 mod event;
@@ -41,6 +42,8 @@ pub struct Server {
     state: State,
     channel: Channel,
     enabled: Enabled,
+    /// COMPRESS is on.
+    deflate: Option<Box<compress::Deflate>>,
     /// What this peer is offered beyond the configuration: EXTERNAL to one with a certificate.
     own_mechanisms: Vec<String>,
     /// The message of a FETCH that is being told.
@@ -104,6 +107,8 @@ enum Phase {
     Challenged(String),
     /// To send what is to be sent, and then to have TLS started.
     StartTls,
+    /// To send what is to be sent, and then to compress.
+    Compress,
     /// To wait until TLS is on.
     Handshake,
     /// To wait for DONE, with the tag of IDLE.
@@ -152,6 +157,7 @@ enum Kind {
     Search(Option<Vec<SearchReturn>>),
     /// SORT.
     Sort(Option<Vec<SearchReturn>>),
+    Thread,
 }
 
 /// Whether EXPUNGE may be told before a command is done (RFC 9051 §7.5.1).
@@ -184,6 +190,7 @@ impl Server {
             state: State::NotAuthenticated,
             channel: Channel::Clear,
             enabled: Enabled::default(),
+            deflate: None,
             own_mechanisms: Vec::new(),
             message: None,
             shutting_down: None,
@@ -292,7 +299,8 @@ impl Server {
 
     /// How many octets are held: input that was not yet read, and answers that were not yet sent.
     pub fn buffered(&self) -> usize {
-        self.input.len() + self.output.len() + self.pieces.iter().map(Bytes::len).sum::<usize>()
+        let compressed = self.deflate.as_ref().map_or(0, |deflate| deflate.len());
+        self.input.len() + compressed + self.output.len() + self.pieces.iter().map(Bytes::len).sum::<usize>()
     }
 
     fn style(&self) -> Style {
@@ -343,6 +351,9 @@ impl Server {
         if self.is_logged_in() {
             names.extend(LOGGED_IN.iter().map(|name| (*name).to_owned()));
             names.push(format!("APPENDLIMIT={}", self.config.append_limit));
+            if self.deflate.is_none() {
+                names.push("COMPRESS=DEFLATE".to_owned());
+            }
             return names;
         }
         names.push("SASL-IR".to_owned());
@@ -378,16 +389,30 @@ const ALWAYS: &[&str] = &["IMAP4rev1", "IMAP4rev2", "LITERAL+", "ID", "ENABLE"];
 const LOGGED_IN: &[&str] = &[
     "IDLE",
     "NAMESPACE",
+    "UIDPLUS",
+    "MOVE",
     "UNSELECT",
     "CHILDREN",
+    "SPECIAL-USE",
+    "CREATE-SPECIAL-USE",
     "LIST-EXTENDED",
     "LIST-STATUS",
     "STATUS=SIZE",
     "ESEARCH",
     "SEARCHRES",
+    "CONDSTORE",
+    "QRESYNC",
+    "MULTIAPPEND",
+    "QUOTA",
+    "QUOTA=RES-STORAGE",
+    "QUOTA=RES-MESSAGE",
+    "BINARY",
+    "SORT",
+    "SORT=DISPLAY",
+    "THREAD=ORDEREDSUBJECT",
+    "THREAD=REFERENCES",
     "WITHIN",
     "PREVIEW",
-    "BINARY",
     "OBJECTID",
     "UTF8=ACCEPT",
 ];

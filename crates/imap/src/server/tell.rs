@@ -1,9 +1,9 @@
 //! What the application tells while a command is in hand: answers in one piece, the data of messages, what is new in the mailbox.
 
 use super::{Closing, Event, Kind, Phase, Question, Server, State};
-use crate::answer::data::{write_flags, write_numbers};
+use crate::answer::data::{write_flags, write_numbers, write_threads};
 use crate::answer::{
-    Code, Esearch, FetchData, Found, LiteralName, Status, Untagged, begin_literal, write_data,
+    Code, Esearch, FetchData, Found, LiteralName, Status, Threaded, Untagged, begin_literal, write_data,
 };
 use crate::{Flag, Numbers, SearchReturn};
 use bytes::{BufMut, Bytes};
@@ -26,7 +26,7 @@ pub(super) struct Message {
 impl Server {
     /// Whether more may be told before the application says [`Server::more`].
     pub fn has_room(&self) -> bool {
-        self.output.len() + self.pieces.iter().map(Bytes::len).sum::<usize>() < ROOM
+        self.unsent() < ROOM
     }
 
     /// Sends what was told, and then asks with [`Event::More`]. Also within a message and within a literal.
@@ -92,6 +92,31 @@ impl Server {
     /// Whether the client knows a message, or will when it is told of those that came.
     pub fn knows(&self, uid: u32) -> bool {
         matches!(&self.state, State::Selected(selected) if selected.view.number(uid).is_some())
+    }
+
+    /// UIDs as the command in hand names messages: UIDs or numbers.
+    pub fn as_named(&self, uids: &Numbers) -> Numbers {
+        match (&self.phase, &self.state) {
+            (Phase::Asked(question), State::Selected(selected)) => match &**question {
+                Question::Command(asked) if !asked.uid => selected.view.numbers(uids),
+                _ => uids.clone(),
+            },
+            _ => uids.clone(),
+        }
+    }
+
+    /// The UIDs below this one that no message of the selected mailbox has.
+    pub fn unknown_below(&self, uid: u32) -> Numbers {
+        let all = Numbers::range(1, uid.saturating_sub(1));
+        match &self.state {
+            State::Selected(selected) => all.difference(&selected.view.uids()),
+            _ => all,
+        }
+    }
+
+    /// The selected mailbox is no more: from here on none is selected.
+    pub fn mailbox_is_gone(&mut self) {
+        self.leave_mailbox();
     }
 
     /// Begins the data of a message; says whether the client knows it. What follows are its items, and [`Server::end_message`].
@@ -218,9 +243,27 @@ impl Server {
         }
     }
 
+    /// Tells threads, one after the other.
+    pub fn threads(&mut self, threads: &[Threaded]) {
+        let (State::Selected(selected), Phase::Asked(question)) = (&self.state, &self.phase) else { return };
+        let by_uid = matches!(&**question, Question::Command(asked) if asked.uid);
+        let number = |uid| if by_uid { Some(uid) } else { selected.view.number(uid) };
+        write_threads(&mut self.output, threads, number);
+    }
+
+    fn unsent(&self) -> usize {
+        self.output.len() + self.pieces.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// What is to be sent next.
     pub(super) fn send(&mut self) -> Option<Bytes> {
         let piece = self.pieces.pop_front();
-        piece.or_else(|| (!self.output.is_empty()).then(|| std::mem::take(&mut self.output).freeze()))
+        let piece =
+            piece.or_else(|| (!self.output.is_empty()).then(|| std::mem::take(&mut self.output).freeze()));
+        match (&mut self.deflate, piece) {
+            (Some(deflate), Some(piece)) => Some(deflate.deflate(&piece)),
+            (_, piece) => piece,
+        }
     }
 
     pub(super) fn unselect(&mut self) {

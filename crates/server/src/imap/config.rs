@@ -17,11 +17,9 @@ impl Configs {
     pub(crate) fn new(settings: &Settings) -> Configs {
         let mechanisms = Authenticator::mechanisms(&settings.auth);
         let plain = Config::new(settings.host_name.as_str());
-        let size = settings.limits.message_size;
         let base = Config {
             mechanisms: mechanisms.into_iter().map(|mechanism| mechanism.as_str().to_owned()).collect(),
-            // 0 is no limit.
-            append_limit: if size == 0 { u64::from(u32::MAX) } else { size },
+            append_limit: append_limit(settings.limits.message_size),
             max_errors: settings.limits.errors,
             login_timeout: settings.limits.idle,
             idle_timeout: settings.limits.idle.max(IDLE_MIN),
@@ -49,6 +47,11 @@ impl Configs {
         let configs = if is_here { &self.here } else { &self.elsewhere };
         Arc::clone(&configs[usize::from(offered)])
     }
+}
+
+/// The largest message that APPEND takes, where mail may have this size; 0 is no limit there.
+pub(super) fn append_limit(message_size: u64) -> u64 {
+    if message_size == 0 { u64::from(u32::MAX) } else { message_size }
 }
 
 /// RFC 9051 §5.4 gives a client 30 minutes at least, and IDLE is begun anew after 29 (RFC 2177 §3).

@@ -3,17 +3,18 @@
 //! Before a message is read it is clear how much of it is needed: nothing, its header, all of it for a moment, or all of it in passing. So a
 //! list of a hundred thousand envelopes reads no bodies, and a large message goes from the store to the client without being held.
 
-use super::Session;
 use super::envelope::envelope;
+use super::select::ranges;
 use super::structure::{self, Place, body_structure};
 use super::text::{self, Room};
+use super::{Session, marks};
 use bytes::Bytes;
 use imap::answer::{Code, Condition, FetchData, LiteralName, Status, Untagged};
 use imap::server::{Access, Fetch, Server};
 use imap::{FetchItem, Numbers, Partial, SectionText};
 use message::{Limits, Structure, Summary, TransferEncoding};
 use std::collections::VecDeque;
-use store::{ChangeKind, Entry, Error, Flags, ModSeq, Reader, Uid};
+use store::{Entry, Error, Flags, ModSeq, Reader, Uid};
 
 /// A FETCH under way.
 pub(super) struct Fetching {
@@ -22,7 +23,7 @@ pub(super) struct Fetching {
     need: Need,
     changed_since: Option<ModSeq>,
     /// Those that were not looked up yet.
-    left: VecDeque<(u32, u32)>,
+    left: Numbers,
     /// Those that were, and not told yet.
     page: VecDeque<Entry>,
     /// A text that is on its way as the last item of its message.
@@ -59,7 +60,7 @@ impl Session {
             items.push(FetchItem::ModSeq);
         }
         if let (Some(known), Some(since)) = (vanished, changed_since) {
-            let gone = self.vanished_since(ModSeq(since)).await?.intersection(&known);
+            let gone = self.vanished(endpoint, ModSeq(since)).await?.intersection(&known);
             if !gone.is_empty() {
                 endpoint.tell(&Untagged::Vanished { earlier: true, uids: gone });
             }
@@ -81,7 +82,7 @@ impl Session {
             items,
             changed_since: changed_since.map(ModSeq),
             missing: uids.len() as u64,
-            left: uids.ranges().iter().copied().collect(),
+            left: uids,
             page: VecDeque::new(),
             passing: None,
             room: None,
@@ -91,19 +92,10 @@ impl Session {
         Ok(())
     }
 
-    /// Those that went since a moment.
-    pub(super) async fn vanished_since(&mut self, since: ModSeq) -> Result<Numbers, Error> {
+    async fn vanished(&mut self, endpoint: &Server, since: ModSeq) -> Result<Numbers, Error> {
         let Some(open) = &self.open else { return Ok(Numbers::new()) };
-        let mut gone = Vec::new();
-        let mut since = since;
-        loop {
-            let page = self.visit.context.store.changes(open.id, since, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(gone.into_iter().collect()) };
-            since = last.modseq;
-            gone.extend(
-                page.iter().filter(|change| change.kind == ChangeKind::Expunged).map(|change| change.uid.0),
-            );
-        }
+        let status = self.visit.context.store.status(open.id).await?;
+        self.vanished_since(endpoint, &status, since).await
     }
 
     /// Tells messages as long as there is room, and ends the command after the last.
@@ -162,7 +154,7 @@ impl Session {
             }
             return Ok(true);
         }
-        if fetching.page.is_empty() && !self.look_up(fetching).await? {
+        if fetching.page.is_empty() && !self.look_up(endpoint, fetching).await? {
             return Ok(false);
         }
         let Some(entry) = fetching.page.pop_front() else { return Ok(true) };
@@ -171,17 +163,26 @@ impl Session {
     }
 
     /// Looks up the next messages; says whether there are any left to look at.
-    async fn look_up(&mut self, fetching: &mut Fetching) -> Result<bool, Error> {
+    async fn look_up(&mut self, endpoint: &mut Server, fetching: &mut Fetching) -> Result<bool, Error> {
         let Some(open) = &self.open else { return Ok(false) };
-        let Some(&(first, last)) = fetching.left.front() else { return Ok(false) };
-        let most = PAGE.min((last - first) as usize + 1);
-        let page = self.visit.context.store.entries(open.id, Uid(first - 1), most).await?;
-        match page.last() {
-            Some(entry) if entry.uid.0 < last => fetching.left[0].0 = entry.uid.0 + 1,
-            _ => drop(fetching.left.pop_front()),
+        if fetching.left.is_empty() {
+            return Ok(false);
         }
-        let in_range = page.into_iter().filter(|entry| (first..=last).contains(&entry.uid.0));
-        for entry in in_range {
+        let page = self.visit.context.store.entries_in(open.id, &ranges(&fetching.left), PAGE).await?;
+        fetching.left = match page.last() {
+            Some(last) if page.len() == PAGE => fetching.left.difference(&Numbers::range(1, last.uid.0)),
+            _ => Numbers::new(),
+        };
+        let tells_flags = fetching.items.contains(&FetchItem::Flags);
+        if tells_flags {
+            self.learn_keywords_of(endpoint, &page).await?;
+        }
+        if let (true, Some(open)) = (tells_flags && !endpoint.wants_mod_seqs(), &mut self.open) {
+            // What the client hears now it need not hear again.
+            let news = page.iter().filter(|entry| entry.modseq > open.seen);
+            open.told.extend(news.map(|entry| (entry.uid.0, entry.modseq)));
+        }
+        for entry in page {
             fetching.missing -= 1;
             if fetching.changed_since.is_none_or(|since| entry.modseq > since) {
                 fetching.page.push_back(entry);
@@ -228,8 +229,8 @@ impl Session {
         }
         let structure = matches!(fetching.need, Need::Header | Need::Whole)
             .then(|| Structure::of(&text, &Limits::default()));
-        let telling =
-            Telling { entry, text: &text, structure: structure.as_ref(), flags: open.flags_of(entry) };
+        let flags = marks::flags(entry.flags, entry.keywords, &open.keywords);
+        let telling = Telling { entry, text: &text, structure: structure.as_ref(), flags };
         for item in &fetching.items {
             match (&mut passing, need(item)) {
                 (Some(reader), Need::Passing) => endpoint.begin_literal(whole_name(item), reader.len),
@@ -282,7 +283,7 @@ impl Telling<'_> {
             FetchItem::InternalDate => endpoint.item(&FetchData::InternalDate(entry.received.0)),
             FetchItem::Rfc822Size => endpoint.item(&FetchData::Rfc822Size(entry.size)),
             FetchItem::ModSeq => endpoint.item(&FetchData::ModSeq(entry.modseq.0)),
-            FetchItem::EmailId => endpoint.item(&FetchData::EmailId(&entry.spool.to_string())),
+            FetchItem::EmailId => endpoint.item(&FetchData::EmailId(&entry.email_id())),
             FetchItem::ThreadId => endpoint.item(&FetchData::NoThreadId),
             _ => return self.of_text(endpoint, item),
         }

@@ -1,15 +1,13 @@
 //! LIST, LSUB and STATUS: the mailboxes of an account as a tree of names (RFC 9051 §6.3.9, RFC 5258, RFC 6154).
 
 use super::Session;
+use super::config::append_limit;
 use super::select::mailbox_id;
 use imap::answer::{Attribute, ListEntry, MailboxData, Status, StatusValue, Untagged};
 use imap::server::{List, Server};
 use imap::{ListReturn, ListSelection, StatusItem};
 use std::collections::BTreeMap;
-use store::{Error, MailboxName, MailboxStatus};
-
-/// What stands between the levels of a name.
-const SEPARATOR: char = '/';
+use store::{Error, MailboxName, MailboxStatus, SEPARATOR};
 
 impl Session {
     /// LIST.
@@ -23,8 +21,13 @@ impl Session {
             }));
             return Ok(Status::ok("List completed"));
         }
-        let all = self.visit.context.store.mailboxes(self.account()?).await?;
-        let tree = Tree::of(&all);
+        let store = &self.visit.context.store;
+        let all = store.mailboxes(self.account()?).await?;
+        let subscriptions = match list.selection.contains(&ListSelection::Subscribed) {
+            true => store.subscriptions(self.account()?).await?,
+            false => Vec::new(),
+        };
+        let tree = Tree::of(&all, &subscriptions);
         let patterns: Vec<Pattern> =
             list.patterns.iter().map(|pattern| Pattern::new(&list.reference, pattern)).collect();
         let status_items = list.returns.iter().find_map(|wanted| match wanted {
@@ -32,31 +35,36 @@ impl Session {
             _ => None,
         });
         for (name, node) in &tree.nodes {
-            let Some(entry) = tree.entry(name, node, &patterns, &list) else { continue };
+            let Some(entry) = node.entry(name, &patterns, &list) else { continue };
             endpoint.tell(&Untagged::List(entry));
             if let (Some(items), Some(status)) = (status_items, node.mailbox) {
-                endpoint.tell(&Untagged::Status(data(status, items)));
+                endpoint.tell(&Untagged::Status(self.data(status, items)));
             }
         }
         Ok(Status::ok("List completed"))
     }
 
-    /// LSUB, of revision 1.
+    /// LSUB, of revision 1 (RFC 3501 §6.3.9): names that were subscribed to, whether there are such mailboxes or not.
     pub(super) async fn lsub(
         &mut self,
         endpoint: &mut Server,
         reference: &str,
         pattern: &str,
     ) -> Result<Status, Error> {
-        let all = self.visit.context.store.mailboxes(self.account()?).await?;
+        let subscriptions = self.visit.context.store.subscriptions(self.account()?).await?;
         let pattern = Pattern::new(reference, pattern);
-        for status in all.iter().filter(|status| pattern.matches(status.name.as_str())) {
-            let entry = ListEntry {
-                name: status.name.as_str().to_owned(),
-                attributes: Vec::new(),
-                has_subscribed_children: false,
-            };
-            endpoint.tell(&Untagged::Lsub(entry));
+        let tree = Tree::of(&[], &subscriptions);
+        for (name, node) in &tree.nodes {
+            // A level that is none itself stands for those below it, where the pattern does not reach them.
+            let stands_for_others = !node.subscribed && pattern.ends_with_level();
+            if pattern.matches(name) && (node.subscribed || stands_for_others) {
+                let attributes = if node.subscribed { Vec::new() } else { vec![Attribute::NoSelect] };
+                endpoint.tell(&Untagged::Lsub(ListEntry {
+                    name: (*name).to_owned(),
+                    attributes,
+                    has_subscribed_children: false,
+                }));
+            }
         }
         Ok(Status::ok("Lsub completed"))
     }
@@ -70,35 +78,36 @@ impl Session {
     ) -> Result<Status, Error> {
         let name = MailboxName::new(mailbox)?;
         let status = self.visit.context.store.mailbox(self.account()?, &name).await?;
-        endpoint.tell(&Untagged::Status(data(&status, items)));
+        endpoint.tell(&Untagged::Status(self.data(&status, items)));
         Ok(Status::ok("Status completed"))
+    }
+
+    fn data(&self, status: &MailboxStatus, items: &[StatusItem]) -> MailboxData {
+        let value = |item: &StatusItem| match item {
+            StatusItem::Messages => StatusValue::Messages(status.messages),
+            StatusItem::UidNext => StatusValue::UidNext(status.uid_next.0),
+            StatusItem::UidValidity => StatusValue::UidValidity(status.uid_validity.0),
+            StatusItem::Unseen => StatusValue::Unseen(status.unseen),
+            StatusItem::Deleted => StatusValue::Deleted(status.deleted),
+            StatusItem::Size => StatusValue::Size(status.bytes),
+            StatusItem::Recent => StatusValue::Recent(0),
+            StatusItem::HighestModSeq => StatusValue::HighestModSeq(status.highest_modseq.0),
+            StatusItem::AppendLimit => {
+                StatusValue::AppendLimit(append_limit(self.visit.context.message_size))
+            }
+            StatusItem::MailboxId => StatusValue::MailboxId(mailbox_id(status.id)),
+        };
+        MailboxData { name: status.name.as_str().to_owned(), values: items.iter().map(value).collect() }
     }
 }
 
 /// What LIST says about a mailbox beside others.
 pub(super) fn attributes(mailbox: &MailboxStatus, all: &[MailboxStatus]) -> Vec<Attribute> {
-    let prefix = format!("{}{SEPARATOR}", mailbox.name.as_str());
-    let has_children = all.iter().any(|other| other.name.as_str().starts_with(&prefix));
-    vec![if has_children { Attribute::HasChildren } else { Attribute::HasNoChildren }]
+    let has_children = all.iter().any(|other| other.name.below(&mailbox.name).is_some());
+    Node { mailbox: Some(mailbox), has_children, ..Node::default() }.attributes(mailbox.subscribed)
 }
 
-fn data(status: &MailboxStatus, items: &[StatusItem]) -> MailboxData {
-    let value = |item: &StatusItem| match item {
-        StatusItem::Messages => StatusValue::Messages(status.messages),
-        StatusItem::UidNext => StatusValue::UidNext(status.uid_next.0),
-        StatusItem::UidValidity => StatusValue::UidValidity(status.uid_validity.0),
-        StatusItem::Unseen => StatusValue::Unseen(status.unseen),
-        StatusItem::Deleted => StatusValue::Deleted(0),
-        StatusItem::Size => StatusValue::Size(status.bytes),
-        StatusItem::Recent => StatusValue::Recent(0),
-        StatusItem::HighestModSeq => StatusValue::HighestModSeq(status.highest_modseq.0),
-        StatusItem::AppendLimit => StatusValue::AppendLimit(0),
-        StatusItem::MailboxId => StatusValue::MailboxId(mailbox_id(status.id)),
-    };
-    MailboxData { name: status.name.as_str().to_owned(), values: items.iter().map(value).collect() }
-}
-
-/// All names, and those of levels above them that are no mailboxes.
+/// All names, and those of levels above them that are none.
 struct Tree<'a> {
     nodes: BTreeMap<&'a str, Node<'a>>,
 }
@@ -107,10 +116,13 @@ struct Tree<'a> {
 struct Node<'a> {
     mailbox: Option<&'a MailboxStatus>,
     has_children: bool,
+    /// Whether it is among the subscriptions that the tree was made with, and whether something below it is.
+    subscribed: bool,
+    has_subscribed_children: bool,
 }
 
 impl<'a> Tree<'a> {
-    fn of(all: &'a [MailboxStatus]) -> Tree<'a> {
+    fn of(all: &'a [MailboxStatus], subscriptions: &'a [MailboxName]) -> Tree<'a> {
         let mut nodes: BTreeMap<&str, Node<'_>> = BTreeMap::new();
         for mailbox in all {
             let name = mailbox.name.as_str();
@@ -119,23 +131,58 @@ impl<'a> Tree<'a> {
                 nodes.entry(&name[..at]).or_default().has_children = true;
             }
         }
+        for name in subscriptions.iter().map(MailboxName::as_str) {
+            nodes.entry(name).or_default().subscribed = true;
+            for (at, _) in name.match_indices(SEPARATOR) {
+                nodes.entry(&name[..at]).or_default().has_subscribed_children = true;
+            }
+        }
         Tree { nodes }
     }
+}
 
-    fn entry(&self, name: &str, node: &Node<'_>, patterns: &[Pattern], list: &List) -> Option<ListEntry> {
-        // A level without a mailbox is shown where the pattern ends with it (RFC 9051 §6.3.9).
-        let matches = |pattern: &Pattern| {
-            pattern.matches(name) && (node.mailbox.is_some() || pattern.ends_with_level())
-        };
-        if !patterns.iter().any(matches) || list.selection.contains(&ListSelection::SpecialUse) {
+impl Node<'_> {
+    /// What LIST tells of it, if it is meant.
+    fn entry(&self, name: &str, patterns: &[Pattern], list: &List) -> Option<ListEntry> {
+        let selects = |selection: ListSelection| list.selection.contains(&selection);
+        let for_subscribed = selects(ListSelection::Subscribed);
+        let is_parent = selects(ListSelection::RecursiveMatch) && self.has_subscribed_children;
+        let special_use = self.mailbox.and_then(|mailbox| mailbox.special_use);
+        if for_subscribed && !self.subscribed && !is_parent
+            || selects(ListSelection::SpecialUse) && special_use.is_none()
+        {
             return None;
         }
+        // A level without a mailbox is shown where the pattern ends with it (RFC 9051 §6.3.9).
+        let is_something = self.mailbox.is_some() || for_subscribed;
+        let matches =
+            |pattern: &Pattern| pattern.matches(name) && (is_something || pattern.ends_with_level());
+        if !patterns.iter().any(matches) {
+            return None;
+        }
+        let says_subscribed = for_subscribed || list.returns.contains(&ListReturn::Subscribed);
+        let subscribed = self.subscribed || self.mailbox.is_some_and(|mailbox| mailbox.subscribed);
+        Some(ListEntry {
+            name: name.to_owned(),
+            attributes: self.attributes(says_subscribed && subscribed),
+            has_subscribed_children: is_parent,
+        })
+    }
+
+    fn attributes(&self, says_subscribed: bool) -> Vec<Attribute> {
         let mut attributes = Vec::new();
-        if node.mailbox.is_none() {
+        if self.mailbox.is_none() {
             attributes.push(Attribute::NonExistent);
         }
-        attributes.push(if node.has_children { Attribute::HasChildren } else { Attribute::HasNoChildren });
-        Some(ListEntry { name: name.to_owned(), attributes, has_subscribed_children: false })
+        attributes.push(if self.has_children { Attribute::HasChildren } else { Attribute::HasNoChildren });
+        if says_subscribed {
+            attributes.push(Attribute::Subscribed);
+        }
+        let special_use = self.mailbox.and_then(|mailbox| mailbox.special_use);
+        if let Some(special_use) = special_use {
+            attributes.push(Attribute::Use(special_use.attribute().trim_start_matches('\\').to_owned()));
+        }
+        attributes
     }
 }
 

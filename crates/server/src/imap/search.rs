@@ -8,7 +8,7 @@ use imap::answer::{Found, Status};
 use imap::server::Server;
 use imap::{Date, SearchKey};
 use message::{Header, Limits, Structure, encoded_word, unfold};
-use store::{Entry, Error, Flags, Uid};
+use store::{Entry, Error, Flags, Keyword, Uid};
 
 /// How many messages are looked up at once.
 const PAGE: usize = 1000;
@@ -27,7 +27,7 @@ impl Session {
     pub(super) async fn matching(&mut self, endpoint: &Server, key: &SearchKey) -> Result<Vec<Entry>, Error> {
         let Some(open) = &self.open else { return Ok(Vec::new()) };
         let store = &self.visit.context.store;
-        let criteria = Criteria { now: (self.visit.context.clock)().0 };
+        let criteria = Criteria { now: (self.visit.context.clock)().0, keywords: open.keywords.clone() };
         let key = prepared(key);
         let (mut found, mut after) = (Vec::new(), Uid(0));
         loop {
@@ -115,6 +115,8 @@ impl From<bool> for Verdict {
 }
 
 struct Criteria {
+    /// The keywords that the mailbox knows.
+    keywords: Vec<Keyword>,
     /// Milliseconds since 1970.
     now: i64,
 }
@@ -140,8 +142,8 @@ impl Criteria {
             SearchKey::Undraft => lacks(Flags::DRAFT),
             SearchKey::Unflagged => lacks(Flags::FLAGGED),
             SearchKey::Unseen => lacks(Flags::SEEN),
-            SearchKey::Keyword(_) => Verdict::No,
-            SearchKey::Unkeyword(_) => Verdict::Yes,
+            SearchKey::Keyword(name) => self.has_keyword(entry, name).into(),
+            SearchKey::Unkeyword(name) => (!self.has_keyword(entry, name)).into(),
             SearchKey::Before(date) => (day < days(*date)).into(),
             SearchKey::On(date) => (day == days(*date)).into(),
             SearchKey::Since(date) => (day >= days(*date)).into(),
@@ -153,7 +155,7 @@ impl Criteria {
             // The session has made UIDs of them.
             SearchKey::Uid(_) | SearchKey::Numbers(_) => Verdict::No,
             SearchKey::ModSeq(value) => (entry.modseq.0 >= *value).into(),
-            SearchKey::EmailId(id) => (entry.spool.to_string() == *id).into(),
+            SearchKey::EmailId(id) => (entry.email_id() == *id).into(),
             SearchKey::ThreadId(_) => Verdict::No,
             SearchKey::Not(key) => match self.by_entry(key, entry) {
                 Verdict::Yes => Verdict::No,
@@ -178,6 +180,11 @@ impl Criteria {
             | SearchKey::To(_) => Verdict::Open(Needs::Header),
             SearchKey::Body(_) | SearchKey::Text(_) => Verdict::Open(Needs::Text),
         }
+    }
+
+    fn has_keyword(&self, entry: &Entry, name: &str) -> bool {
+        let number = self.keywords.iter().position(|known| known.as_str().eq_ignore_ascii_case(name));
+        number.is_some_and(|number| entry.keywords.contains(number))
     }
 
     fn all_by_entry(&self, keys: &[SearchKey], entry: &Entry) -> Verdict {

@@ -3,27 +3,26 @@
 use super::Session;
 use super::list::attributes;
 use super::marks;
-use imap::answer::{Code, FetchData, Status, Untagged};
+use imap::answer::{Code, Status, Untagged};
 use imap::server::{Access, Selection, Server};
-use imap::{Flag, Numbers, QResync, View};
+use imap::{Numbers, QResync, SequenceSet, View};
 use std::collections::HashMap;
-use store::{ChangeKind, Entry, Error, Flags, MailboxId, MailboxName, MailboxStatus, ModSeq, Uid};
+use std::ops::RangeInclusive;
+use store::{
+    AccountId, ChangeKind, Entry, Error, Flags, Keyword, MailboxId, MailboxName, MailboxStatus, ModSeq, Uid,
+};
 
 /// A mailbox that is selected.
 pub(super) struct Open {
     pub(super) id: MailboxId,
+    pub(super) account: AccountId,
     pub(super) access: Access,
     /// Up to where its history was told.
     pub(super) seen: ModSeq,
     /// Changes that the client knows already, because they are its own: UIDs and when.
     pub(super) told: HashMap<u32, ModSeq>,
-}
-
-impl Open {
-    /// The flags of an entry.
-    pub(super) fn flags_of(&self, entry: &Entry) -> Vec<Flag> {
-        marks::flags(entry.flags)
-    }
+    /// The keywords that it knows, by their numbers.
+    pub(super) keywords: Vec<Keyword>,
 }
 
 /// How many changes or entries are asked for at once.
@@ -39,26 +38,34 @@ impl Session {
         qresync: Option<QResync>,
     ) -> Result<Status, Error> {
         let name = MailboxName::new(mailbox)?;
+        let account = self.account()?.clone();
         let store = &self.visit.context.store;
-        let status = store.mailbox(self.account()?, &name).await?;
-        let (mut view, mut first_unseen, mut after) = (View::new(), None, Uid(0));
-        loop {
-            let page = store.entries(status.id, after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = last.uid;
-            for entry in &page {
-                view.push(entry.uid.0);
-                if first_unseen.is_none() && !entry.flags.contains(Flags::SEEN) {
-                    first_unseen = Some(entry.uid.0);
-                }
-            }
-        }
-        let seen = status.highest_modseq;
-        self.open = Some(Box::new(Open { id: status.id, access, seen, told: HashMap::new() }));
-        let uid_validity = status.uid_validity.0;
-        endpoint.select(self.selection(&status, view, first_unseen).await?);
-        if let Some(known) = qresync.filter(|known| known.uid_validity == uid_validity) {
-            self.resynchronise(endpoint, &known).await?;
+        let id = store.mailbox(&account, &name).await?.id;
+        let roll = store.roll(id).await?;
+        let all = store.mailboxes(&account).await?;
+        let status = &roll.status;
+        let unseen = roll.marks.iter().find(|mark| !mark.flags.contains(Flags::SEEN));
+        self.open = Some(Box::new(Open {
+            id,
+            account: status.account,
+            access,
+            seen: status.highest_modseq,
+            told: HashMap::new(),
+            keywords: status.keywords.clone(),
+        }));
+        endpoint.select(Selection {
+            name: status.name.as_str().to_owned(),
+            attributes: attributes(status, &all),
+            mailbox_id: mailbox_id(id),
+            view: roll.marks.iter().map(|mark| mark.uid.0).collect::<View>(),
+            flags: marks::all_flags(&status.keywords),
+            uid_validity: status.uid_validity.0,
+            uid_next: status.uid_next.0,
+            highest_mod_seq: status.highest_modseq.0,
+            first_unseen: unseen.map(|mark| mark.uid.0),
+        });
+        if let Some(known) = qresync.filter(|known| known.uid_validity == status.uid_validity.0) {
+            self.resynchronise(endpoint, status, &known).await?;
         }
         Ok(match access {
             Access::ReadWrite => Status::ok("Selected").with(Code::ReadWrite),
@@ -66,55 +73,71 @@ impl Session {
         })
     }
 
-    async fn selection(
-        &mut self,
-        status: &MailboxStatus,
-        view: View,
-        first_unseen: Option<u32>,
-    ) -> Result<Selection, Error> {
-        let all = self.visit.context.store.mailboxes(self.account()?).await?;
-        Ok(Selection {
-            name: status.name.as_str().to_owned(),
-            attributes: attributes(status, &all),
-            mailbox_id: mailbox_id(status.id),
-            view,
-            flags: marks::all_flags(),
-            uid_validity: status.uid_validity.0,
-            uid_next: status.uid_next.0,
-            highest_mod_seq: status.highest_modseq.0,
-            first_unseen,
-        })
-    }
-
     /// Tells a client that comes back what happened since (RFC 7162 §3.2.5).
-    async fn resynchronise(&mut self, endpoint: &mut Server, known: &QResync) -> Result<(), Error> {
+    async fn resynchronise(
+        &mut self,
+        endpoint: &mut Server,
+        status: &MailboxStatus,
+        known: &QResync,
+    ) -> Result<(), Error> {
         let since = ModSeq(known.mod_seq);
-        let mut gone = self.vanished_since(since).await?;
-        if let Some(imap::SequenceSet::Ranges(ranges)) = &known.known {
+        let mut gone = self.vanished_since(endpoint, status, since).await?;
+        if let Some(SequenceSet::Ranges(ranges)) = &known.known {
             let all = Numbers::of_ranges(ranges.iter().map(|range| range.bounds(u32::MAX)));
             gone = gone.intersection(&all);
         }
         if !gone.is_empty() {
             endpoint.tell(&Untagged::Vanished { earlier: true, uids: gone });
         }
-        let changed = self.history(since).await?;
-        self.tell_flags_of(endpoint, &changed.present).await
+        let history = self.history(since).await?;
+        let uids: Numbers = history.present.iter().map(|(uid, _)| *uid).collect();
+        for entry in self.entries_of(&uids).await? {
+            self.tell_mark(endpoint, &entry.mark());
+        }
+        Ok(())
+    }
+
+    /// Those that went since a moment: where that is no longer known, all that could be there and are not.
+    pub(super) async fn vanished_since(
+        &mut self,
+        endpoint: &Server,
+        status: &MailboxStatus,
+        since: ModSeq,
+    ) -> Result<Numbers, Error> {
+        if since < status.history_from {
+            return Ok(endpoint.unknown_below(status.uid_next.0));
+        }
+        Ok(self.history(since).await?.gone)
     }
 
     /// Tells what happened in the selected mailbox since it was told last.
     pub(super) async fn sync(&mut self, endpoint: &mut Server) -> Result<(), Error> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let (seen, told) = (open.seen, std::mem::take(&mut open.told));
-        let history = self.history(seen).await?;
+        let history = match self.history(seen).await {
+            Err(Error::NoSuchMailbox(_)) => {
+                // Somebody has removed it.
+                endpoint.mailbox_is_gone();
+                return Ok(());
+            }
+            history => history?,
+        };
         let Some(open) = &mut self.open else { return Ok(()) };
         open.seen = history.last;
         let (known, came): (Vec<_>, Vec<_>) =
             history.present.iter().copied().partition(|(uid, _)| endpoint.knows(*uid));
         let mut came: Vec<u32> = came.into_iter().map(|(uid, _)| uid).collect();
         came.sort_unstable();
-        let changed: Vec<_> =
-            known.into_iter().filter(|(uid, modseq)| told.get(uid) != Some(modseq)).collect();
-        self.tell_flags_of(endpoint, &changed).await?;
+        let changed: Numbers = known
+            .into_iter()
+            .filter(|(uid, modseq)| told.get(uid) != Some(modseq))
+            .map(|(uid, _)| uid)
+            .collect();
+        let entries = self.entries_of(&changed).await?;
+        self.learn_keywords_of(endpoint, &entries).await?;
+        for entry in &entries {
+            self.tell_mark(endpoint, &entry.mark());
+        }
         endpoint.changed(&came, &history.gone);
         Ok(())
     }
@@ -139,43 +162,14 @@ impl Session {
         Ok(history)
     }
 
-    /// Tells the flags of these messages as they are now.
-    async fn tell_flags_of(&mut self, endpoint: &mut Server, changed: &[(u32, ModSeq)]) -> Result<(), Error> {
-        let mut uids: Vec<u32> = changed.iter().map(|(uid, _)| *uid).collect();
-        uids.sort_unstable();
-        for entry in self.entries_of(&uids.into_iter().collect()).await? {
-            self.tell_flags(endpoint, &entry);
-        }
-        Ok(())
-    }
-
-    /// Tells the flags of a message, if the client knows it.
-    pub(super) fn tell_flags(&self, endpoint: &mut Server, entry: &Entry) {
-        let Some(open) = &self.open else { return };
-        if endpoint.begin_message(entry.uid.0) {
-            endpoint.item(&FetchData::Flags(&open.flags_of(entry)));
-            if endpoint.wants_mod_seqs() {
-                endpoint.item(&FetchData::ModSeq(entry.modseq.0));
-            }
-            endpoint.end_message();
-        }
-    }
-
     /// The entries with these UIDs.
     pub(super) async fn entries_of(&mut self, uids: &Numbers) -> Result<Vec<Entry>, Error> {
-        let Some(open) = &self.open else { return Ok(Vec::new()) };
-        let mut found = Vec::new();
-        for &(first, last) in uids.ranges() {
-            let mut after = first - 1;
-            while after < last {
-                let most = PAGE.min((last - after) as usize);
-                let page = self.visit.context.store.entries(open.id, Uid(after), most).await?;
-                let Some(end) = page.last() else { break };
-                after = end.uid.0;
-                found.extend(page.into_iter().filter(|entry| entry.uid.0 <= last));
+        match &self.open {
+            Some(open) if !uids.is_empty() => {
+                self.visit.context.store.entries_in(open.id, &ranges(uids), usize::MAX).await
             }
+            _ => Ok(Vec::new()),
         }
-        Ok(found)
     }
 
     /// CLOSE: what is marked as deleted goes, and nothing is told of it.
@@ -187,18 +181,10 @@ impl Session {
 
     /// EXPUNGE, of all or of those among these.
     pub(super) async fn expunge(&mut self, uids: Option<&Numbers>) -> Result<Status, Error> {
-        let Some(id) = self.open.as_ref().map(|open| open.id) else {
-            return Ok(Status::ok("Nothing to expunge"));
-        };
         let everything = Numbers::range(1, u32::MAX);
-        let entries = self.entries_of(uids.unwrap_or(&everything)).await?;
-        let deleted: Vec<Uid> = entries
-            .iter()
-            .filter(|entry| entry.flags.contains(Flags::DELETED))
-            .map(|entry| entry.uid)
-            .collect();
-        if !deleted.is_empty() {
-            self.visit.context.store.expunge(id, &deleted).await?;
+        if let Some(open) = &self.open {
+            let ranges = ranges(uids.unwrap_or(&everything));
+            self.visit.context.store.expunge_deleted(open.id, &ranges).await?;
         }
         Ok(Status::ok("Expunge completed"))
     }
@@ -212,6 +198,11 @@ struct History {
     /// What came or was changed, and when.
     present: Vec<(u32, ModSeq)>,
     gone: Numbers,
+}
+
+/// UIDs as the store takes them.
+pub(super) fn ranges(uids: &Numbers) -> Vec<RangeInclusive<Uid>> {
+    uids.ranges().iter().map(|(first, last)| Uid(*first)..=Uid(*last)).collect()
 }
 
 /// MAILBOXID (RFC 8474): a letter first, for it must not look like NIL or a number.

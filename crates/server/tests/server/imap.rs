@@ -245,3 +245,141 @@ async fn a_stop_tells_idle_sessions() {
     assert_eq!(client.line().await, "* BYE The server stops; please come again in a while");
     stop.await.expect("it stops");
 }
+
+#[tokio::test]
+async fn mailboxes_are_made_renamed_subscribed_to_and_removed() {
+    let (_running, address) = start_imap().await;
+    let mut client = Client::bob(address).await;
+    assert!(client.say("CREATE Work/2026/").await.1.starts_with("OK [MAILBOXID (F"));
+    client.ok("CREATE Sent (USE (\\Sent))").await;
+    assert_eq!(client.say("CREATE inbox").await.1, "NO [ALREADYEXISTS] There is one already");
+    assert_eq!(client.say("CREATE a//b").await.1.split(']').next(), Some("NO [CANNOT"));
+    assert_eq!(client.say("CREATE x (USE (\\Nothing))").await.1.split(']').next(), Some("NO [USEATTR"));
+    client.ok("CREATE &AOk-t&AOk-").await;
+    client.ok("SUBSCRIBE Work/2026").await;
+    assert_eq!(
+        client.ok("LIST \"\" *").await,
+        [
+            "* LIST (\\HasNoChildren) \"/\" INBOX",
+            "* LIST (\\HasNoChildren \\Sent) \"/\" Sent",
+            "* LIST (\\HasNoChildren) \"/\" Work/2026",
+            "* LIST (\\HasNoChildren) \"/\" &AOk-t&AOk-",
+        ]
+    );
+    let told = client.ok("LIST \"\" % RETURN (CHILDREN STATUS (MESSAGES))").await;
+    assert!(told.contains(&"* STATUS Sent (MESSAGES 0)".to_owned()), "{told:?}");
+    assert!(told.contains(&"* LIST (\\NonExistent \\HasChildren) \"/\" Work".to_owned()), "{told:?}");
+    assert_eq!(
+        client.ok("LIST (SUBSCRIBED RECURSIVEMATCH) \"\" %").await,
+        ["* LIST (\\NonExistent \\HasChildren) \"/\" Work (\"CHILDINFO\" (\"SUBSCRIBED\"))"]
+    );
+    assert_eq!(client.ok("LSUB \"\" *").await, ["* LSUB () \"/\" Work/2026"]);
+    assert_eq!(client.ok("LSUB \"\" %").await, ["* LSUB (\\Noselect) \"/\" Work"]);
+    assert_eq!(client.ok("LIST (SPECIAL-USE) \"\" *").await, ["* LIST (\\HasNoChildren \\Sent) \"/\" Sent"]);
+    client.ok("RENAME Work Play").await;
+    client.ok("SELECT Play/2026").await;
+    client.ok("DELETE Play/2026").await;
+    assert_eq!(client.say("FETCH 1 UID").await.1, "BAD No mailbox is selected");
+    assert!(client.say("DELETE INBOX").await.1.starts_with("NO [CANNOT] "));
+    client.ok("ENABLE IMAP4rev2").await;
+    assert!(client.ok("LIST \"\" *").await.iter().any(|line| line.ends_with("\"/\" \"été\"")));
+}
+
+#[tokio::test]
+async fn messages_are_appended_copied_and_moved() {
+    let (_running, address) = start_imap().await;
+    let mut client = Client::bob(address).await;
+    client.ok("CREATE Box").await;
+    let (told, status) =
+        client.say("APPEND Box (\\Seen $Work) \"17-Jul-1996 02:44:25 -0700\" {12+}\r\nSubject: a\r\n {12+}\r\nSubject: b\n\n").await;
+    assert!(told.is_empty() && status.starts_with("OK [APPENDUID ") && status.contains(" 1:2] "), "{status}");
+    assert!(client.say("APPEND Nowhere {1+}\r\nx").await.1.starts_with("NO [TRYCREATE] "));
+    let selected = client.ok("SELECT Box").await;
+    assert!(selected[0].starts_with("* FLAGS (") && selected[0].ends_with(" $Work)"), "{selected:?}");
+    assert_eq!(
+        client.ok("FETCH 1:2 (FLAGS INTERNALDATE RFC822)").await[0],
+        "* 1 FETCH (FLAGS (\\Seen $Work) INTERNALDATE \"17-Jul-1996 09:44:25 +0000\" RFC822 {12}\r\nSubject: a\r\n)"
+    );
+    // A bare LF is made a line end.
+    assert_eq!(client.ok("FETCH 2 RFC822.SIZE").await, ["* 2 FETCH (RFC822.SIZE 14)"]);
+    let (told, status) = client.say("UID COPY 1:2 INBOX").await;
+    assert!(
+        told.is_empty() && status.starts_with("OK [COPYUID ") && status.contains(" 1:2 1:2] "),
+        "{status}"
+    );
+    assert!(client.say("COPY 1 Nowhere").await.1.starts_with("NO [TRYCREATE] "));
+    let (told, status) = client.say("MOVE 1 INBOX").await;
+    assert!(told[0].starts_with("* OK [COPYUID ") && told[0].contains(" 1 3] "), "{told:?}");
+    assert_eq!((told[1].as_str(), status.as_str()), ("* 1 EXPUNGE", "OK Move completed"));
+    assert_eq!(client.ok("STATUS INBOX (MESSAGES)").await, ["* STATUS INBOX (MESSAGES 3)"]);
+    client.ok("SELECT INBOX").await;
+    assert_eq!(client.ok("SEARCH KEYWORD $work").await, ["* SEARCH 1 3"]);
+    assert_eq!(client.ok("SORT (REVERSE SUBJECT) UTF-8 ALL").await, ["* SORT 2 1 3"]);
+}
+
+#[tokio::test]
+async fn changes_are_told_to_who_comes_back() {
+    let (running, address) = start_imap().await;
+    for subject in 1..=4 {
+        deliver(&running, &format!("Subject: {subject}\r\n\r\ntext")).await;
+    }
+    let mut client = Client::bob(address).await;
+    assert!(client.say("SELECT INBOX (QRESYNC (1 1))").await.1.starts_with("BAD "));
+    client.ok("ENABLE QRESYNC").await;
+    let selected = client.ok("SELECT INBOX").await;
+    let number = |name: &str| {
+        let line = selected.iter().find(|line| line.contains(name)).expect(name);
+        let digits = line.split(name).nth(1).expect("a number").trim().split(']').next().expect("a number");
+        digits.parse::<u64>().expect("a number")
+    };
+    let (uid_validity, seen) = (number("UIDVALIDITY "), number("HIGHESTMODSEQ "));
+    let mut other = Client::inbox(address).await;
+    other.ok("STORE 2 +FLAGS.SILENT (\\Flagged)").await;
+    other.ok("STORE 1,3 +FLAGS.SILENT (\\Deleted)").await;
+    other.ok("EXPUNGE").await;
+    let told = client.ok("NOOP").await;
+    assert!(told[0].starts_with("* 2 FETCH (UID 2 FLAGS (\\Flagged) MODSEQ ("), "{told:?}");
+    assert_eq!(told[1..], ["* VANISHED 1,3"]);
+    let (_, status) = client.say(&format!("STORE 1 (UNCHANGEDSINCE {seen}) +FLAGS (\\Seen)")).await;
+    assert_eq!(status, "OK [MODIFIED 1] Some were changed meanwhile");
+    let told = client.ok(&format!("UID FETCH 1:* (FLAGS) (CHANGEDSINCE {seen} VANISHED)")).await;
+    assert_eq!(told[0], "* VANISHED (EARLIER) 1,3");
+    assert!(
+        told[1].starts_with("* 1 FETCH (UID 2 FLAGS (\\Flagged) MODSEQ (") && told.len() == 2,
+        "{told:?}"
+    );
+    let told = client.ok(&format!("SELECT INBOX (QRESYNC ({uid_validity} {seen} 1:4))")).await;
+    assert!(told.contains(&"* VANISHED (EARLIER) 1,3".to_owned()), "{told:?}");
+    assert!(
+        told.last().is_some_and(|line| line.starts_with("* 1 FETCH (UID 2 FLAGS (\\Flagged)")),
+        "{told:?}"
+    );
+    assert_eq!(client.ok(&format!("SEARCH MODSEQ {}", seen + 1)).await.len(), 1);
+}
+
+#[tokio::test]
+async fn answers_are_put_to_what_they_answer() {
+    let (running, address) = start_imap().await;
+    let letters = [
+        ("1", "", "Lunch"),
+        ("2", "<1@x>", "Re: Lunch"),
+        ("3", "<1@x> <2@x>", "Re: Lunch"),
+        ("4", "<1@x>", "Re: Lunch"),
+        ("5", "", "Other"),
+        ("6", "<gone@x>", "Re: Lost"),
+        ("7", "<gone@x>", "Re: Lost"),
+    ];
+    for (id, references, subject) in letters {
+        let references =
+            if references.is_empty() { String::new() } else { format!("References: {references}\r\n") };
+        let date = format!("Date: Fri, 2 Jan 2026 0{id}:00:00 +0000\r\n");
+        deliver(
+            &running,
+            &format!("Subject: {subject}\r\nMessage-ID: <{id}@x>\r\n{date}{references}\r\ntext"),
+        )
+        .await;
+    }
+    let mut client = Client::inbox(address).await;
+    assert_eq!(client.ok("THREAD REFERENCES UTF-8 ALL").await, ["* THREAD (1 (2 3)(4))(5)((6)(7))"]);
+    assert_eq!(client.ok("UID THREAD ORDEREDSUBJECT UTF-8 ALL").await, ["* THREAD (1 (2)(3)(4))(5)(6 7)"]);
+}

@@ -1,0 +1,103 @@
+//! SORT: messages in an order (RFC 5256 §3, RFC 5957).
+
+use super::{Session, text};
+use imap::answer::{Found, Status};
+use imap::server::Server;
+use imap::{SearchKey, SortCriterion, SortKey};
+use message::{Address, Date, Limits, Structure, Written, encoded_word, subject, unfold, written_addresses};
+use std::cmp::Ordering;
+use store::{Entry, Error};
+
+impl Session {
+    /// SORT.
+    pub(super) async fn sort(
+        &mut self,
+        endpoint: &mut Server,
+        criteria: &[SortCriterion],
+        key: SearchKey,
+    ) -> Result<Status, Error> {
+        let found = self.matching(endpoint, &key).await?;
+        let needs_header =
+            criteria.iter().any(|criterion| !matches!(criterion.key, SortKey::Arrival | SortKey::Size));
+        let mut sorted = Vec::with_capacity(found.len());
+        for entry in found {
+            let header = if needs_header { self.header(&entry).await? } else { Vec::new() };
+            let structure = Structure::of(&header, &Limits::default());
+            let values = criteria.iter().map(|criterion| value(criterion.key, &entry, (&header, &structure)));
+            sorted.push((values.collect::<Vec<_>>(), entry.uid.0));
+        }
+        // RFC 5256 §3: what is equal stands in the order of the mailbox, which is how it came.
+        sorted.sort_by(|(one, _), (other, _)| {
+            let compared = criteria.iter().zip(one.iter().zip(other)).map(|(criterion, (one, other))| {
+                let ordering = one.cmp(other);
+                if criterion.reverse { ordering.reverse() } else { ordering }
+            });
+            compared.fold(Ordering::Equal, Ordering::then)
+        });
+        let uids = sorted.into_iter().map(|(_, uid)| uid).collect();
+        endpoint.found(&Found { uids, mod_seq: None });
+        Ok(Status::ok("Sort completed"))
+    }
+
+    /// The header section of a message; empty when it is gone.
+    pub(super) async fn header(&mut self, entry: &Entry) -> Result<Vec<u8>, Error> {
+        let Some(open) = &self.open else { return Ok(Vec::new()) };
+        match self.visit.context.store.fetch(open.id, entry.uid).await {
+            Ok((_, reader)) => {
+                let head = text::head(reader).await?;
+                let end = memchr::memmem::find(&head, b"\r\n\r\n").map_or(head.len(), |at| at + 4);
+                Ok(head[..end].to_vec())
+            }
+            Err(Error::NoSuchMessage(_)) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What is compared.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Value {
+    Number(i64),
+    Text(String),
+}
+
+fn value(key: SortKey, entry: &Entry, (text, structure): (&[u8], &Structure)) -> Value {
+    let header = &structure.root().header;
+    let field = |name: &'static str| header.value(text, name).unwrap_or_default();
+    match key {
+        SortKey::Arrival => Value::Number(entry.received.0),
+        SortKey::Size => Value::Number(entry.size as i64),
+        SortKey::Date => Value::Number(sent(text, structure).unwrap_or(entry.received.0)),
+        SortKey::Subject => {
+            Value::Text(subject::base(&encoded_word::decode(&field("Subject"))).to_lowercase())
+        }
+        SortKey::From => Value::Text(first_mailbox(&field("From"))),
+        SortKey::To => Value::Text(first_mailbox(&field("To"))),
+        SortKey::Cc => Value::Text(first_mailbox(&field("Cc"))),
+        SortKey::DisplayFrom => Value::Text(displayed(&field("From"))),
+        SortKey::DisplayTo => Value::Text(displayed(&field("To"))),
+    }
+}
+
+/// The moment in the Date field, in milliseconds since 1970 (RFC 5256 §2.2).
+pub(super) fn sent(text: &[u8], structure: &Structure) -> Option<i64> {
+    let value = structure.root().header.value(text, "Date")?;
+    Date::parse(&String::from_utf8_lossy(&value)).map(|date| date.millis)
+}
+
+/// The local part of the first address (RFC 5256 §3).
+fn first_mailbox(value: &[u8]) -> String {
+    let value = unfold(value);
+    let first = written_addresses(&value).into_iter().find_map(|one| match one {
+        Written::Mailbox { local_part, .. } => Some(local_part.into_owned()),
+        Written::Group(name) => Some(name.into_owned()),
+        Written::GroupEnd => None,
+    });
+    String::from_utf8_lossy(&first.unwrap_or_default()).to_lowercase()
+}
+
+/// What a client shows of the first address: its name, or else the address (RFC 5957 §3).
+fn displayed(value: &[u8]) -> String {
+    let first = Address::parse_list(&unfold(value)).into_iter().next();
+    first.map(|address| address.short().to_lowercase()).unwrap_or_default()
+}
