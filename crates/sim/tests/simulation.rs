@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use sim::history::Trace;
-use sim::simulation::{Counts, run};
+use sim::simulation::{Counts, Hops, run};
 
 #[test]
 fn many_seeds_lose_nothing() {
@@ -13,7 +13,7 @@ fn many_seeds_lose_nothing() {
         counts += outcome.counts;
     }
     // What is meant to go wrong has gone wrong: else nothing was shown.
-    let Counts { acknowledged, stops, kills, power_cuts, reclaimed, disk, network, .. } = counts;
+    let Counts { acknowledged, stops, kills, power_cuts, reclaimed, disk, network, hops, .. } = counts;
     assert!(acknowledged > 1_000 && stops > 20 && kills > 20 && power_cuts > 20, "{counts}");
     assert!(reclaimed.segments > 100 && reclaimed.bytes > 100_000, "{counts}");
     assert!(disk.stops > 0 && disk.write_errors > 0 && disk.sync_errors > 0, "{counts}");
@@ -24,6 +24,11 @@ fn many_seeds_lose_nothing() {
         network.half_closes > 0 && network.full_windows > 0 && network.under_way_max <= 16 << 10,
         "{counts}"
     );
+    let Hops { owed, taken, duplicates, reported, queued, .. } = hops;
+    assert!(owed > 500 && taken > 200 && reported > 100 && queued > 100 && duplicates > 0, "{counts}");
+    assert!(hops.put_off > 50 && hops.refused > 20 && hops.unavailable > 10 && hops.silent > 10, "{counts}");
+    assert!(hops.before_the_dot > 5 && hops.after_the_dot > 0, "{counts}");
+    assert!(hops.unreachable > 20 && hops.unresolved > 10 && hops.no_domain > 20, "{counts}");
 }
 
 #[test]
