@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Data, Server};
+use common::{Data, Server, damage};
 use std::time::{Duration, Instant};
 
 /// A server that relays for this machine to a port where nobody listens: so mail stays in the queue.
@@ -133,4 +133,38 @@ fn a_sender_is_told_of_a_removal_and_an_address_is_explained() {
     assert_eq!(stories[0]["origin"], serde_json::Value::Null, "the server made it");
     assert_eq!(data.run(&["explain", "nobody@example.org"]).status, 1);
     assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn what_cannot_be_read_is_listed_and_can_be_removed() {
+    let data = Data::new();
+    let (text, settings) = (data.text(), settings(&data));
+    let server = Server::start(&["serve", "--config", &settings, "--data", &text, "--json"]);
+    assert_eq!(data.run(&["queue", "pause", "[127.0.0.2]"]).status, 0);
+    for to in ["bob@[127.0.0.2]", "eve@[127.0.0.2]"] {
+        assert_eq!(server.send(&["--from", "ann@example.org", "--to", to, "--text", "x"]).status, 0);
+    }
+    assert_eq!(server.stop(), 0);
+    // In the trace field, which belongs to the acceptance.
+    damage(&data.path().join("log"), b"for <bob@[127.0.0.2]>");
+    let listed = data.run(&["queue", "ls", "--json"]).json();
+    let states = [&listed[0]["state"], &listed[1]["state"], &listed[2]["state"]];
+    assert_eq!(states, [&"paused".into(), &"unreadable".into(), &serde_json::Value::Null]);
+    let shown = data.run(&["queue", "ls"]).stdout;
+    assert!(shown.lines().any(|line| line.contains("unreadable") && line.contains("[127.0.0.2]")), "{shown}");
+    let id = listed[1]["id"].as_str().expect("an id");
+    let shown = data.run(&["queue", "show", id]);
+    assert_eq!(shown.status, 0);
+    assert!(shown.stdout.contains("cannot be read: `posthaste store verify`"), "{}", shown.stdout);
+    // Who looks for a sender does not mean it.
+    assert_eq!(
+        data.run(&["queue", "ls", "--sender", "example.org", "--json"]).json()[1],
+        serde_json::Value::Null
+    );
+    let removed = data.run(&["queue", "remove", id]);
+    assert_eq!((removed.status, removed.stderr.contains("ERROR")), (0, false), "{}", removed.stderr);
+    assert!(removed.stdout.contains("1 delivery of 1 message, for [127.0.0.2]"), "{}", removed.stdout);
+    let left = data.run(&["queue", "ls", "--json"]).json();
+    assert_eq!(left.as_array().map(Vec::len), Some(1), "{left}");
+    assert_eq!(left[0]["recipient"], "eve@[127.0.0.2]");
 }

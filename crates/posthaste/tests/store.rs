@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Data, Server};
+use common::{Data, Server, damage};
 
 const ANN: &str = "ann@example.org";
 
@@ -190,18 +190,4 @@ fn a_store_is_backed_up_while_the_server_runs_and_restored() {
     assert!(ran.stderr.contains("was not finished"), "{}", ran.stderr);
     let ran = common::run(&["store", "repair", "--data", &bad, &data.beside("saved"), "--json"]);
     assert_eq!((ran.status, &ran.json()["messages"]), (3, &2.into()));
-}
-
-/// Turns over one bit where a file of this directory holds `content`.
-fn damage(directory: &std::path::Path, content: &[u8]) {
-    for file in std::fs::read_dir(directory).expect("a directory") {
-        let path = file.expect("a file").path();
-        let mut bytes = std::fs::read(&path).expect("the file can be read");
-        if let Some(place) = bytes.windows(content.len()).position(|window| window == content) {
-            bytes[place] ^= 1;
-            std::fs::write(&path, bytes).expect("the file can be written");
-            return;
-        }
-    }
-    panic!("no file in {} holds the content", directory.display());
 }

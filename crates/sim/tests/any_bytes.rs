@@ -1,4 +1,4 @@
-//! Stores with bytes changed by chance: whatever is on the disk, opening, reading, reclaiming and verifying come to an end, and
+//! Stores with bytes changed by chance: whatever is on the disk, opening, repairing, reading, reclaiming and verifying come to an end, and
 //! never make up mail. The store's place among the fuzz targets: its parsers are reached through files only.
 
 #![forbid(unsafe_code)]
@@ -10,10 +10,10 @@ use sim::random::Random;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{
-    Accepted, AccountName, Destination, Flags, IfFull, IfMissing, MailboxName, Mailboxes, NewDelivery, Spool,
-    Timestamp, Uid,
+    Accepted, AccountName, Destination, Error, Flags, IfFull, IfMissing, MailboxName, Mailboxes, NewDelivery,
+    Spool, Timestamp, Uid,
 };
-use store_local::{Files, Local, Mode, OnDamage, Options, Work, verify};
+use store_local::{Files, Local, Mode, Options, Work, repair, verify};
 
 fn options(disk: &Disk) -> Options {
     Options {
@@ -23,7 +23,6 @@ fn options(disk: &Disk) -> Options {
         reserve: 0,
         index_cache: 1 << 20,
         work: Work::Caller,
-        on_damage: OnDamage::Skip,
         clock: Arc::new(|| Timestamp(1_700_000_000_000)),
         ..Options::new("/store")
     }
@@ -123,7 +122,7 @@ async fn read(store: &Local, context: &str) -> u64 {
 
 #[tokio::test]
 async fn whatever_is_on_the_disk_no_mail_is_made_up() {
-    let (mut whole, mut unharmed) = (0, 0);
+    let (mut whole, mut unharmed, mut repaired) = (0, 0, 0);
     let good = filled().await;
     for seed in 0..400 {
         let context = format!("seed {seed}");
@@ -137,7 +136,20 @@ async fn whatever_is_on_the_disk_no_mail_is_made_up() {
             change(&disk, &path, &mut random);
         }
         let report = verify(&options(&disk)).unwrap_or_else(|error| panic!("{context}: {error}"));
-        let store = Local::open(options(&disk)).unwrap_or_else(|error| panic!("{context}: {error}"));
+        let store = match Local::open(options(&disk)) {
+            Ok(store) => store,
+            Err(Error::Damaged(_)) => {
+                repaired += 1;
+                assert!(!report.findings.is_empty(), "{context}: verification found nothing");
+                let saved = repair(&options(&disk), Path::new("/saved"));
+                saved.unwrap_or_else(|error| panic!("{context}: {error}"));
+                let saved = Options { directory: "/saved".into(), ..options(&disk) };
+                let report = verify(&saved).unwrap_or_else(|error| panic!("{context}: {error}"));
+                assert_eq!(report.findings, [], "{context}");
+                Local::open(saved).unwrap_or_else(|error| panic!("{context}: {error}"))
+            }
+            Err(error) => panic!("{context}: {error}"),
+        };
         let there = read(&store, &context).await;
         whole += there;
         // Without an index, what is damaged at the end of the log looks like what was never finished.
@@ -149,8 +161,9 @@ async fn whatever_is_on_the_disk_no_mail_is_made_up() {
         while let Ok(Some(_)) = store.reclaim().await {}
         assert_eq!(read(&store, &context).await, there, "{context}: what could be read before");
     }
-    println!("{whole} entries read whole, {unharmed} stores unharmed");
-    assert!(whole > 2_000 && (1..200).contains(&unharmed), "{whole} entries, {unharmed} unharmed");
+    let counts = format!("{whole} entries read whole, {unharmed} stores unharmed, {repaired} repaired");
+    println!("{counts}");
+    assert!(whole > 2_000 && (1..200).contains(&unharmed) && repaired > 50, "{counts}");
 }
 
 /// Messages sent, and how many of them are left.

@@ -112,13 +112,14 @@ impl Arrival {
         placed: &Placed,
         (record, content): (Locator, Content),
     ) -> Arrival {
-        let common = accepted.trace.len() as u64 + accepted.length;
+        // What is beyond all bounds is told by Effect::check.
+        let common = accepted.length.saturating_add(accepted.trace.len() as u64);
         let entry = |(delivery, (place, trace)): (usize, (&body::Place, &bytes::Bytes))| NewEntry {
             mailbox: place.mailbox,
             uid: place.uid,
             modseq: place.modseq,
             delivery: delivery as u32,
-            size: common + trace.len() as u64,
+            size: common.saturating_add(trace.len() as u64),
         };
         Arrival {
             spool: accepted.spool,
@@ -202,7 +203,7 @@ fn effect(segment: u64, record: &Record, unaccepted: &mut Option<Unaccepted>) ->
         }
         None => return Err(Error::Damaged("its checksum does not match".to_owned())),
     };
-    Ok(match header.kind {
+    let effect = match header.kind {
         Kind::Content => {
             let spool = body.first_chunk().map(|id| u64::from_le_bytes(*id));
             spool.ok_or_else(|| Error::Damaged("a content without a spool id".to_owned()))?;
@@ -242,5 +243,7 @@ fn effect(segment: u64, record: &Record, unaccepted: &mut Option<Unaccepted>) ->
                 format!("it is of kind {number}, which this program does not know: a later one wrote it");
             return Err(Error::Damaged(what));
         }
-    })
+    };
+    effect.as_ref().map_or(Ok(()), Effect::check)?;
+    Ok(effect)
 }

@@ -13,6 +13,7 @@
 mod backup;
 mod batch;
 mod body;
+mod bounds;
 mod commit;
 mod content;
 mod directory;
@@ -56,7 +57,7 @@ mod writer;
 pub use backup::BackedUp;
 pub use disk::Disk;
 pub use file::{File, Files, Lock, Mode};
-pub use local::{Clock, Local, OnDamage, Options, Random, Recovery, Work};
+pub use local::{Clock, Local, Options, Random, Recovery, Work};
 pub use repair::{Loss, Repaired, repair};
 pub use restore::{Restored, restore};
 pub use space::Reclaimed;

@@ -58,8 +58,6 @@ pub struct Options {
     pub fates: FateLimits,
     /// Who does the work.
     pub work: Work,
-    /// What to do when acknowledged data turn out to be damaged at opening.
-    pub on_damage: OnDamage,
 }
 
 /// Who does the engine's work.
@@ -69,15 +67,6 @@ pub enum Work {
     Threads,
     /// Whoever calls, on the spot: deterministic, for simulations and single commands. No call waits for another.
     Caller,
-}
-
-/// What to do when acknowledged data turn out to be damaged at opening.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnDamage {
-    /// Do not open: a person should know first.
-    Refuse,
-    /// Open without what is damaged, and say what that is in the log and in [`Recovery`].
-    Skip,
 }
 
 /// What opening a store found and did.
@@ -91,7 +80,7 @@ pub struct Recovery {
     pub replayed: u64,
     /// How many files of large content were left over from messages that were never acknowledged.
     pub leftovers: u64,
-    /// What is damaged, each with its place.
+    /// Contents of messages that were found damaged, each with its place: everything else about these messages is known.
     pub damage: Vec<String>,
 }
 
@@ -111,7 +100,6 @@ impl Options {
             reclaim_rate: 16 << 20,
             fates: FateLimits::default(),
             work: Work::Threads,
-            on_damage: OnDamage::Refuse,
         }
     }
 }
@@ -120,8 +108,8 @@ impl Local {
     /// Opens a store, or begins one.
     ///
     /// Fails with [`store::Error::InUse`] when another process has it open, and with [`store::Error::Damaged`] when something that was
-    /// acknowledged cannot be read any more and [`Options::on_damage`] does not allow for that. Blocks while it reads the
-    /// end of the log.
+    /// acknowledged cannot be read any more: a person should know first, and [`crate::repair`] saves what is intact. Blocks while
+    /// it reads the end of the log.
     pub fn open(options: Options) -> Result<Local> {
         let (engine, recovery) = open::open(options)?;
         Ok(Local { engine: Arc::new(engine), recovery })

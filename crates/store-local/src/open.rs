@@ -8,7 +8,7 @@ use crate::file::{Files, Lock};
 use crate::index::Index;
 use crate::indexer::Indexer;
 use crate::large::LargeFiles;
-use crate::local::{OnDamage, Options, Recovery, Work};
+use crate::local::{Options, Recovery, Work};
 use crate::log::{self, Log};
 use crate::mend::Source;
 use crate::prepare::Preparer;
@@ -151,14 +151,13 @@ fn recovered_index(
 ) -> Result<(Index, Option<Tail>)> {
     let path = options.directory.join(INDEX);
     let files = &*options.files;
-    let mut ahead = None;
     let why = match Index::open(files, &path, options.index_cache)? {
         Ok(index) => {
             let position = index.read().and_then(|snapshot| snapshot.position());
-            match usable(position, segments, options.on_damage, &mut ahead)? {
-                Ok(from) => match chosen(&index, segments, options.on_damage, &mut ahead)? {
+            match usable(position, segments)? {
+                Ok(from) => match chosen(&index, segments)? {
                     Err(why) => why,
-                    Ok(()) => match replay(options, segments, (&index, from), recovery) {
+                    Ok(()) => match replay(segments, (&index, from), recovery) {
                         Ok(tail) => return Ok((index, tail)),
                         Err(Failure::Log(error)) => return Err(error),
                         Err(Failure::Index(error)) => error.to_string(),
@@ -170,15 +169,14 @@ fn recovered_index(
         Err(why) => why,
     };
     let begun = !segments.list()?.is_empty();
-    let damage = ahead.into_iter().collect();
-    *recovery = Recovery { rebuilt: begun.then(|| why.clone()), damage, ..Recovery::default() };
+    *recovery = Recovery { rebuilt: begun.then(|| why.clone()), ..Recovery::default() };
     if begun {
         tracing::warn!(%why, "the index cannot be used and is made anew from the log");
     }
     remove(segments, space::left_over(segments)?)?;
     let index = Index::create(files, &path, options.index_cache)?;
     files.sync_dir(&options.directory).map_err(|error| io_error("syncing", &options.directory, error))?;
-    let tail = replay(options, segments, (&index, None), recovery).map_err(|failure| match failure {
+    let tail = replay(segments, (&index, None), recovery).map_err(|failure| match failure {
         Failure::Log(error) | Failure::Index(error) => error,
     })?;
     Ok((index, tail))
@@ -191,34 +189,20 @@ fn recovered_index(
 fn usable(
     position: Result<Option<Position>>,
     segments: &Segments,
-    on_damage: OnDamage,
-    ahead: &mut Option<String>,
 ) -> Result<std::result::Result<Option<Position>, String>> {
-    Ok(match position {
-        Err(error) => Err(error.to_string()),
-        Ok(None) => Ok(None),
-        Ok(Some(position)) if recover::has(segments, position)? => Ok(Some(position)),
-        Ok(Some(Position { segment, start, end })) => {
-            let text = format!(
-                "segment {segment:08} at {start}: acknowledged records from here to {end} are missing or damaged; the index has seen them"
-            );
-            if on_damage == OnDamage::Refuse {
-                return Err(refusal(&text));
-            }
-            tracing::error!(damage = %text, "acknowledged data are damaged");
-            *ahead = Some(text);
-            Err(format!("it is ahead of the log: it knows segment {segment:08} up to {end}"))
-        }
-    })
+    match position {
+        Err(error) => Ok(Err(error.to_string())),
+        Ok(None) => Ok(Ok(None)),
+        Ok(Some(position)) if recover::has(segments, position)? => Ok(Ok(Some(position))),
+        Ok(Some(Position { segment, start, end })) => Err(refusal(&format!(
+            "segment {} at {start}: acknowledged records from here to {end} are missing or damaged; the index has seen them",
+            segment::name(segment)
+        ))),
+    }
 }
 
 /// Removes segments that a reclamation of space has left over; the inner error says why the index does not go with the segments.
-fn chosen(
-    index: &Index,
-    segments: &Segments,
-    on_damage: OnDamage,
-    ahead: &mut Option<String>,
-) -> Result<std::result::Result<(), String>> {
+fn chosen(index: &Index, segments: &Segments) -> Result<std::result::Result<(), String>> {
     let known = match index.read().and_then(|snapshot| snapshot.segments()) {
         Ok(known) => known,
         Err(error) => return Ok(Err(error.to_string())),
@@ -230,14 +214,7 @@ fn chosen(
             Ok(Ok(()))
         }
         Choice::Stale => Ok(Err("it is older than the segments of the log".to_owned())),
-        Choice::Missing(segment) => {
-            let text = format!("segment {} is missing", segment::name(segment));
-            if on_damage == OnDamage::Refuse {
-                return Err(refusal(&text));
-            }
-            *ahead = Some(text.clone());
-            Ok(Err(text))
-        }
+        Choice::Missing(segment) => Err(refusal(&format!("segment {} is missing", segment::name(segment)))),
     }
 }
 
@@ -266,19 +243,11 @@ enum Failure {
 
 /// Applies the log from a position on.
 fn replay(
-    options: &Options,
     segments: &Segments,
     (index, from): (&Index, Option<Position>),
     recovery: &mut Recovery,
 ) -> std::result::Result<Option<Tail>, Failure> {
-    let mut replay = Replay {
-        index,
-        on_damage: options.on_damage,
-        recovery,
-        waiting: Vec::new(),
-        effects: 0,
-        failed: None,
-    };
+    let mut replay = Replay { index, recovery, waiting: Vec::new(), effects: 0, failed: None };
     let walked = recover::walk(segments, from, &mut replay);
     let flushed = walked.and_then(|tail| replay.flush().map(|()| tail));
     let failed = replay.failed.take();
@@ -294,7 +263,6 @@ fn replay(
 
 struct Replay<'a> {
     index: &'a Index,
-    on_damage: OnDamage,
     recovery: &'a mut Recovery,
     waiting: Vec<Committed>,
     effects: usize,
@@ -321,7 +289,7 @@ impl Visitor for Replay<'_> {
         let Damage { segment, offset, what, content_only } = damage;
         let text = format!("segment {} at {offset}: {what}", segment::name(segment));
         // The message is there and says that its content is damaged when it is read. Not opening would help nobody.
-        if content_only || self.on_damage == OnDamage::Skip {
+        if content_only {
             tracing::error!(damage = %text, "acknowledged data are damaged");
             self.recovery.damage.push(text);
             return Ok(());

@@ -187,9 +187,9 @@ impl Queue {
         self.unreadable.remove(&id);
     }
 
-    /// How many deliveries could not be read when that was last tried.
-    pub(crate) fn unreadable(&self) -> usize {
-        self.unreadable.len()
+    /// The deliveries that could not be read when that was last tried.
+    pub(crate) fn unreadable(&self) -> &BTreeSet<DeliveryId> {
+        &self.unreadable
     }
 
     /// The earliest moment at which a claim could take something.

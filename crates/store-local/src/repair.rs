@@ -4,6 +4,9 @@
 //! are alive (an index made for that); and the writing ([`write`]). The old index, when every page of it matches its checksum, tells the
 //! names and numbers of what the log has lost, and what was removed there. A store that opens needs none of this.
 
+mod copies;
+mod layout;
+mod orders;
 mod report;
 mod salt;
 mod salvage;
@@ -11,6 +14,7 @@ mod survey;
 mod told;
 mod write;
 
+use crate::body::AccountChange;
 use crate::effect::{Committed, Content, Effect, Position};
 use crate::error::io_error;
 use crate::file::{File, Files, Mode, read_exact_at, write_all_at};
@@ -23,6 +27,7 @@ use crate::segments::Segments;
 use crate::space::{self, Choice};
 use crate::stats::Stats;
 use crate::unfinished::{MARK, Unfinished};
+use copies::Retold;
 use salvage::{Piece, Salvage};
 use std::collections::HashMap;
 use std::io::{ErrorKind, IoSlice};
@@ -53,6 +58,15 @@ pub struct Loss {
     pub what: String,
 }
 
+/// What the UIDs of the old store are worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Numbers {
+    /// They stand for the same messages as before.
+    Kept,
+    /// Under the UIDVALIDITY that is left they may have stood for others: every mailbox needs a new one.
+    Doubtful,
+}
+
 /// The old store, as it is read.
 struct Old {
     segments: Segments,
@@ -80,14 +94,14 @@ pub fn repair(options: &Options, target: &Path) -> Result<Repaired> {
     let scratch = Scratch { files, path: target.join("repair.redb") };
     let copy = Scratch { files, path: target.join("old.redb") };
     let old = Old::open(options, &names, &copy, &mut repaired)?;
-    rebuild(options, target, (&old, &scratch), &mut repaired)?;
+    let numbers = rebuild(options, target, (&old, &scratch), &mut repaired)?;
     drop((old, scratch, copy));
     // A restoration that found damage ends here: clients may know more of the mailboxes than the backup does.
     let is_restored = names.iter().any(|name| name == MARK);
     let target_options = Options { directory: target.to_owned(), ..options.clone() };
-    repaired.stats = unfinished.finish_with(&target_options, |engine| match is_restored {
-        true => begin_anew(engine),
-        false => engine.stats(),
+    repaired.stats = unfinished.finish_with(&target_options, |engine| match numbers {
+        Numbers::Kept if !is_restored => engine.stats(),
+        Numbers::Kept | Numbers::Doubtful => begin_anew(engine),
     })?;
     drop(held);
     Ok(repaired)
@@ -98,34 +112,49 @@ fn rebuild(
     target: &Path,
     (old, scratch): (&Old, &Scratch<'_>),
     repaired: &mut Repaired,
-) -> Result<()> {
+) -> Result<Numbers> {
     let mut survey = Survey::new(old.index.as_ref())?;
     old.salvage(&mut |piece| survey.see(piece))?;
     let founding = survey.founding((options.clock)())?;
     let index = Index::create(&*options.files, &scratch.path, options.index_cache)?;
     let mut damaged = HashMap::new();
-    let mut alive = Alive { index: &index, waiting: Vec::new(), founding: Some(founding.clone()) };
-    old.salvage(&mut |piece| alive.see(piece, &mut damaged))?;
-    alive.flush()?;
+    let mut retold = Retold::new(&survey)?;
+    old.find_alive((&survey, &founding), (&index, retold.clone()), &mut damaged)?;
+    let index = match retold.add_missing(&survey, &index.read()?)? {
+        false => index,
+        true => {
+            drop(index);
+            let index = Index::create(&*options.files, &scratch.path, options.index_cache)?;
+            old.find_alive((&survey, &founding), (&index, retold.clone()), &mut damaged)?;
+            index
+        }
+    };
     let scratch = index.read()?;
     old.check_large(&scratch, &mut damaged)?;
 
     let mut writer = write::Writer::new(options, target, survey.counters(&scratch)?)?;
     let mut founding = Some(founding);
     old.salvage(&mut |piece| {
-        if matches!(piece, Piece::Lost(_))
+        // Where the first loss is, or else before everything: see Alive.
+        if (matches!(piece, Piece::Lost(_)) || !survey.has_losses())
             && let Some(founding) = founding.take()
         {
-            founding.iter().try_for_each(|change| writer.account(change))?;
+            founding.iter().try_for_each(|change| writer.account(change, &mut retold))?;
         }
-        writer.piece(piece, (&scratch, &damaged, old.large.as_deref()))
+        writer.piece(piece, (&scratch, &damaged, old.large.as_deref()), &mut retold)
     })?;
-    founding.into_iter().flatten().try_for_each(|change| writer.account(&change))?;
+    founding.into_iter().flatten().try_for_each(|change| writer.account(&change, &mut retold))?;
     if survey.has_losses() {
         survey.reconcile(&scratch, &mut |effect| writer.effect(effect))?;
     }
     writer.finish()?;
-    report::report(&survey, old, (&scratch, &damaged), repaired)
+    report::report(&survey, old, (&scratch, &damaged), repaired)?;
+    if !survey.has_lost_a_restoration() {
+        return Ok(Numbers::Kept);
+    }
+    let note = "the record of a restoration from a backup is lost: every mailbox has a new UIDVALIDITY";
+    repaired.notes.push(note.to_owned());
+    Ok(Numbers::Doubtful)
 }
 
 impl Old {
@@ -176,6 +205,22 @@ impl Old {
         self.index.as_ref().map_or(Ok(None), Snapshot::position)
     }
 
+    /// Finds out which messages are alive, as an index would.
+    fn find_alive(
+        &self,
+        (survey, founding): (&Survey<'_>, &[AccountChange]),
+        (index, retold): (&Index, Retold),
+        damaged: &mut HashMap<u64, String>,
+    ) -> Result<()> {
+        let founding = Some(founding.to_vec());
+        let mut alive = Alive { index, waiting: Vec::new(), founding, retold };
+        if !survey.has_losses() {
+            alive.found()?;
+        }
+        self.salvage(&mut |piece| alive.see(piece, damaged))?;
+        alive.flush()
+    }
+
     fn salvage(&self, each: &mut dyn FnMut(Piece) -> Result<()>) -> Result<()> {
         Salvage::new(&self.segments, self.position()?, each).run()
     }
@@ -199,29 +244,43 @@ impl Old {
     }
 }
 
-/// Finds out which messages are alive, as an index would.
+/// An index of what the log tells, in the making.
 struct Alive<'a> {
     index: &'a Index,
     waiting: Vec<Committed>,
-    founding: Option<Vec<crate::body::AccountChange>>,
+    founding: Option<Vec<AccountChange>>,
+    retold: Retold,
 }
 
 impl Alive<'_> {
     fn see(&mut self, piece: Piece, damaged: &mut HashMap<u64, String>) -> Result<()> {
         match piece {
-            Piece::Lost(_) => {
-                let founding = self.founding.take().unwrap_or_default();
-                self.put(founding.into_iter().map(Effect::Account).collect())
-            }
+            Piece::Lost(_) => self.found(),
             Piece::Torn(_) => Ok(()),
-            Piece::Change { effect, .. } => self.put(vec![effect]),
+            Piece::Change { effect, .. } => {
+                let more = match &effect {
+                    Effect::Account(change) => self.retold.after_change(change),
+                    _ => Vec::new(),
+                };
+                self.put([vec![effect], more].concat())
+            }
             Piece::Message(message) => {
                 if let Err(what) = message.content {
                     damaged.insert(message.accepted.spool, what.to_owned());
                 }
-                self.put(vec![Effect::Accepted(message.arrival)])
+                let more = self.retold.after_message(message.accepted.spool);
+                self.put([vec![Effect::Accepted(message.arrival)], more].concat())
             }
         }
+    }
+
+    /// Makes what has lost its making.
+    fn found(&mut self) -> Result<()> {
+        for change in self.founding.take().unwrap_or_default() {
+            let more = self.retold.after_change(&change);
+            self.put([vec![Effect::Account(change)], more].concat())?;
+        }
+        Ok(())
     }
 
     fn put(&mut self, effects: Vec<Effect>) -> Result<()> {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use store::{
     Acceptance, Adjustment, Backlog, Claim, Delivery, DeliveryId, End, Error, Fate, Outcome, Pause,
-    PauseScope, Placement, QueueName, Reader, Result, Spool, SpoolId, Stage, Timestamp, Waiting,
+    PauseScope, Placement, QueueName, Reader, Result, Spool, SpoolId, Stage, Timestamp, Unreadable, Waiting,
 };
 use tokio::sync::oneshot;
 
@@ -177,6 +177,23 @@ impl Spool for Local {
                     }
                     after = ids.last().copied();
                 }
+            })
+            .await
+    }
+
+    async fn unreadable(&self) -> Result<Vec<Unreadable>> {
+        let engine = self.engine.clone();
+        self.engine
+            .read(move || {
+                let ids: Vec<DeliveryId> = engine.view.queue().unreadable().iter().copied().collect();
+                let snapshot = engine.view.read()?;
+                let mut all = Vec::with_capacity(ids.len());
+                for id in ids {
+                    if let Some(QueueRow { queue, due, held, attempts, history, .. }) = snapshot.queued(id)? {
+                        all.push(Unreadable { id, queue: queue_name(&queue)?, due, held, attempts, history });
+                    }
+                }
+                Ok(all)
             })
             .await
     }

@@ -296,7 +296,7 @@ fn one(common: u64, trace: &[u8]) -> Usage {
 const SKIPPED: u32 = 1 << 20;
 
 /// The same of ModSeqs, of which IMAP has 63 bits (RFC 7162 §3.1).
-const MODSEQS_SKIPPED: u64 = 1 << 36;
+pub(crate) const MODSEQS_SKIPPED: u64 = 1 << 36;
 
 impl Counters {
     /// Takes in the numbers that a change of accounts or mailboxes has given.

@@ -64,7 +64,7 @@ impl Engine {
         let (free, reserve) = (self.status.free_space()?, self.status.reserve());
         let (queued, unreadable) = {
             let queue = self.view.queue();
-            (queue.len() as u64, queue.unreadable() as u64)
+            (queue.len() as u64, queue.unreadable().len() as u64)
         };
         let mut totals = Totals { accounts, queued, unreadable, free, reserve, ..Totals::default() };
         for mailbox in snapshot.all_mailboxes()? {

@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::error::io_error;
 use crate::file::{Files, Lock, Mode};
-use crate::local::{OnDamage, Options, Work};
+use crate::local::{Options, Work};
 use crate::open::{self, lock};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -70,12 +70,7 @@ pub(crate) fn check(files: &dyn Files, directory: &Path) -> Result<()> {
 }
 
 fn on_the_spot(options: &Options, directory: &Path) -> Options {
-    Options {
-        directory: directory.to_owned(),
-        work: Work::Caller,
-        on_damage: OnDamage::Refuse,
-        ..options.clone()
-    }
+    Options { directory: directory.to_owned(), work: Work::Caller, ..options.clone() }
 }
 
 fn mark(directory: &Path) -> PathBuf {

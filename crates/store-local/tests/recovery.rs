@@ -2,10 +2,11 @@
 
 mod support;
 
-use posthaste_store_local::{Local, OnDamage, Options, verify};
+use posthaste_store_local::{Local, Options, repair, verify};
 use std::fs;
 use std::path::{Path, PathBuf};
 use store::{Error, Mailboxes, Outcome, Result, Spool, SpoolId, Timestamp, Uid};
+use support::frame::{checksum, salt_of};
 use support::{alice, content, inbox, read, send, small};
 use tempfile::TempDir;
 
@@ -62,6 +63,13 @@ impl Fixture {
 
     fn open(&self) -> Result<Local> {
         Local::open(self.options())
+    }
+
+    /// A new store with what is intact, and what is lost.
+    fn repaired(&self) -> (Local, Vec<posthaste_store_local::Loss>) {
+        let target = self.directory.path().join("new");
+        let repaired = repair(&self.options(), &target).unwrap();
+        (Local::open(Options { directory: target, ..self.options() }).unwrap(), repaired.lost)
     }
 
     /// Opens it; nine messages or all ten are there and whole; it takes more, and all of that is there later, with any index.
@@ -225,12 +233,10 @@ async fn acknowledged_records_damaged_at_the_end_are_not_cut_off() {
             assert!(fs::read(fixture.segment()).unwrap() == log, "{case}: nothing was touched");
         }
 
-        // Somebody who accepts the loss gets the rest, and is told what is missing.
-        let store = Local::open(Options { on_damage: OnDamage::Skip, ..fixture.options() }).unwrap();
-        assert_eq!(store.recovery().damage.len(), 1, "{case}");
-        store.close().await.unwrap();
-        drop(store);
-        assert!(fixture.works(9).await.rebuilt.is_none(), "{case}");
+        // A repair saves the rest, and says what is missing.
+        let (store, lost) = fixture.repaired();
+        assert!(!lost.is_empty(), "{case}");
+        fixture.has(&store, 9).await;
     }
 }
 
@@ -251,8 +257,8 @@ async fn damage_in_the_middle_is_never_passed_over() {
     let Err(Error::Damaged(error)) = fixture.open().map(drop) else { panic!("it opens in spite of damage") };
     assert!(error.contains("segment 00000001 at"), "{error}");
 
-    let store = Local::open(Options { on_damage: OnDamage::Skip, ..fixture.options() }).unwrap();
-    assert_eq!(store.recovery().damage.len(), 1);
+    let (store, lost) = fixture.repaired();
+    assert_eq!(lost.len(), 1);
     let uids: Vec<u32> = inbox(&store).await.iter().map(|entry| entry.uid.0).collect();
     assert_eq!(uids, [1, 2, 3, 4, 6, 7, 8, 9, 10]);
     assert!(read(&store, Uid(6)).await.unwrap() == content(5, 2000));
@@ -414,15 +420,7 @@ async fn an_emptied_segment_is_damage_and_nothing_is_written_over() {
     let third = fs::read(directory.path().join("log/00000003.seg")).unwrap();
     assert!(!verify(&options).unwrap().findings.is_empty());
     fs::remove_file(directory.path().join("index.redb")).unwrap();
-    assert!(matches!(Local::open(options.clone()).map(drop), Err(Error::Damaged(_))));
-
-    let store = Local::open(Options { on_damage: OnDamage::Skip, ..options }).unwrap();
-    let before = inbox(&store).await.len();
-    assert!((30..60).contains(&before), "{before}");
-    for number in 0..30 {
-        send(&store, &content(number, 4000)).await.unwrap();
-    }
-    assert_eq!(inbox(&store).await.len(), before + 30);
+    assert!(matches!(Local::open(options).map(drop), Err(Error::Damaged(_))));
     assert!(fs::read(directory.path().join("log/00000003.seg")).unwrap() == third);
 }
 
@@ -446,15 +444,6 @@ async fn what_a_later_program_wrote_is_not_cut_off() {
     };
     assert!(error.contains("kind 200") && error.contains("a later one wrote it"), "{error}");
     assert!(fs::read(fixture.segment()).unwrap() == log, "nothing was touched");
-}
-
-fn salt_of(log: &[u8]) -> u32 {
-    u32::from_le_bytes(log[24..28].try_into().unwrap())
-}
-
-/// The checksum of a record's header, as docs/store-format.md describes it.
-fn checksum(salt: u32, at: u64, header: &[u8]) -> [u8; 4] {
-    crc32c::crc32c_append(salt, &[&1u64.to_le_bytes()[..], &at.to_le_bytes(), header].concat()).to_le_bytes()
 }
 
 /// A message's content that would be a record of a later batch in the place where it comes to lie, if the salt were this one.
@@ -547,6 +536,9 @@ async fn a_queued_delivery_that_cannot_be_read_holds_up_no_other() {
     assert_eq!(listed.len(), 4, "and listed, page by page");
     let totals = store.totals().await.unwrap();
     assert_eq!((totals.queued, totals.unreadable), (5, 1));
+    let unreadable = store.unreadable().await.unwrap();
+    assert_eq!(unreadable.len(), 1);
+    assert!(!listed.contains(&unreadable[0].id) && unreadable[0].queue == queue, "{unreadable:?}");
     for claim in &claimed {
         store.settle(claim.delivery.id, Outcome::delivered(Timestamp(11))).await.unwrap();
     }
@@ -556,6 +548,16 @@ async fn a_queued_delivery_that_cannot_be_read_holds_up_no_other() {
     assert_eq!(store.claim(&queue, Timestamp(50), 50, Timestamp(60)).await.unwrap().len(), 1);
     let totals = store.totals().await.unwrap();
     assert_eq!((totals.queued, totals.unreadable), (1, 0));
+    assert_eq!(store.unreadable().await.unwrap(), []);
+
+    // What stays unreadable can be ended by its id.
+    change(1);
+    assert_eq!(store.deliveries(None, 50).await.unwrap(), []);
+    let id = store.unreadable().await.unwrap()[0].id;
+    store.settle(id, Outcome::delivered(Timestamp(70))).await.unwrap();
+    let totals = store.totals().await.unwrap();
+    assert_eq!((totals.queued, totals.unreadable), (0, 0));
+    assert_eq!(store.unreadable().await.unwrap(), []);
 }
 
 #[tokio::test]

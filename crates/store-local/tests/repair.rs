@@ -2,13 +2,15 @@
 
 mod support;
 
-use posthaste_store_local::{Local, Options, Repaired, repair, verify};
+use posthaste_store_local::{Local, Options, Repaired, repair, restore, verify};
 use std::fs;
 use std::path::{Path, PathBuf};
 use store::{
-    AccountName, DeliveryId, Directory, Entry, Error, Flags, Mailboxes, Outcome, Spool, Uid, UidValidity,
+    AccountName, Adjustment, Attempt, DeliveryId, Directory, Entry, Error, Flags, Hold, Keyword, MailboxName,
+    Mailboxes, Marking, Marks, Originals, Outcome, Pause, PauseScope, SpecialUse, Spool, Timestamp, Uid,
+    UidValidity,
 };
-use support::{alice, content, inbox, inbox_name, read, send, small};
+use support::{alice, content, frame, inbox, inbox_name, read, send, small};
 use tempfile::TempDir;
 
 const MESSAGES: u32 = 100;
@@ -356,6 +358,180 @@ async fn what_was_taken_away_does_not_come_back() {
     assert_eq!(store.aliases().await.unwrap(), []);
     assert_eq!(store.credentials(&alice()).await.unwrap().application_passwords, []);
     assert_eq!(inbox(&store).await.len(), 2);
+}
+
+/// The record of a restoration gave every mailbox a new UIDVALIDITY, because numbers are given again after it.
+#[tokio::test]
+async fn a_restoration_whose_record_is_lost_is_not_taken_back() {
+    for index in ["there", "lost"] {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| small(directory.path().join(name));
+        let store = Local::open(at("first")).unwrap();
+        send(&store, &content(1, 300)).await.unwrap();
+        store.backup(directory.path().join("backup")).await.unwrap();
+        send(&store, &content(2, 300)).await.unwrap();
+        let before = store.mailbox(&alice(), &inbox_name()).await.unwrap().uid_validity;
+        store.close().await.unwrap();
+        restore(&at("old"), &directory.path().join("backup")).unwrap();
+        let store = Local::open(at("old")).unwrap();
+        send(&store, &content(3, 300)).await.unwrap();
+        store.close().await.unwrap();
+        drop(store);
+        let mut spoiled = 0;
+        for (path, _) in files_of(&at("old").directory.join("log")) {
+            // The fifth of what can happen to accounts.
+            let restored = |record: &frame::Record| record.kind == frame::ACCOUNT && record.body[0] == 4;
+            change(&path, |log| spoiled += frame::spoil(log, restored));
+        }
+        assert_eq!(spoiled, 1);
+        if index == "lost" {
+            fs::remove_file(at("old").directory.join("index.redb")).unwrap();
+        }
+        let repaired = repair(&at("old"), &at("new").directory).unwrap();
+        assert!(repaired.notes.iter().any(|note| note.contains("new UIDVALIDITY")), "{:?}", repaired.notes);
+        let store = Local::open(at("new")).unwrap();
+        let status = store.mailbox(&alice(), &inbox_name()).await.unwrap();
+        assert!(status.uid_validity > before, "number 2 was message 2 under {before:?}");
+        assert_eq!(inbox(&store).await.len(), 2);
+        assert!(read(&store, Uid(2)).await.unwrap() == content(3, 300));
+        store.close().await.unwrap();
+        drop(store);
+        // It counts as a restoration from now on.
+        let repaired = repair(&at("new"), &at("again").directory).unwrap();
+        assert_eq!((repaired.lost, repaired.notes), (vec![], vec![]));
+    }
+}
+
+#[tokio::test]
+async fn what_was_ordered_and_tried_stays_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let (old, new) = (small(directory.path().join("old")), small(directory.path().join("new")));
+    let store = Local::open(old.clone()).unwrap();
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        let spool = send(&store, &content(number, 300)).await.unwrap();
+        ids.push(DeliveryId { spool, recipient: 0 });
+    }
+    let hold = |reason: &str| Hold { since: Timestamp(7), reason: reason.to_owned() };
+    let attempt =
+        |at: i64| Attempt { at: Timestamp(at), reply: format!("451 later, {at}"), ..Attempt::default() };
+    let deferred = |due: i64, at: i64| Outcome::Deferred { due: Timestamp(due), attempt: attempt(at) };
+    store.adjust(&ids[..2], Adjustment::Hold(hold("odd"))).await.unwrap();
+    store.adjust(&ids[1..2], Adjustment::Release).await.unwrap();
+    store.adjust(&ids[2..3], Adjustment::Reroute("example.net".parse().unwrap())).await.unwrap();
+    store.adjust(&ids[3..4], Adjustment::Due(Timestamp(99))).await.unwrap();
+    for (due, at) in [(1_000, 100), (2_000, 200)] {
+        store.settle(ids[4], deferred(due, at)).await.unwrap();
+    }
+    let scope = |name: &str| PauseScope::Destination(name.to_owned());
+    for name in ["example.com", "example.org"] {
+        let reason = "they asked".to_owned();
+        store.pause(Pause { scope: scope(name), since: Timestamp(8), reason }).await.unwrap();
+    }
+    store.resume(&scope("example.org")).await.unwrap();
+    let expected = (store.deliveries(None, 50).await.unwrap(), store.pauses().await.unwrap());
+    assert_eq!((expected.0.len(), expected.1.len()), (5, 1));
+    store.close().await.unwrap();
+    drop(store);
+    change(&old.directory.join("log/00000001.seg"), |log| {
+        let of_queue = |record: &frame::Record| [frame::SETTLEMENT, frame::QUEUE].contains(&record.kind);
+        assert_eq!(frame::spoil(log, of_queue), 10);
+    });
+    assert_eq!(repair(&old, &new.directory).unwrap().lost.len(), 10);
+    let store = Local::open(new).unwrap();
+    assert_eq!((store.deliveries(None, 50).await.unwrap(), store.pauses().await.unwrap()), expected);
+}
+
+/// A mailbox and what a reader sees in it.
+type Seen = (String, Option<SpecialUse>, UidValidity, Vec<(Uid, Flags, Vec<String>, Vec<u8>)>);
+
+async fn seen(store: &Local) -> (Vec<Seen>, Vec<MailboxName>) {
+    let mut all = Vec::new();
+    for mailbox in store.mailboxes(&alice()).await.unwrap() {
+        let mut entries = Vec::new();
+        for entry in store.entries(mailbox.id, Uid(0), usize::MAX).await.unwrap() {
+            let (_, reader) = store.fetch(mailbox.id, entry.uid).await.unwrap();
+            let text = reader.read_all(1 << 20).await.unwrap();
+            let keywords =
+                entry.keywords.numbers().map(|number| mailbox.keywords[number].to_string()).collect();
+            entries.push((entry.uid, entry.flags, keywords, text));
+        }
+        assert_eq!(mailbox.messages, entries.len() as u64);
+        all.push((mailbox.name.to_string(), mailbox.special_use, mailbox.uid_validity, entries));
+    }
+    (all, store.subscriptions(&alice()).await.unwrap())
+}
+
+/// Arranges six messages as a reader would.
+async fn arrange(store: &Local) {
+    let name = |name: &str| MailboxName::new(name).unwrap();
+    for number in 0..6 {
+        let spool = send(store, &content(number, 300)).await.unwrap();
+        let id = DeliveryId { spool, recipient: 0 };
+        store.settle(id, Outcome::delivered(Timestamp(50))).await.unwrap();
+    }
+    let inbox = store.mailbox(&alice(), &inbox_name()).await.unwrap().id;
+    let archive =
+        store.create_mailbox(&alice(), &name("Archive"), Some(SpecialUse::Archive)).await.unwrap().id;
+    let old = store.create_mailbox(&alice(), &name("Old"), None).await.unwrap().id;
+    store.create_mailbox(&alice(), &name("Gone"), None).await.unwrap();
+    let work = Keyword::new("$Work").unwrap();
+    let marks = Marks { flags: Flags::SEEN, keywords: vec![work] };
+    store.mark(inbox, &[Uid(2), Uid(3)], Marking::add(marks)).await.unwrap();
+    store.copy(inbox, &[Uid(1)], archive, Originals::Stay).await.unwrap();
+    store.copy(inbox, &[Uid(2), Uid(4)], archive, Originals::Go).await.unwrap();
+    store.copy(archive, &[Uid(2)], old, Originals::Go).await.unwrap();
+    store.expunge(inbox, &[Uid(6)]).await.unwrap();
+    store.rename_mailbox(&alice(), &name("Old"), &name("Older")).await.unwrap();
+    store.create_mailbox(&alice(), &name("Old"), None).await.unwrap();
+    store.delete_mailbox(&alice(), &name("Gone")).await.unwrap();
+    for subscribed in ["Older", "Nowhere"] {
+        store.subscribe(&alice(), &name(subscribed)).await.unwrap();
+    }
+    store.unsubscribe(&alice(), &name("Nowhere")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_reader_arranged_stays_so() {
+    for index in ["there", "lost"] {
+        let directory = tempfile::tempdir().unwrap();
+        let (old, new) = (small(directory.path().join("old")), small(directory.path().join("new")));
+        let store = Local::open(old.clone()).unwrap();
+        arrange(&store).await;
+        let expected = seen(&store).await;
+        store.close().await.unwrap();
+        drop(store);
+        // What is whole is taken over whole.
+        let whole = small(directory.path().join("whole"));
+        assert_eq!(repair(&old, &whole.directory).unwrap().lost, []);
+        assert_eq!(seen(&Local::open(whole).unwrap()).await, expected);
+
+        let mut spoiled = 0;
+        for (path, _) in files_of(&old.directory.join("log")) {
+            let by_reader = [frame::MAILBOX, frame::ENTRIES, frame::LAYOUT];
+            change(&path, |log| spoiled += frame::spoil(log, |record| by_reader.contains(&record.kind)));
+        }
+        assert_eq!(spoiled, 14);
+        if index == "lost" {
+            fs::remove_file(old.directory.join("index.redb")).unwrap();
+        }
+        // Without an index the last one may as well be the torn end.
+        assert!(repair(&old, &new.directory).unwrap().lost.len() + 1 >= spoiled);
+        let store = Local::open(new.clone()).unwrap();
+        let found = seen(&store).await;
+        if index == "there" {
+            assert_eq!(found, expected);
+        } else {
+            // Everything is where it was at first, and no mailbox has lost its name to another.
+            assert_eq!(found.0.iter().map(|mailbox| mailbox.3.len()).sum::<usize>(), 6);
+            let names: Vec<&str> = found.0.iter().map(|mailbox| mailbox.0.as_str()).collect();
+            assert_eq!(names, ["Archive", "Gone", "INBOX", "Old", "Recovered 3"]);
+        }
+        send(&store, b"it goes on").await.unwrap();
+        store.close().await.unwrap();
+        drop(store);
+        assert_eq!(verify(&new).unwrap().findings, []);
+    }
 }
 
 #[tokio::test]

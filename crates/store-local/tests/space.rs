@@ -2,7 +2,7 @@
 
 mod support;
 
-use posthaste_store_local::{Files, Local, OnDamage, Options, verify};
+use posthaste_store_local::{Files, Local, Options, verify};
 use sim::disk::{Disk as Ram, Fault, Keep};
 use std::fs;
 use std::path::Path;
@@ -224,7 +224,7 @@ async fn a_damaged_segment_is_left_as_it_is() {
     let mut bytes = fs::read(&path).unwrap();
     bytes[20_000] ^= 1;
     fs::write(&path, &bytes).unwrap();
-    let store = Local::open(Options { on_damage: OnDamage::Skip, ..options }).unwrap();
+    let store = Local::open(options).unwrap();
     let mut refused = 0;
     while match store.reclaim().await {
         Ok(reclaimed) => reclaimed.is_some(),

@@ -15,7 +15,7 @@ use crate::{
     Content, Credentials, Delivery, DeliveryId, Destination, DomainRecord, Entry, Error, Event, Fate, Flags,
     Hold, IfMissing, Keyword, KeywordSet, MailboxId, MailboxName, ModSeq, NewDelivery, News, Origin, Outcome,
     Pause, PauseScope, QueueName, Quota, Reader, Result, SpecialUse, Spool, SpoolId, SpoolIds, Stage,
-    Timestamp, Uid, UidValidity, Waiting,
+    Timestamp, Uid, UidValidity, Unreadable, Waiting,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -278,6 +278,11 @@ impl Spool for Memory {
         let model = self.inner.model();
         let ids = model.queue.keys().filter(|id| after.is_none_or(|after| **id > after)).take(limit);
         Ok(ids.map(|id| model.delivery(*id)).collect())
+    }
+
+    async fn unreadable(&self) -> Result<Vec<Unreadable>> {
+        // What is in memory can be read.
+        Ok(Vec::new())
     }
 
     fn health(&self) -> Result<()> {

@@ -330,6 +330,10 @@ pub trait Spool: Send + Sync {
     /// Fewer may be given although there are more (one was settled meanwhile, or cannot be read): only an empty answer is the end.
     async fn deliveries(&self, after: Option<DeliveryId>, limit: usize) -> Result<Vec<Delivery>>;
 
+    /// The queued deliveries that could not be read when that was last tried: those that [`deliveries`](Spool::deliveries) and
+    /// [`claim`](Spool::claim) have left out. They can be adjusted and settled like others.
+    async fn unreadable(&self) -> Result<Vec<Unreadable>>;
+
     /// Whether messages can be accepted now, and if not, why. Cheap enough to ask at each MAIL.
     fn health(&self) -> Result<()>;
 
@@ -413,6 +417,23 @@ impl Delivery {
     pub fn last_reply(&self) -> Option<&str> {
         self.history.last().map(|attempt| attempt.reply.as_str())
     }
+}
+
+/// A queued delivery of which nothing can be read but what the queue itself knows: its message's records are damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Which.
+    pub id: DeliveryId,
+    /// Where it goes.
+    pub queue: QueueName,
+    /// When it is due.
+    pub due: Timestamp,
+    /// Why it is not tried, if an operator said so.
+    pub held: Option<Hold>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// The attempts that are remembered.
+    pub history: Vec<Attempt>,
 }
 
 /// The most attempts that a delivery remembers.

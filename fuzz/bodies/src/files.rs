@@ -11,9 +11,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use store::{Directory, Mailboxes, ModSeq, Spool, Timestamp, Uid};
-use store_local::{Local, OnDamage, Options, Work};
+use store_local::{Local, Options, Work};
 
-fn options(memory: &Arc<Memory>, directory: &str, on_damage: OnDamage) -> Options {
+fn options(memory: &Arc<Memory>, directory: &str) -> Options {
     Options {
         files: memory.clone(),
         segment_size: 4 << 10,
@@ -21,7 +21,6 @@ fn options(memory: &Arc<Memory>, directory: &str, on_damage: OnDamage) -> Option
         index_cache: 64 << 10,
         work: Work::Caller,
         clock: Arc::new(|| Timestamp(1_700_000_000_000)),
-        on_damage,
         ..Options::new(directory)
     }
 }
@@ -29,25 +28,31 @@ fn options(memory: &Arc<Memory>, directory: &str, on_damage: OnDamage) -> Option
 /// A log of one segment. An input is a row of records: kind, flags, length (two octets, little-endian), body. Flag 1 ends a batch, flag 2
 /// makes the body's checksum wrong.
 ///
-/// Holds: no panic; a store that opens can be listed and read, gives space back, closes, and then the index is what the log makes it; what
-/// a repair makes of any log opens.
+/// Holds: no panic; a store that opens can be listed and read, gives space back, closes, and then the index is what the log makes it;
+/// a repair makes such a store of any log.
 pub fn store_log(input: &[u8]) {
     let memory = Arc::new(Memory::default());
     memory.put("/store/log/00000001.seg", segment(input));
-    for on_damage in [OnDamage::Refuse, OnDamage::Skip] {
-        let Ok(local) = Local::open(options(&memory, "/store", on_damage)) else { continue };
-        now(read_all(&local));
-        drop(local);
-        let report = store_local::verify(&options(&memory, "/store", on_damage)).expect("it can be read");
-        let is_index = |finding: &&store_local::Finding| finding.place.contains("index");
-        assert_eq!(report.findings.iter().find(is_index), None, "the index is not what the log makes it");
-        break;
+    if let Ok(local) = Local::open(options(&memory, "/store")) {
+        use_all(&memory, "/store", local);
     }
-    let repair = store_local::repair(&options(&memory, "/store", OnDamage::Refuse), Path::new("/new"));
-    if let Err(error) = repair {
+    match store_local::repair(&options(&memory, "/store"), Path::new("/new")) {
+        Ok(_) => {
+            let local = Local::open(options(&memory, "/new")).expect("a repaired store opens");
+            use_all(&memory, "/new", local);
+        }
         // What a later program wrote is left alone.
-        assert!(matches!(error, store::Error::Invalid(_)), "{error}");
+        Err(error) => assert!(matches!(error, store::Error::Invalid(_)), "{error}"),
     }
+}
+
+/// Reads and reclaims all; then the index is what the log makes it.
+fn use_all(memory: &Arc<Memory>, directory: &str, local: Local) {
+    now(read_all(&local));
+    drop(local);
+    let report = store_local::verify(&options(memory, directory)).expect("it can be read");
+    let is_index = |finding: &&store_local::Finding| finding.place.contains("index");
+    assert_eq!(report.findings.iter().find(is_index), None, "the index is not what the log makes it");
 }
 
 /// Everything that can be asked; a record that says nonsense is an error.
@@ -125,7 +130,7 @@ pub fn backup(input: &[u8]) {
     let end = format!("end {:08x}\n", crc32c::crc32c(input));
     memory.put("/backup/posthaste-backup", Vec::new());
     memory.put("/backup/manifest", [input, end.as_bytes()].concat());
-    let restored = store_local::restore(&options(&memory, "/new", OnDamage::Refuse), Path::new("/backup"));
+    let restored = store_local::restore(&options(&memory, "/new"), Path::new("/backup"));
     if let Ok(restored) = restored {
         assert_eq!(restored.files, 0, "nothing was there");
     }

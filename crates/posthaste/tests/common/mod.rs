@@ -206,3 +206,17 @@ pub(crate) fn assert_file(path: &Path, actual: &str) {
     std::fs::write(&new, actual).expect("the new text can be written");
     panic!("{} is not what the program prints now; if {} is right, rename it", path.display(), new.display());
 }
+
+/// Turns over one bit where a file of this directory holds `content`.
+pub(crate) fn damage(directory: &std::path::Path, content: &[u8]) {
+    for file in std::fs::read_dir(directory).expect("a directory") {
+        let path = file.expect("a file").path();
+        let mut bytes = std::fs::read(&path).expect("the file can be read");
+        if let Some(place) = bytes.windows(content.len()).position(|window| window == content) {
+            bytes[place] ^= 1;
+            std::fs::write(&path, bytes).expect("the file can be written");
+            return;
+        }
+    }
+    panic!("no file in {} holds the content", directory.display());
+}

@@ -27,7 +27,7 @@ pub use protocol::{
 };
 pub use queue::{
     AttemptView, BacklogView, DeliveryView, EndView, EntryView, HoldState, Intent, OrderedView, OriginView,
-    QueueFilter, QueueOrder, QueueRequest, RecipientView, SenderReport, SiteView, StoryView,
+    QueueFilter, QueueOrder, QueueRequest, Readable, RecipientView, SenderReport, SiteView, StoryView,
 };
 pub(crate) use socket::{Admin, StatusSource, serve};
 

@@ -241,7 +241,7 @@ impl<'t> Work<'t> {
     /// Takes away one reference to a message; with the last one its records are dead.
     fn release(&mut self, spool: u64) -> Result<()> {
         let Some(message) = self.messages.row((spool, 0))? else { return Ok(()) };
-        message.references -= 1;
+        message.references = message.references.saturating_sub(1);
         if message.references > 0 {
             return Ok(());
         }

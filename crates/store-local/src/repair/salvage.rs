@@ -199,6 +199,9 @@ impl<'a> Salvage<'a> {
             Some(Ok(place)) => (Ok(content.expect("it was looked at").clone()), place),
         };
         let arrival = Arrival::of(&accepted, queued, &placed, (at(acceptance), place));
+        if Effect::Accepted(arrival.clone()).check().is_err() {
+            return self.lost_record(segment, acceptance);
+        }
         let acceptance = acceptance.clone();
         (self.each)(Piece::Message(Box::new(Message { accepted, placed, acceptance, content, arrival })))
     }

@@ -1,11 +1,14 @@
 //! What a damaged log makes and names, and what of it is lost: the first way through it.
 
+use super::layout::{self, Layout};
+use super::orders::Orders;
 use super::salvage::{Lost, Piece};
 use super::told::{Place, Told};
 use crate::body::{self, AccountChange, Counters, Destination, MailboxChange, Remains, Settlement};
 use crate::effect::{Effect, Position};
 use crate::index::Snapshot;
 use crate::segment;
+use crate::state::MODSEQS_SKIPPED;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use store::{
     AccountId, AccountName, Entry, Flags, KeywordSet, MailboxId, MailboxName, Masks, ModSeq, Origin, Result,
@@ -19,16 +22,22 @@ pub(super) struct Survey<'a> {
     position: Option<Position>,
     counters: Counters,
     accounts: HashSet<AccountId>,
-    mailboxes: HashSet<MailboxId>,
+    /// Whose each mailbox is that the log makes.
+    mailboxes: BTreeMap<MailboxId, AccountId>,
     /// Names that accounts have in the end.
     names: HashMap<AccountName, AccountId>,
     removed: HashSet<AccountName>,
+    removed_accounts: HashSet<AccountId>,
     /// Mailboxes that messages name, with an address that such a message was for.
     named: BTreeMap<MailboxId, Option<AccountName>>,
     /// Messages whose acceptance is whole.
     pub(super) accepted: HashSet<u64>,
     pub(super) expunged: HashSet<(MailboxId, Uid)>,
     told: Told,
+    orders: Orders,
+    layout: Layout,
+    /// How often the log says that the store was restored from a backup.
+    restorations: u64,
     pub(super) lost: Vec<Lost>,
     pub(super) torn: u64,
     /// How many bytes are lost of which nobody knows what they numbered.
@@ -43,13 +52,17 @@ impl<'a> Survey<'a> {
             position: index.map_or(Ok(None), Snapshot::position)?,
             counters: index.map_or(Ok(Counters::default()), Snapshot::counters)?,
             accounts: HashSet::new(),
-            mailboxes: HashSet::new(),
+            mailboxes: BTreeMap::new(),
             names: HashMap::new(),
             removed: HashSet::new(),
+            removed_accounts: HashSet::new(),
             named: BTreeMap::new(),
             accepted: HashSet::new(),
             expunged: HashSet::new(),
             told: Told::default(),
+            orders: Orders::default(),
+            layout: Layout::default(),
+            restorations: 0,
             lost: Vec::new(),
             torn: 0,
             unknown: 0,
@@ -92,6 +105,11 @@ impl<'a> Survey<'a> {
     }
 
     fn change(&mut self, effect: &Effect, at: Place) {
+        let is_seen = self.index_has_seen(at.0, at.1);
+        if !is_seen {
+            self.orders.unseen(effect);
+        }
+        self.layout.see(effect, is_seen);
         match effect {
             Effect::Directory(change) => self.told.change(change, at),
             Effect::Opening(opening) => self.counters.see(&opening.counters),
@@ -103,14 +121,16 @@ impl<'a> Survey<'a> {
                         self.names.insert(name.clone(), *id);
                         self.told.created(*id, name, at);
                     }
-                    AccountChange::MailboxCreated { id, .. } => {
-                        self.mailboxes.insert(*id);
+                    AccountChange::MailboxCreated { id, account, .. } => {
+                        self.mailboxes.insert(*id, *account);
                     }
-                    AccountChange::Removed { name, .. } => {
+                    AccountChange::Removed { id, name } => {
+                        self.removed_accounts.insert(*id);
                         self.names.remove(name);
                         self.removed.insert(name.clone());
                     }
-                    AccountChange::Raised { .. } | AccountChange::Restored { .. } => {}
+                    AccountChange::Restored { .. } => self.restorations += 1,
+                    AccountChange::Raised { .. } => {}
                 }
             }
             Effect::Mailbox(change) => {
@@ -136,6 +156,12 @@ impl<'a> Survey<'a> {
         !self.lost.is_empty()
     }
 
+    /// Whether the record of a restoration from a backup is lost: it skips more ModSeqs than are ever given otherwise. Without it the
+    /// mailboxes would have their old UIDVALIDITYs again, and UIDs that have stood for other messages.
+    pub(super) fn has_lost_a_restoration(&self) -> bool {
+        self.has_losses() && self.counters.modseq.0 / MODSEQS_SKIPPED > self.restorations
+    }
+
     /// Whether the index was applied beyond this place of the log.
     fn index_has_seen(&self, segment: u64, offset: u64) -> bool {
         self.position.is_some_and(|at| (segment::last(segment), offset) < (segment::last(at.segment), at.end))
@@ -144,10 +170,7 @@ impl<'a> Survey<'a> {
     /// The accounts and mailboxes whose making is lost: as the index knows them, or else as the messages in them suggest.
     pub(super) fn founding(&mut self, now: Timestamp) -> Result<Vec<AccountChange>> {
         let mut founding = Vec::new();
-        if !self.has_losses() {
-            return Ok(founding);
-        }
-        if let Some(index) = self.index {
+        if let Some(index) = self.index.filter(|_| !self.lost.is_empty()) {
             for account in index.accounts()? {
                 if self.accounts.insert(account.id) {
                     self.names.insert(account.name.clone(), account.id);
@@ -156,23 +179,24 @@ impl<'a> Survey<'a> {
                 }
             }
             for mailbox in index.all_mailboxes()? {
-                if self.mailboxes.insert(mailbox.id) {
-                    let (id, account, name) = (mailbox.id, mailbox.account, mailbox.name);
+                let (id, account, name) = (mailbox.id, mailbox.account, mailbox.name);
+                if self.mailboxes.insert(id, account).is_none() {
                     let (validity, modseq) = (mailbox.uid_validity, ModSeq(1));
                     founding.push(AccountChange::MailboxCreated { id, account, name, validity, modseq });
                 }
             }
         }
         let named = std::mem::take(&mut self.named);
+        self.owners(&named, now, &mut founding)?;
         for (id, name) in named {
             let Some(name) = name.filter(|name| !self.removed.contains(name)) else { continue };
-            if self.mailboxes.contains(&id) {
+            if self.mailboxes.contains_key(&id) || self.layout.removed.contains(&id) {
                 continue;
             }
             let validity = UidValidity::after(self.counters.validity, now);
             self.counters.validity = validity;
             let (account, mailbox) = match self.names.get(&name) {
-                Some(account) => (*account, MailboxName::new(&format!("Recovered {}", id.0))?),
+                Some(account) => (*account, layout::recovered(id)?),
                 None => {
                     self.counters.account = self.counters.account.max(self.unused_account()) + 1;
                     let account = AccountId(self.counters.account);
@@ -183,11 +207,45 @@ impl<'a> Survey<'a> {
                 }
             };
             self.counters.mailbox = self.counters.mailbox.max(id.0);
-            self.mailboxes.insert(id);
+            self.mailboxes.insert(id, account);
             let modseq = ModSeq(1);
             founding.push(AccountChange::MailboxCreated { id, account, name: mailbox, validity, modseq });
         }
+        for (id, from) in std::mem::take(&mut self.layout.copied_from) {
+            let Some(account) = self.mailboxes.get(&from).copied() else { continue };
+            if self.mailboxes.contains_key(&id) || self.layout.removed.contains(&id) {
+                continue;
+            }
+            self.counters.validity = UidValidity::after(self.counters.validity, now);
+            self.counters.mailbox = self.counters.mailbox.max(id.0);
+            self.mailboxes.insert(id, account);
+            let (name, validity, modseq) = (layout::recovered(id)?, self.counters.validity, ModSeq(1));
+            founding.push(AccountChange::MailboxCreated { id, account, name, validity, modseq });
+        }
         Ok(founding)
+    }
+
+    /// Accounts that have mailboxes with messages and whose own making is lost.
+    fn owners(
+        &mut self,
+        named: &BTreeMap<MailboxId, Option<AccountName>>,
+        now: Timestamp,
+        founding: &mut Vec<AccountChange>,
+    ) -> Result<()> {
+        for (mailbox, &id) in &self.mailboxes {
+            let Some(Some(name)) = named.get(mailbox) else { continue };
+            if self.removed_accounts.contains(&id) || !self.accounts.insert(id) {
+                continue;
+            }
+            let name = match self.names.contains_key(name) {
+                false => name.clone(),
+                // The name is somebody else's; the mail is not.
+                true => AccountName::parse(&format!("recovered-{}.{name}", id.0))?,
+            };
+            self.names.insert(name.clone(), id);
+            founding.push(AccountChange::Created { id, name, origin: Origin::Caught, created: now });
+        }
+        Ok(())
     }
 
     /// No account that may be named in what is lost has a higher number.
@@ -214,7 +272,10 @@ impl<'a> Survey<'a> {
         if let Some(index) = self.index {
             let has_seen = |(segment, offset): Place| self.index_has_seen(segment, offset);
             self.told.reconcile((index, alive), &has_seen, put)?;
+            self.orders.reconcile((index, alive), put)?;
+            self.layout.reconcile((index, alive), put)?;
         }
+        layout::name_the_nameless((self.index, alive), put)?;
         let mut modseq = self.counters(alive)?.modseq;
         let mut places = Vec::new();
         for mailbox in alive.all_mailboxes()? {
@@ -247,6 +308,9 @@ impl<'a> Survey<'a> {
     ) -> Result<Option<MailboxChange>> {
         let uids = vec![entry.uid];
         let modseq = ModSeq(modseq.0 + 1);
+        if self.layout.unseen_copies.contains(&(mailbox, entry.uid)) {
+            return Ok(None);
+        }
         if !index.has_any(mailbox, &uids)? {
             let record = alive.message(entry.spool)?.map(|message| message.record);
             let seen = record.is_some_and(|record| self.index_has_seen(record.segment, record.offset));

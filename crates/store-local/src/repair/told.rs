@@ -6,7 +6,7 @@
 use crate::body::{AccountChange, Belongings, DirectoryChange, Subject};
 use crate::effect::Effect;
 use crate::index::Snapshot;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use store::{AccountId, AccountName, ApplicationPassword, Result};
 
 /// A place in the log: segment and offset.
@@ -48,9 +48,9 @@ impl Told {
     ) -> Result<()> {
         // What the log does not mention at all has lost all of its records.
         let seen = |at: Option<&Place>| at.is_none_or(|at| has_seen(*at));
+        let known: HashSet<AccountId> = index.accounts()?.into_iter().map(|account| account.id).collect();
         for (id, (name, at)) in &self.created {
-            let known = index.account(name)?.is_some_and(|known| known.id == *id);
-            if !known && has_seen(*at) {
+            if !known.contains(id) && has_seen(*at) {
                 put(Effect::Account(AccountChange::Removed { id: *id, name: name.clone() }))?;
             }
         }

@@ -1,5 +1,6 @@
 //! Writing the log of a repaired store: an ordinary one, in batches of many records.
 
+use super::copies::Retold;
 use super::salvage::{Message, Piece};
 use crate::batch::Batch;
 use crate::body::{self, AccountChange, Counters, Opening, Place, Remains};
@@ -43,22 +44,35 @@ impl Writer {
     }
 
     /// Takes over a piece, if it still says something and is whole.
-    pub(super) fn piece(&mut self, piece: Piece, known: Known<'_>) -> Result<()> {
+    pub(super) fn piece(&mut self, piece: Piece, known: Known<'_>, retold: &mut Retold) -> Result<()> {
         match piece {
             Piece::Lost(_) | Piece::Torn(_) => Ok(()),
-            Piece::Message(message) => self.message(*message, known),
+            Piece::Message(message) => {
+                let spool = message.accepted.spool;
+                self.message(*message, known)?;
+                self.effects(retold.after_message(spool))
+            }
             Piece::Change { effect: Effect::Opening(_), .. } => Ok(()),
             Piece::Change { effect: Effect::Remains(Remains(places)), .. } => {
                 places.into_iter().for_each(|place| self.remain(place));
                 Ok(())
+            }
+            Piece::Change { effect: Effect::Account(change), record, .. } => {
+                self.records(&[&record])?;
+                self.effects(retold.after_change(&change))
             }
             Piece::Change { record, .. } => self.records(&[&record]),
         }
     }
 
     /// Adds a change of accounts.
-    pub(super) fn account(&mut self, change: &AccountChange) -> Result<()> {
-        self.effect(Effect::Account(change.clone()))
+    pub(super) fn account(&mut self, change: &AccountChange, retold: &mut Retold) -> Result<()> {
+        self.effect(Effect::Account(change.clone()))?;
+        self.effects(retold.after_change(change))
+    }
+
+    fn effects(&mut self, effects: Vec<Effect>) -> Result<()> {
+        effects.into_iter().try_for_each(|effect| self.effect(effect))
     }
 
     /// Adds a record that says this.

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod frame;
 pub(crate) mod gate;
 pub(crate) mod picky;
 

@@ -14,7 +14,8 @@ use crate::units::rfc3339;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use server::admin::{
-    AttemptView, DeliveryView, EntryView, Item, OriginView, QueueRequest, RecipientView, Request, StoryView,
+    AttemptView, DeliveryView, EntryView, Item, OriginView, QueueRequest, Readable, RecipientView, Request,
+    StoryView,
 };
 
 /// Tell what became of a message
@@ -170,6 +171,9 @@ impl ToldAttempt<'_> {
 
 /// A delivery's state in a word.
 pub(super) fn state(delivery: &DeliveryView) -> &'static str {
+    if delivery.readable == Readable::No {
+        return "unreadable";
+    }
     match (&delivery.end, &delivery.held, &delivery.paused) {
         (Some(end), _, _) => match end.ending {
             store::Ending::Delivered => "delivered",

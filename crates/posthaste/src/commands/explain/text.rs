@@ -198,6 +198,7 @@ mod tests {
             attempts: history.len() as u32,
             history,
             end: None,
+            readable: server::admin::Readable::Yes,
         }
     }
 

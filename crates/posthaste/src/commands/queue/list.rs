@@ -9,7 +9,9 @@ use anstyle::{AnsiColor, Style};
 use jiff::tz::TimeZone;
 use message::terminal::one_line;
 use serde::Serialize;
-use server::admin::{BacklogView, Client, DeliveryView, Item, QueueFilter, QueueRequest, Request, SiteView};
+use server::admin::{
+    BacklogView, Client, DeliveryView, Item, QueueFilter, QueueRequest, Readable, Request, SiteView,
+};
 use store::{Pause, PauseScope, Timestamp};
 
 pub(super) async fn list(
@@ -93,14 +95,17 @@ async fn deliveries(client: &Client, filter: QueueFilter, limit: usize) -> anyho
 
 fn table(all: &[DeliveryView], now: Timestamp) -> Table {
     let row = |delivery: &DeliveryView| {
-        let sender = if delivery.sender.is_empty() { "<>" } else { &delivery.sender };
+        let length = match delivery.readable {
+            Readable::Yes => size(delivery.size),
+            Readable::No => "?".to_owned(),
+        };
         Row {
             cells: vec![
                 delivery.id.clone(),
                 duration(delivery.received, now),
-                one_line(sender).into_owned(),
-                one_line(&delivery.recipient).into_owned(),
-                size(delivery.size),
+                one_line(sender(delivery)).into_owned(),
+                one_line(recipient(delivery)).into_owned(),
+                length,
                 delivery.attempts.to_string(),
                 next(delivery, now),
                 last(delivery.history.last().map(|attempt| attempt.reply.as_str())),
@@ -191,11 +196,14 @@ fn paused(all: &[Pause], zone: &TimeZone) -> Table {
 
 /// One delivery, with every attempt that is remembered.
 fn shown(delivery: &DeliveryView, now: Timestamp, zone: &TimeZone) -> String {
-    let sender = if delivery.sender.is_empty() { "<>" } else { &delivery.sender };
+    let length = match delivery.readable {
+        Readable::Yes => size(delivery.size),
+        Readable::No => "cannot be read: `posthaste store verify` says what is damaged".to_owned(),
+    };
     let mut lines = vec![
-        format!("message      {}, {}", delivery.id, size(delivery.size)),
-        format!("from         {}", one_line(sender)),
-        format!("to           {}", one_line(&delivery.recipient)),
+        format!("message      {}, {length}", delivery.id),
+        format!("from         {}", one_line(sender(delivery))),
+        format!("to           {}", one_line(recipient(delivery))),
         format!("destination  {}", delivery.destination),
         format!("accepted     {}, {} ago", second(delivery.received, zone), duration(delivery.received, now)),
         format!("state        {}, tried {}", state(delivery), counted(u64::from(delivery.attempts), "time")),
@@ -211,6 +219,22 @@ fn shown(delivery: &DeliveryView, now: Timestamp, zone: &TimeZone) -> String {
         lines.extend(attempt_lines(attempt, zone).into_iter().map(|line| format!("  {line}")));
     }
     lines.join("\n")
+}
+
+fn sender(delivery: &DeliveryView) -> &str {
+    match (delivery.readable, &*delivery.sender) {
+        (Readable::No, _) => "unreadable",
+        (Readable::Yes, "") => "<>",
+        (Readable::Yes, sender) => sender,
+    }
+}
+
+fn recipient(delivery: &DeliveryView) -> &str {
+    match delivery.readable {
+        // What is known is where mail for the recipient goes.
+        Readable::No => &delivery.destination,
+        Readable::Yes => &delivery.recipient,
+    }
 }
 
 fn next(delivery: &DeliveryView, now: Timestamp) -> String {

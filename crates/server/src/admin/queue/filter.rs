@@ -1,7 +1,7 @@
 //! Whether a queued delivery is one of those that a filter names.
 
 use super::views::{HoldState, QueueFilter, bare};
-use store::{Delivery, PauseScope, SpoolId, Timestamp};
+use store::{Delivery, PauseScope, SpoolId, Timestamp, Unreadable};
 
 /// A filter that was understood.
 pub(super) struct Wanted {
@@ -57,6 +57,22 @@ impl Wanted {
             && filter.younger.is_none_or(|most| age <= most)
             && filter.reason.as_ref().is_none_or(|reason| said().contains(reason))
             && filter.state.is_none_or(|state| (state == HoldState::Held) == delivery.held.is_some())
+    }
+}
+
+impl Wanted {
+    /// Whether a delivery is meant whose message cannot be read. Nobody knows from whom to whom it is, so who asks for that does not mean it.
+    pub(super) fn has_unreadable(&self, delivery: &Unreadable, now: Timestamp) -> bool {
+        let QueueFilter { sender, recipient, domain, site, older, younger, reason, state, ids: _ } =
+            &self.filter;
+        let age = now.0.saturating_sub(delivery.id.spool.time().0);
+        let unknown = [sender, recipient, site, reason];
+        (self.ids.is_empty() || self.ids.contains(&delivery.id.spool))
+            && unknown.into_iter().all(Option::is_none)
+            && domain.as_ref().is_none_or(|domain| domain == delivery.queue.as_str())
+            && older.is_none_or(|least| age >= least)
+            && younger.is_none_or(|most| age <= most)
+            && state.is_none_or(|state| (state == HoldState::Held) == delivery.held.is_some())
     }
 }
 

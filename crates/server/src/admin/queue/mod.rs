@@ -9,7 +9,7 @@ mod views;
 
 pub use views::{
     AttemptView, BacklogView, DeliveryView, EndView, EntryView, HoldState, Intent, OrderedView, OriginView,
-    QueueFilter, QueueOrder, QueueRequest, RecipientView, SenderReport, SiteView, StoryView,
+    QueueFilter, QueueOrder, QueueRequest, Readable, RecipientView, SenderReport, SiteView, StoryView,
 };
 
 use super::handle::{Stop, send};
@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use store::{
     Adjustment, Delivery, DeliveryId, End, Ending, Error, Hold, Outcome, Pause, QueueName, SharedStore,
-    SpoolId, Timestamp,
+    SpoolId, Timestamp, Unreadable,
 };
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
@@ -76,6 +76,9 @@ async fn list(access: &Access, filter: QueueFilter, limit: usize, to: &Sender<Fr
             send(to, Item::Delivery(Box::new(DeliveryView::queued(delivery, &pauses)))).await?;
         }
         left -= page.len().min(left);
+    }
+    for delivery in walk.unreadable().await?.iter().take(left) {
+        send(to, Item::Delivery(Box::new(DeliveryView::unreadable(delivery, &pauses)))).await?;
     }
     Ok(())
 }
@@ -138,8 +141,13 @@ async fn give_order(
             Intent::Count => page,
             Intent::Do => act.carry_out(access, page).await?,
         };
-        done.iter().for_each(|delivery| ordered.count(delivery));
+        done.iter().for_each(|delivery| ordered.count(delivery.id, &delivery.queue));
     }
+    let mut unreadable = walk.unreadable().await?;
+    if intent == Intent::Do {
+        unreadable = act.carry_out_unread(access, unreadable).await?;
+    }
+    unreadable.iter().for_each(|delivery| ordered.count(delivery.id, &delivery.queue));
     if intent == Intent::Do {
         tell(access).await?;
     }
@@ -189,22 +197,42 @@ impl Act {
             }
             (Act::Report(reason), Some(outbound)) => {
                 queue::tell_senders(outbound, &page, reason).await?;
-                remove(access, page).await
+                remove(access, page, |delivery| delivery.id).await
             }
-            (Act::Remove | Act::Report(_), _) => remove(access, page).await,
+            (Act::Remove | Act::Report(_), _) => remove(access, page, |delivery| delivery.id).await,
+        }
+    }
+
+    /// The same for deliveries whose messages cannot be read.
+    async fn carry_out_unread(&self, access: &Access, all: Vec<Unreadable>) -> Result<Vec<Unreadable>, Stop> {
+        match self {
+            Act::Adjust(adjustment) => {
+                let ids: Vec<DeliveryId> = all.iter().map(|delivery| delivery.id).collect();
+                access.store.adjust(&ids, adjustment.clone()).await?;
+                Ok(all)
+            }
+            Act::Report(_) if !all.is_empty() => Err(Stop::Failed(format!(
+                "{} of these cannot be read, so nobody can be told of them: remove them without a report",
+                all.len()
+            ))),
+            Act::Remove | Act::Report(_) => remove(access, all, |delivery| delivery.id).await,
         }
     }
 }
 
 /// Removes deliveries, together, so that they share their syncs.
-async fn remove(access: &Access, page: Vec<Delivery>) -> Result<Vec<Delivery>, Stop> {
+async fn remove<T: Send + 'static>(
+    access: &Access,
+    page: Vec<T>,
+    id: fn(&T) -> DeliveryId,
+) -> Result<Vec<T>, Stop> {
     let at = (access.clock)();
     let mut removing = JoinSet::new();
     for delivery in page {
         let store = Arc::clone(&access.store);
         removing.spawn(async move {
             let end = End { at, ending: Ending::Removed, attempt: None };
-            match store.settle(delivery.id, Outcome::Done(end)).await {
+            match store.settle(id(&delivery), Outcome::Done(end)).await {
                 Ok(()) => Ok(Some(delivery)),
                 // It was delivered meanwhile.
                 Err(Error::NoSuchMessage(_)) => Ok(None),
@@ -216,7 +244,7 @@ async fn remove(access: &Access, page: Vec<Delivery>) -> Result<Vec<Delivery>, S
     while let Some(one) = removing.join_next().await {
         removed.extend(one.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?);
     }
-    removed.sort_by_key(|delivery: &Delivery| delivery.id);
+    removed.sort_by_key(id);
     Ok(removed)
 }
 
@@ -230,11 +258,11 @@ struct Ordered {
 }
 
 impl Ordered {
-    fn count(&mut self, delivery: &Delivery) {
+    fn count(&mut self, id: DeliveryId, queue: &QueueName) {
         self.deliveries += 1;
         // Those of one message come together.
-        self.messages += u64::from(self.last.replace(delivery.id.spool) != Some(delivery.id.spool));
-        self.destinations.insert(delivery.queue.to_string());
+        self.messages += u64::from(self.last.replace(id.spool) != Some(id.spool));
+        self.destinations.insert(queue.to_string());
     }
 
     fn view(self) -> OrderedView {
@@ -278,6 +306,13 @@ impl<'a> Walk<'a> {
         };
         page.retain(|delivery| self.wanted.has(delivery, self.now));
         Ok(Some(page))
+    }
+
+    /// Those on the way that could not be read.
+    async fn unreadable(&self) -> store::Result<Vec<Unreadable>> {
+        let mut all = self.store.unreadable().await?;
+        all.retain(|delivery| self.wanted.has_unreadable(delivery, self.now));
+        Ok(all)
     }
 }
 

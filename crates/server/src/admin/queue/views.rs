@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use store::{Attempt, Delivery, Ending, Hold, Pause, PauseScope, QueueName, Timestamp, Tls};
+use store::{Attempt, Delivery, Ending, Hold, Pause, PauseScope, QueueName, Timestamp, Tls, Unreadable};
 
 /// What can be asked about the queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -221,6 +221,20 @@ pub struct DeliveryView {
     pub history: Vec<AttemptView>,
     /// How it ended, and when.
     pub end: Option<EndView>,
+    /// Whether its message can be read; if not, sender, recipient and size are empty.
+    #[serde(default)]
+    pub readable: Readable,
+}
+
+/// Whether a queued delivery's message can be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Readable {
+    /// It can.
+    #[default]
+    Yes,
+    /// Its records in the store are damaged.
+    No,
 }
 
 /// The end of a delivery.
@@ -318,6 +332,27 @@ impl DeliveryView {
             attempts: delivery.attempts,
             history: delivery.history.iter().map(AttemptView::from).collect(),
             end: None,
+            readable: Readable::Yes,
+        }
+    }
+
+    /// A queued delivery whose message cannot be read. Its id says when it came.
+    pub(super) fn unreadable(delivery: &Unreadable, pauses: &[Pause]) -> DeliveryView {
+        let paused = pauses.iter().find(|pause| is_about(pause, &delivery.queue));
+        DeliveryView {
+            id: delivery.id.spool.to_string(),
+            received: delivery.id.spool.time(),
+            sender: String::new(),
+            recipient: String::new(),
+            size: 0,
+            destination: delivery.queue.to_string(),
+            due: delivery.due,
+            held: delivery.held.clone(),
+            paused: paused.cloned(),
+            attempts: delivery.attempts,
+            history: delivery.history.iter().map(AttemptView::from).collect(),
+            end: None,
+            readable: Readable::No,
         }
     }
 

@@ -38,6 +38,10 @@ impl Work<'_> {
         (account, name): (AccountId, &MailboxName),
         (validity, highest): (UidValidity, ModSeq),
     ) -> Result<()> {
+        // A mailbox is made once; a record that says otherwise is nonsense and must not cost what is in it.
+        if self.mailboxes.row((id.0, 0))?.is_some() {
+            return Ok(());
+        }
         self.names.insert((account.0, name.as_str()), id.0).map_err(index_error)?;
         let row = MailboxRow {
             account,
