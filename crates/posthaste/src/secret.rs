@@ -17,6 +17,14 @@ pub(crate) struct StdinArgs {
 }
 
 impl StdinArgs {
+    /// A password that there is already: from standard input, or typed once.
+    pub(crate) fn password(self, account: &str) -> anyhow::Result<Secret> {
+        if self.password_stdin {
+            return line(&mut io::stdin().lock());
+        }
+        typed(&format!("Password for {account}: "))
+    }
+
     /// A new password: from standard input, or typed twice.
     pub(crate) fn new_password(self, account: &str) -> anyhow::Result<Secret> {
         if self.password_stdin {

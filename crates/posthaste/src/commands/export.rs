@@ -34,19 +34,19 @@ pub(crate) struct Args {
     format: FormatArgs,
 }
 
-/// Where the mail is or goes.
+/// Where the mail goes.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Place {
     /// All messages in one file (mboxrd); with --all a directory of such files
     #[arg(long, value_name = "FILE")]
-    mbox: Option<PathBuf>,
+    pub(crate) mbox: Option<PathBuf>,
     /// A file for each message, with flags in its name; with --all a Maildir with its folders
     #[arg(long, value_name = "DIR")]
-    maildir: Option<PathBuf>,
+    pub(crate) maildir: Option<PathBuf>,
     /// A directory with an .eml file for each message; with --all a directory of such directories
     #[arg(long, value_name = "DIR")]
-    eml: Option<PathBuf>,
+    pub(crate) eml: Option<PathBuf>,
 }
 
 /// Which mailboxes.
@@ -170,7 +170,7 @@ impl Place {
             Place { mbox: Some(path), .. } => Ok((Form::Mbox, path)),
             Place { maildir: Some(path), .. } => Ok((Form::Maildir, path)),
             Place { eml: Some(path), .. } => Ok((Form::Eml, path)),
-            Place { mbox: None, maildir: None, eml: None } => bail!("name where the mail is"),
+            Place { mbox: None, maildir: None, eml: None } => bail!("name the files that are meant"),
         }
     }
 }

@@ -87,9 +87,19 @@ impl Letter {
             FlagsIn::Name(flags) => (flags, text.into_owned()),
             FlagsIn::Fields => Letter::without_status(&text),
         };
-        let summary = message::Summary::of(&text[..text.len().min(SUMMARY_BYTES)]);
-        let date = summary.date.map(|date| Timestamp(date.millis));
+        let date = date(&text);
         Letter { received: received.or(date).unwrap_or(otherwise), date, flags, text }
+    }
+
+    /// A letter of which this is the text, octet by octet.
+    pub(crate) fn exactly(
+        text: &[u8],
+        flags: Flags,
+        received: Option<Timestamp>,
+        otherwise: Timestamp,
+    ) -> Letter {
+        let date = date(text);
+        Letter { received: received.or(date).unwrap_or(otherwise), date, flags, text: text.to_vec() }
     }
 
     /// The flags in Status and X-Status, and the text without these fields.
@@ -118,6 +128,12 @@ impl Letter {
         }
         (flags, kept)
     }
+}
+
+/// What the Date field says.
+fn date(text: &[u8]) -> Option<Timestamp> {
+    let summary = message::Summary::of(&text[..text.len().min(SUMMARY_BYTES)]);
+    summary.date.map(|date| Timestamp(date.millis))
 }
 
 /// The flags in a field Status or X-Status; `None` for any other line.

@@ -56,6 +56,16 @@ impl<S> Stream<S> {
     }
 }
 
+impl<S> std::fmt::Debug for Stream<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.state {
+            State::Clear(_) => "Stream in clear",
+            State::Secured(_) => "Stream in TLS",
+            State::Lost => "Stream that is lost",
+        })
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for Stream<S> {
     async fn secure(&mut self) -> Result<TlsSession, HandshakeError> {
         let stream = match mem::replace(&mut self.state, State::Lost) {
