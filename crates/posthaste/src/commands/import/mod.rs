@@ -38,7 +38,7 @@ use url::ImapUrl;
 /// twice. The time of arrival of .eml files is that of their Date fields. A mailbox that is missing is made. What comes by IMAP is
 /// read again at the end, and compared with what the server sent.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(override_usage = USAGE, after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Whose mail it becomes; not needed when there is one account only
     #[arg(long, value_name = "ADDRESS")]
@@ -90,6 +90,9 @@ enum Tls {
     /// Not at all: everybody on the way reads the password and all mail
     None,
 }
+
+const USAGE: &str = "posthaste import [OPTIONS] <URL>
+       posthaste import [OPTIONS] <--mbox <FILE>|--maildir <DIR>|--eml <DIR>>";
 
 const EXAMPLES: &str = "\
 Examples:
