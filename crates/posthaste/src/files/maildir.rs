@@ -125,7 +125,7 @@ mod tests {
         let text = b"Subject: a\r\n\r\nb\r\n".to_vec();
         assert_eq!(
             read(&file).expect("a message"),
-            Letter { received: label.received, date: None, flags, text }
+            Letter { received: label.received, date: None, flags, keywords: Vec::new(), text }
         );
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Letter {
     pub(crate) date: Option<Timestamp>,
     /// Its flags.
     pub(crate) flags: Flags,
+    /// Its keywords.
+    pub(crate) keywords: Vec<String>,
     /// The text with CRLF between lines.
     pub(crate) text: Vec<u8>,
 }
@@ -88,7 +90,7 @@ impl Letter {
             FlagsIn::Fields => Letter::without_status(&text),
         };
         let date = date(&text);
-        Letter { received: received.or(date).unwrap_or(otherwise), date, flags, text }
+        Letter { received: received.or(date).unwrap_or(otherwise), date, flags, keywords: Vec::new(), text }
     }
 
     /// A letter of which this is the text, octet by octet.
@@ -99,7 +101,13 @@ impl Letter {
         otherwise: Timestamp,
     ) -> Letter {
         let date = date(text);
-        Letter { received: received.or(date).unwrap_or(otherwise), date, flags, text: text.to_vec() }
+        Letter {
+            received: received.or(date).unwrap_or(otherwise),
+            date,
+            flags,
+            keywords: Vec::new(),
+            text: text.to_vec(),
+        }
     }
 
     /// The flags in Status and X-Status, and the text without these fields.

@@ -3,21 +3,24 @@
 //! It is kept as it is, without trace fields of ours, with the time and the flags that it had. An import that was interrupted can be done
 //! again: whoever asks names the messages that this one may be the same as, and when its text is theirs it is not kept twice.
 
-use super::handle::{Stop, open};
+use super::handle::{Stop, name};
 use super::protocol::{Import, Item};
 use aws_lc_rs::digest::{Context, Digest, SHA256};
 use bytes::Bytes;
 use store::{
-    Accepted, AccountName, Destination, Entry, Error, Flags, IfFull, IfMissing, MailboxName, MailboxStatus,
-    NewDelivery, SharedStore, SpoolId, Stage, Uid,
+    AccountName, Entry, Error, Keyword, MailboxName, MailboxStatus, Marking, Marks, NewMessage, SharedStore,
+    Stage, Uid,
 };
 
 /// A message on its way in.
 pub(super) struct Importing {
     store: SharedStore,
     account: AccountName,
-    mailbox: MailboxStatus,
+    name: MailboxName,
+    /// `None` as long as it is missing.
+    mailbox: Option<MailboxStatus>,
     wanted: Import,
+    marks: Marks,
     stage: Box<dyn Stage>,
     digest: Context,
 }
@@ -25,9 +28,16 @@ pub(super) struct Importing {
 impl Importing {
     /// Begins with the first octet.
     pub(super) async fn begin(store: &SharedStore, wanted: Import) -> Result<Importing, Stop> {
-        let (account, mailbox) = open(store, &wanted.mailbox).await?;
+        let account = name(&wanted.mailbox.account)?;
+        let name = MailboxName::new(&wanted.mailbox.mailbox)?;
+        let keywords = wanted.keywords.iter().map(|keyword| Keyword::new(keyword));
+        let marks = Marks { flags: wanted.flags, keywords: keywords.collect::<Result<_, _>>()? };
+        let mailbox = match store.mailbox(&account, &name).await {
+            Err(Error::NoSuchMailbox(_)) => None,
+            found => Some(found?),
+        };
         let (store, stage) = (SharedStore::clone(store), store.stage()?);
-        Ok(Importing { store, account, mailbox, wanted, stage, digest: Context::new(&SHA256) })
+        Ok(Importing { store, account, name, mailbox, wanted, marks, stage, digest: Context::new(&SHA256) })
     }
 
     /// Takes the next octets.
@@ -38,58 +48,27 @@ impl Importing {
 
     /// Keeps the message, unless it is there already.
     pub(super) async fn finish(self) -> Result<Item, Stop> {
-        let Importing { store, account, mailbox, wanted, stage, digest } = self;
+        let Importing { store, account, name, mailbox, wanted, marks, stage, digest } = self;
         let digest = digest.finish();
+        let mailbox = match mailbox {
+            Some(mailbox) => mailbox,
+            None => match store.create_mailbox(&account, &name, None).await {
+                // Somebody else was quicker.
+                Err(Error::Exists(_)) => store.mailbox(&account, &name).await?,
+                made => made?,
+            },
+        };
         for uid in wanted.candidates.iter().copied().map(Uid) {
             if is_same(&store, &mailbox, uid, (stage.len(), &digest)).await? {
-                mark(&store, &mailbox, uid, wanted.flags).await?;
+                store.mark(mailbox.id, &[uid], Marking::add(marks)).await?;
                 return Ok(Item::Imported { uid: uid.0, was_there: true });
             }
         }
-        let spool = stage.commit(accepted(&account, &mailbox.name, &wanted)?).await?;
-        let uid = find(&store, &mailbox, spool).await?;
-        mark(&store, &mailbox, uid, wanted.flags).await?;
+        let message = NewMessage { stage, received: wanted.received, marks };
+        let appended = store.append(mailbox.id, vec![message]).await?;
+        let uid = *appended.uids.first().ok_or(Stop::Vanished)?;
         Ok(Item::Imported { uid: uid.0, was_there: false })
     }
-}
-
-/// One delivery, straight into the mailbox.
-fn accepted(account: &AccountName, mailbox: &MailboxName, wanted: &Import) -> Result<Accepted, Stop> {
-    let path =
-        format!("<{account}>").parse().map_err(|_| Stop::Failed(format!("{account} is no address")))?;
-    let destination = Destination::Mailbox {
-        account: account.clone(),
-        mailbox: mailbox.clone(),
-        if_missing: IfMissing::Fail,
-        if_full: IfFull::Fail,
-        trace: Bytes::new(),
-    };
-    Ok(Accepted {
-        received: wanted.received,
-        envelope: smtp::Envelope::new(smtp::ReversePath::Null, vec![smtp::Recipient::new(path)]),
-        trace: Bytes::new(),
-        deliveries: vec![NewDelivery { recipient: 0, destination }],
-    })
-}
-
-/// The UID that a message has got.
-async fn find(store: &SharedStore, mailbox: &MailboxStatus, spool: SpoolId) -> Result<Uid, Stop> {
-    let mut after = Uid(mailbox.uid_next.0.saturating_sub(1));
-    loop {
-        let page = store.entries(mailbox.id, after, PAGE).await?;
-        if let Some(entry) = page.iter().find(|entry| entry.spool == spool) {
-            return Ok(entry.uid);
-        }
-        // Somebody may have removed it since.
-        after = page.last().map(|entry| entry.uid).ok_or(Stop::Vanished)?;
-    }
-}
-
-async fn mark(store: &SharedStore, mailbox: &MailboxStatus, uid: Uid, flags: Flags) -> Result<(), Stop> {
-    if flags != Flags::default() {
-        store.update_flags(mailbox.id, &[uid], flags, Flags::default()).await?;
-    }
-    Ok(())
 }
 
 /// Whether the text of an entry is this one.
@@ -112,6 +91,3 @@ async fn is_same(
     }
     Ok(context.finish().as_ref() == digest.as_ref())
 }
-
-/// How many entries are asked for at once.
-const PAGE: usize = 500;

@@ -99,12 +99,14 @@ pub struct MailboxPath {
 /// A message from a file, but for its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
-    /// Where it goes.
+    /// Where it goes; a mailbox that is missing is made.
     pub mailbox: MailboxPath,
     /// When it came to where it was.
     pub received: Timestamp,
     /// Its flags.
     pub flags: Flags,
+    /// Its keywords, as in [`store::Keyword`].
+    pub keywords: Vec<String>,
     /// The messages of the mailbox that it may be the same as: when one has its text, it is not kept again.
     pub candidates: Vec<u32>,
 }

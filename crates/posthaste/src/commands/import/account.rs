@@ -43,7 +43,7 @@ pub(super) struct Listing {
 }
 
 /// A message there, without its text.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Remote {
     pub(super) uid: u32,
     /// In octets, as the server says.
@@ -51,6 +51,7 @@ pub(super) struct Remote {
     /// Its INTERNALDATE.
     pub(super) received: Option<Timestamp>,
     pub(super) flags: Flags,
+    pub(super) keywords: Vec<String>,
 }
 
 impl Account {
@@ -205,11 +206,17 @@ impl Remote {
             Flag::Draft => Flags::DRAFT,
             Flag::Recent | Flag::MayCreate | Flag::Custom(_) => Flags::default(),
         };
+        // What is none here, as `\\Something` that only that server knows, stays behind.
+        let keyword = |flag: Flag<'_>| match flag {
+            Flag::Custom(keyword) => store::Keyword::new(&keyword).is_ok().then(|| keyword.into_owned()),
+            _ => None,
+        };
         Some(Remote {
             uid: fetched.uid?,
             size: fetched.size.unwrap_or(0),
             received: fetched.internal_date().map(|date| Timestamp(date.timestamp_millis())),
             flags: fetched.flags().map(flag).fold(Flags::default(), Flags::with),
+            keywords: fetched.flags().filter_map(keyword).collect(),
         })
     }
 }

@@ -114,7 +114,7 @@ impl Transfer<'_, '_> {
         // Without an incarnation the numbers of a mailbox mean nothing tomorrow.
         let is_new =
             |message: &&Remote| validity == 0 || !self.journal.has(validity, &folder.name, message.uid);
-        let new: Vec<Remote> = listing.messages.iter().filter(is_new).copied().collect();
+        let new: Vec<Remote> = listing.messages.iter().filter(is_new).cloned().collect();
         let old = listing.messages.len() - new.len();
         tally.there_before += old as u64;
         let of_new: u64 = new.iter().map(|message| u64::from(message.size)).sum();
@@ -156,6 +156,7 @@ impl Transfer<'_, '_> {
                 bail!("the server sent a message {uid} that was not asked for")
             };
             let letter = Letter::exactly(text, message.flags, message.received, now());
+            let letter = Letter { keywords: message.keywords.clone(), ..letter };
             let local = sink.take(&letter).await.with_context(|| format!("message {uid}"))?;
             kept.push(Kept { remote: uid, local, digest: digest(&SHA256, text).as_ref().to_vec() });
             journal.add(validity, &folder.name, uid)?;

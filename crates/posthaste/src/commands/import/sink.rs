@@ -42,6 +42,7 @@ impl Sink<'_> {
             mailbox: self.into.clone(),
             received: letter.received,
             flags: letter.flags,
+            keywords: letter.keywords.clone(),
             candidates: candidates.clone(),
         };
         let (uid, was_there) = self.mail.import(wanted, &letter.text).await?;
