@@ -156,8 +156,14 @@ fn a_tree_of_mailboxes_comes_out_as_it_is_laid_out_elsewhere() {
     assert_eq!(export(&data, "ann@a.example", &["--mbox", &root, "--all"]), 3);
     assert_eq!(import(&data, "bob@a.example", &["--mbox", &root, "--all"]), (3, 0));
     assert_eq!(mail(&data, "bob@a.example"), mail(&data, "ann@a.example"));
+    assert_eq!(import(&data, "bob@a.example", &["--mbox", &mbox, "--mailbox", "Archive/2026"]), (3, 0));
+    assert_eq!(import(&data, "bob@a.example", &["--mbox", &mbox, "--mailbox", "Archive/2026"]), (0, 3));
+    let root = data.beside("bob");
+    assert_eq!(export(&data, "bob@a.example", &["--maildir", &root, "--all"]), 6);
+    assert_eq!(fs::read_dir(Path::new(&root).join(".Archive.2026/cur")).expect("a folder").count(), 3);
+    assert_eq!(import(&data, "ann@a.example", &["--maildir", &root, "--all"]), (3, 3));
     let list = data.run(&["inbox", "mailboxes", "--json", "--account", "bob@a.example"]).json();
-    assert_eq!(list[0]["name"], "INBOX");
-    assert_eq!(list[0]["messages"], 3);
+    let names: Vec<_> = list.as_array().expect("a list").iter().map(|mailbox| &mailbox["name"]).collect();
+    assert_eq!(names, ["Archive/2026", "INBOX"]);
     assert_eq!(data.run(&["inbox", "ls", "--mailbox", "Nowhere", "--account", "bob@a.example"]).status, 1);
 }
