@@ -90,14 +90,15 @@ succeeds 'mutt copies and deletes a message' timeout 60 script -qec "TERM=xterm 
 'push \"<limit>~s \\\"message 7\\\$\\\"<enter><copy-message>=Sent Mail<enter><delete-message><sync-mailbox><quit>\"'" /dev/null
 expect 'messages in INBOX then' 999 "$(messages bob@example.net)"
 
-succeeds 'fetchmail by IMAP' timeout 100 fetchmail -f - --nodetach --fetchlimit 20 --keep --mda "cat >>$WORK/fetchmail" --pidfile "$WORK/fetchmail.pid" <<END
-poll 127.0.0.1 protocol imap port $IMAP user "bob@example.net" password "correct horse" sslproto "" fetchall
-END
-expect 'what it fetched' 20 "$(grep -c '^end of ' "$WORK/fetchmail")"
-succeeds 'fetchmail by POP3' timeout 100 fetchmail -f - --nodetach --fetchlimit 20 --keep --mda "cat >>$WORK/fetchmail3" --pidfile "$WORK/fetchmail.pid" <<END
-poll 127.0.0.1 protocol pop3 port $POP3 user "bob@example.net" password "correct horse" sslproto "" fetchall
-END
-expect 'what it fetched' 20 "$(grep -c '^end of ' "$WORK/fetchmail3")"
+# With the limit reached its exit status is 13.
+for kind in IMAP POP3; do
+    (umask 077; printf 'poll 127.0.0.1 protocol %s port %s user "bob@example.net" password "correct horse" sslproto "" fetchall\n' \
+        "$kind" "${!kind}" >"$WORK/fetchmailrc")
+    timeout 100 fetchmail -f "$WORK/fetchmailrc" --nodetach --fetchlimit 20 --keep --mda "cat >>$WORK/fetched-$kind" \
+        --pidfile "$WORK/fetchmail.pid" >"$WORK/fetchmail.log" 2>&1 && status=0 || status=$?
+    expect "exit status of fetchmail by $kind" 13 "$status"
+    expect 'what it fetched' 20 "$(grep -c '^end of ' "$WORK/fetched-$kind")"
+done
 printf '#!/bin/sh\nexec cat >>"$1"\n' >"$WORK/keep"
 chmod +x "$WORK/keep"
 for kind in IMAP POP3; do

@@ -1,6 +1,7 @@
 //! SORT: messages in an order (RFC 5256 §3, RFC 5957).
 
 use super::{Session, text};
+use bytes::Bytes;
 use imap::answer::{Found, Status};
 use imap::server::Server;
 use imap::{SearchKey, SortCriterion, SortKey};
@@ -21,7 +22,7 @@ impl Session {
             criteria.iter().any(|criterion| !matches!(criterion.key, SortKey::Arrival | SortKey::Size));
         let mut sorted = Vec::with_capacity(found.len());
         for entry in found {
-            let header = if needs_header { self.header(&entry).await? } else { Vec::new() };
+            let header = if needs_header { self.header(&entry).await? } else { Bytes::new() };
             let structure = Structure::of(&header, &Limits::default());
             let values = criteria.iter().map(|criterion| value(criterion.key, &entry, (&header, &structure)));
             sorted.push((values.collect::<Vec<_>>(), entry.uid.0));
@@ -40,15 +41,11 @@ impl Session {
     }
 
     /// The header section of a message; empty when it is gone.
-    pub(super) async fn header(&mut self, entry: &Entry) -> Result<Vec<u8>, Error> {
-        let Some(open) = &self.open else { return Ok(Vec::new()) };
+    pub(super) async fn header(&mut self, entry: &Entry) -> Result<Bytes, Error> {
+        let Some(open) = &self.open else { return Ok(Bytes::new()) };
         match self.visit.context.store.fetch(open.id, entry.uid).await {
-            Ok((_, reader)) => {
-                let head = text::head(reader).await?;
-                let end = memchr::memmem::find(&head, b"\r\n\r\n").map_or(head.len(), |at| at + 4);
-                Ok(head[..end].to_vec())
-            }
-            Err(Error::NoSuchMessage(_)) => Ok(Vec::new()),
+            Ok((_, reader)) => text::head(reader).await,
+            Err(Error::NoSuchMessage(_)) => Ok(Bytes::new()),
             Err(error) => Err(error),
         }
     }

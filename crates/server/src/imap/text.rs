@@ -54,24 +54,31 @@ pub(super) async fn whole(mut reader: Reader) -> Result<Bytes> {
     Ok(text.freeze())
 }
 
-/// The text up to the end of its header section at least.
+/// The header section, with the empty line that ends it.
 pub(super) async fn head(mut reader: Reader) -> Result<Bytes> {
     let Some(first) = reader.content.next().await? else { return Ok(Bytes::new()) };
-    if has_header(&first, 0) {
-        return Ok(first);
+    if let Some(end) = header_end(&first, 0) {
+        return Ok(first.slice(..end));
     }
     let mut text = BytesMut::from(&first[..]);
     while let Some(piece) = reader.content.next().await? {
         let from = text.len().saturating_sub(3);
         text.extend_from_slice(&piece);
-        if has_header(&text, from) || text.len() >= HEADER_MAX {
+        if let Some(end) = header_end(&text, from) {
+            text.truncate(end);
+            break;
+        }
+        if text.len() >= HEADER_MAX {
             break;
         }
     }
     Ok(text.freeze())
 }
 
-/// Whether an empty line is there, from this octet on.
-fn has_header(text: &[u8], from: usize) -> bool {
-    text.starts_with(b"\r\n") || memchr::memmem::find(&text[from..], b"\r\n\r\n").is_some()
+/// Where the body begins, if that is in this text; everything before `from` was looked at.
+fn header_end(text: &[u8], from: usize) -> Option<usize> {
+    if text.starts_with(b"\r\n") {
+        return Some(2);
+    }
+    memchr::memmem::find(&text[from..], b"\r\n\r\n").map(|at| from + at + 4)
 }

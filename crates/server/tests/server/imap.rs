@@ -10,14 +10,14 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 /// An IMAP client.
-struct Client {
+pub(crate) struct Client {
     stream: BufReader<TcpStream>,
     number: u32,
 }
 
 impl Client {
     /// Connects and hears the greeting.
-    async fn to(address: SocketAddr) -> Client {
+    pub(crate) async fn to(address: SocketAddr) -> Client {
         let stream = BufReader::new(TcpStream::connect(address).await.expect("a connection"));
         let mut client = Client { stream, number: 0 };
         let greeting = client.line().await;
@@ -26,7 +26,7 @@ impl Client {
     }
 
     /// The same, logged in as bob.
-    async fn bob(address: SocketAddr) -> Client {
+    pub(crate) async fn bob(address: SocketAddr) -> Client {
         let mut client = Client::to(address).await;
         let said = client.ok(&format!("LOGIN bob@b.example \"{PASSWORD}\"")).await;
         assert!(said.is_empty(), "{said:?}");
@@ -41,7 +41,7 @@ impl Client {
     }
 
     /// Says a command; returns what was told, and the status without the tag.
-    async fn say(&mut self, command: &str) -> (Vec<String>, String) {
+    pub(crate) async fn say(&mut self, command: &str) -> (Vec<String>, String) {
         self.number += 1;
         let tag = format!("t{}", self.number);
         self.send(&format!("{tag} {command}\r\n")).await;
@@ -49,7 +49,7 @@ impl Client {
     }
 
     /// Lines up to the one with this tag. A literal is a part of its line.
-    async fn until(&mut self, tag: &str) -> (Vec<String>, String) {
+    pub(crate) async fn until(&mut self, tag: &str) -> (Vec<String>, String) {
         let mut told = Vec::new();
         loop {
             let line = self.line().await;
@@ -61,18 +61,18 @@ impl Client {
     }
 
     /// The same for what shall be done.
-    async fn ok(&mut self, command: &str) -> Vec<String> {
+    pub(crate) async fn ok(&mut self, command: &str) -> Vec<String> {
         let (told, status) = self.say(command).await;
         assert!(status.starts_with("OK "), "{command}: {status}");
         told
     }
 
-    async fn send(&mut self, text: &str) {
+    pub(crate) async fn send(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).await.expect("the server reads");
     }
 
     /// A line with its literals.
-    async fn line(&mut self) -> String {
+    pub(crate) async fn line(&mut self) -> String {
         let mut whole = String::new();
         loop {
             let mut line = String::new();
@@ -90,7 +90,7 @@ impl Client {
 }
 
 /// A server where mail comes by SMTP and is read by IMAP; returns where the latter is.
-async fn start_imap() -> (Running, SocketAddr) {
+pub(crate) async fn start_imap() -> (Running, SocketAddr) {
     let running = start(|settings| {
         settings.listeners.push(Listener {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
