@@ -1,6 +1,16 @@
 //! What the trace fields of a message say of its way so far, while its content comes: through how many hosts it has been (RFC 5321 §6.3),
 //! and to which addresses it was delivered already (RFC 9228).
 
+/// Whether the sender wants a message sent whatever becomes of TLS: it has the field `TLS-Required: No`, once (RFC 8689 §3). `prefix` is the
+/// beginning of the message.
+pub fn needs_no_tls(prefix: &[u8]) -> bool {
+    let structure = crate::Structure::of(prefix, &crate::Limits::default());
+    let header = &structure.root().header;
+    let mut fields = header.named(prefix, "TLS-Required");
+    let (Some(_), None) = (fields.next(), fields.next()) else { return false };
+    header.value(prefix, "TLS-Required").is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(b"no"))
+}
+
 /// Counts `Received` fields, and keeps the values of `Delivered-To`, in the header section of content that comes in pieces.
 #[derive(Debug, Clone, Default)]
 pub struct HopCounter {
@@ -113,7 +123,21 @@ impl HopCounter {
 
 #[cfg(test)]
 mod tests {
-    use super::HopCounter;
+    use super::{HopCounter, needs_no_tls};
+
+    #[test]
+    fn a_message_may_do_without_tls() {
+        for (message, careless) in [
+            (&b"TLS-Required: No\r\n\r\n"[..], true),
+            (b"Subject: x\r\ntls-required:\r\n\tno\r\n\r\n", true),
+            (b"TLS-Required: Yes\r\n\r\n", false),
+            (b"TLS-Required: No\r\nTLS-Required: No\r\n\r\n", false),
+            (b"Subject: x\r\n\r\nTLS-Required: No\r\n", false),
+            (b"", false),
+        ] {
+            assert_eq!(needs_no_tls(message), careless, "{}", String::from_utf8_lossy(message));
+        }
+    }
 
     fn read(content: &[u8], piece: usize) -> HopCounter {
         let mut counter = HopCounter::default();

@@ -45,7 +45,7 @@ pub use content_type::{Disposition, MediaType, Parameters};
 pub use date::Date;
 pub use error::Error;
 pub use header::{Field, Header, unfold};
-pub use hops::HopCounter;
+pub use hops::{HopCounter, needs_no_tls};
 pub use limits::Limits;
 pub use span::Span;
 pub use structure::{Content, Part, PartNumber, Structure};

@@ -165,6 +165,8 @@ async fn send_to(desk: &Desk<'_>, notice: &Notice<'_>, to: &Mailbox) -> store::R
     let envelope = Envelope {
         body: if text.is_ascii() { Body::SevenBit } else { Body::EightBitMime },
         smtputf8: notice.envelope.smtputf8,
+        // RFC 8689 §5.
+        require_tls: notice.envelope.require_tls,
         ..Envelope::new(ReversePath::Null, recipients)
     };
     stage.append(Bytes::from(text)).await?;

@@ -160,7 +160,8 @@ impl Server {
         let authenticator = authenticator(settings, &context)?;
         let srs = auth::key::load(&settings.data, auth::key::SRS_NAME, &auth::system_random())?;
         let context = context.with_tls(tls.clone()).with_authenticator(authenticator);
-        let context = Arc::new(context.with_srs(Srs::new(&srs)));
+        let srs_domain = settings.relay.as_ref().and_then(|relay| relay.srs_domain.clone());
+        let context = Arc::new(context.with_srs(Srs::new(&srs).at(srs_domain)));
         let bans = Bans::of_server(&settings.data, &context.abuse, &context.clock).await?;
         let listening: Vec<Listener> = listeners.iter().map(|(_, listener)| *listener).collect();
         let mut tasks = JoinSet::new();

@@ -17,6 +17,8 @@ use store::Timestamp;
 #[derive(Clone)]
 pub struct Srs {
     key: hmac::Key,
+    /// The domain of all rewritten addresses; `None` for that of the alias.
+    domain: Option<Domain>,
 }
 
 /// What is behind an address that was written by a rewriting.
@@ -36,10 +38,15 @@ pub const KEY: usize = 32;
 impl Srs {
     /// With this key; addresses live as long as it.
     pub fn new(key: &[u8; KEY]) -> Srs {
-        Srs { key: hmac::Key::new(hmac::HMAC_SHA256, key) }
+        Srs { key: hmac::Key::new(hmac::HMAC_SHA256, key), domain: None }
     }
 
-    /// The reverse-path under which mail from `sender` is sent on from `domain`. `None` when it would be longer than an address may be
+    /// The same with one domain for all addresses, if there is one; mail for it must come here.
+    pub fn at(self, domain: Option<Domain>) -> Srs {
+        Srs { domain, ..self }
+    }
+
+    /// The reverse-path under which mail from `sender` is sent on for an address in `domain`. `None` when it would be longer than an address may be
     /// (RFC 5321 §4.5.3.1.1): then there is none.
     pub fn forward(&self, sender: &Mailbox, domain: &Domain, now: Timestamp) -> Option<Mailbox> {
         let local_part = sender.local_part().as_str();
@@ -54,7 +61,8 @@ impl Srs {
             }
         };
         let local_part = LocalPart::from_unquoted(&text).ok()?;
-        Some(Mailbox::new(local_part, Host::Domain(domain.clone())))
+        let domain = self.domain.as_ref().unwrap_or(domain).clone();
+        Some(Mailbox::new(local_part, Host::Domain(domain)))
     }
 
     /// Where mail goes that comes for an address of ours with this local part; `None` when it is not of this form.
@@ -218,6 +226,16 @@ mod tests {
             let back = srs().back(rewritten.local_part(), at(0));
             assert_eq!(back, Some(Returned::To(sender.parse().expect(sender))), "{rewritten}");
         }
+    }
+
+    #[test]
+    fn one_domain_may_stand_for_all() {
+        let srs = Srs::new(&[7; KEY]).at(Some(Domain::parse("bounces.example").expect("a domain")));
+        let rewritten = srs.forward(&"ann@a.example".parse().expect("an address"), &domain(), at(0));
+        let rewritten = rewritten.expect("it fits");
+        assert_eq!(rewritten.domain().map(Domain::ascii), Some("bounces.example"));
+        let back = srs.back(rewritten.local_part(), at(0));
+        assert_eq!(back, Some(Returned::To("ann@a.example".parse().expect("an address"))));
     }
 
     #[test]

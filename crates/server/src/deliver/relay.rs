@@ -20,7 +20,7 @@ pub use replies::split;
 use replies::{CONNECTION_BROKE, NO_HANDSHAKE, NO_LOGIN, NOT_BELIEVED, UNREADABLE, is_too_many, trouble};
 use session::{Facts, Protection, Trust};
 use smtp::client::{Authentication, Client, Config, Event, Failure, Stage};
-use smtp::{Envelope, Protocol, Reply, Severity};
+use smtp::{Envelope, Protocol, Reply, ReversePath, Severity};
 use std::time::Duration;
 use store::{Delivery, Forward, Reader, SharedStore, SpoolId, Timestamp};
 use tokio::time::Instant;
@@ -253,10 +253,15 @@ impl<'a, S: Supply> Courier<'a, S> {
         if client.is_closed() || self.facts.is_spent(self.wear) {
             return client.quit();
         }
-        while let Some(letter) = self.supply.next().await {
-            if letter.envelope.require_tls && self.facts.trust == Trust::None {
+        while let Some(mut letter) = self.supply.next().await {
+            let is_safe = self.facts.trust == Trust::Verified && client.extensions().require_tls();
+            if letter.envelope.require_tls && !is_safe && letter.envelope.reverse_path == ReversePath::Null {
+                // RFC 8689 §5: a report is not lost for it. It gives back little enough.
+                letter.envelope.require_tls = false;
+            }
+            if letter.envelope.require_tls && !is_safe {
                 let replies = vec![smtp::replies::PEER_LACKS_REQUIRETLS; letter.deliveries.len()];
-                self.supply.done(letter, replies, NextHop::WithoutReports);
+                self.supply.answered(letter, replies, NextHop::WithoutReports);
                 continue;
             }
             match prepared(&self.store, client.extensions(), &letter).await {
@@ -267,7 +272,7 @@ impl<'a, S: Supply> Courier<'a, S> {
                 }
                 Err(error) => {
                     tracing::error!(id = %letter.spool, %error, "a queued message cannot be read");
-                    let reply = UNREADABLE.with_text(format!("The message cannot be read here: {error}"));
+                    let reply = UNREADABLE.with_text("The message cannot be read here");
                     let replies = vec![reply; letter.deliveries.len()];
                     self.supply.done(letter, replies, NextHop::WithoutReports);
                 }
@@ -287,8 +292,7 @@ impl<'a, S: Supply> Courier<'a, S> {
             Ok(None) => client.end_of_content(),
             Err(error) => {
                 tracing::error!(id = %current.letter.spool, %error, "a queued message cannot be read");
-                let text = format!("The message cannot be read here: {error}");
-                self.failure = Some(UNREADABLE.with_text(text));
+                self.failure = Some(UNREADABLE.with_text("The message cannot be read here"));
                 client.abandon();
             }
         }

@@ -3,6 +3,8 @@
 //! A letter goes from here to a connection and comes back settled, unsent, or put off by a host in a way that another host may not share.
 //! What was put off so waits for a second pass over the hosts that are left; its replies stand when none of those answers.
 
+mod careless;
+
 use super::Shared;
 use super::fate::{self, Tried};
 use super::in_hand::InHand;
@@ -11,7 +13,7 @@ use super::worker::Found;
 use crate::deliver::relay::{Ended, Letter, NextHop, Progress, Rest, Supply, split};
 use crate::resolve::Target;
 use crate::tls::{Flaw, TlsSession};
-use smtp::{Reply, Severity, Status};
+use smtp::{Reply, ReplySource, Severity, Status, replies};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +43,7 @@ pub(super) struct Mail {
     /// The letter that a session has.
     current: Option<Letter>,
     turn: Turn,
+    claims: Claims,
     in_hand: InHand,
     settling: JoinSet<()>,
 }
@@ -56,6 +59,13 @@ struct PutOff {
 enum Pass {
     First,
     Second,
+}
+
+/// Whether more mail is taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claims {
+    Allowed,
+    Suspended,
 }
 
 /// Whether a destination has other hosts than the one that is spoken with.
@@ -102,6 +112,7 @@ impl Mail {
             last: None,
             current: None,
             turn: Turn { began: Instant::now(), messages: 0, octets: 0, over: false },
+            claims: Claims::Allowed,
             in_hand,
             settling: JoinSet::new(),
         }
@@ -283,7 +294,7 @@ impl Mail {
 
     /// The next letter of the first pass, claimed if need be.
     async fn fresh(&mut self) -> Option<Letter> {
-        if self.letters.is_empty() && !self.turn.is_over() {
+        if self.letters.is_empty() && !self.turn.is_over() && self.claims == Claims::Allowed {
             self.claim(CLAIM_MAX).await;
         }
         let now = (self.shared.outbound.clock)();
@@ -388,12 +399,19 @@ impl Supply for Mail {
 /// everywhere, and so is 450, which is about the mailbox (RFC 5321 §4.2.3).
 fn is_about_host(reply: &Reply) -> bool {
     let code = reply.code().number();
-    reply.severity() == Severity::Transient
-        && code != 421
-        && match reply.status() {
-            Some(status) => matches!(status.subject, 0 | 3 | 4),
-            None => code != 450,
-        }
+    lacks(reply)
+        || reply.severity() == Severity::Transient
+            && code != 421
+            && match reply.status() {
+                Some(status) => matches!(status.subject, 0 | 3 | 4),
+                None => code != 450,
+            }
+}
+
+/// Whether it was not even sent, because the host does not offer what it needs: another one may.
+fn lacks(reply: &Reply) -> bool {
+    let needs = [replies::PEER_LACKS_REQUIRETLS, replies::PEER_LACKS_SMTPUTF8, replies::PEER_LACKS_BODY];
+    reply.source() == ReplySource::Own && needs.contains(reply)
 }
 
 /// Small before large, in steps of sixteen times.

@@ -10,7 +10,7 @@ use crate::deliver::dial::{Reached, Unreached, reach};
 use crate::deliver::health::Standing;
 use crate::deliver::pool::Kept;
 use crate::deliver::relay::{self, Ended, NextHop, Obstacle, Progress};
-use crate::deliver::secure::Level;
+use crate::deliver::secure::{Level, Security};
 use crate::resolve::{self, Target};
 use crate::route::Route;
 use crate::tls::Flaw;
@@ -27,13 +27,16 @@ pub(super) async fn work(shared: Arc<Shared>, queue: QueueName, slot: Slot) {
     let mut mail = Mail::new(Arc::clone(&shared), queue.clone(), slot);
     let found = match outbound.routes.of(&queue.host()) {
         Route::Mx => targets(outbound, &queue.host()).await.map(Some),
-        Route::Hops(hops) => resolve::hops(&*outbound.dns, &hops, &outbound.terms).await.map(Some),
+        Route::Hops(hops) => {
+            let targets = resolve::hops(&*outbound.dns, &hops, &outbound.terms).await;
+            targets.map(|targets| Some(Ways { targets, careless: Vec::new(), refusal: None }))
+        }
         Route::Discard => Ok(None),
     };
     match found {
         Err(reply) => mail.give_back_all(&reply, NextHop::WithoutReports).await,
         Ok(None) => mail.give_back_all(&DISCARDED, NextHop::Nowhere).await,
-        Ok(Some(targets)) => work_with(&shared, &mut mail, targets).await,
+        Ok(Some(ways)) => work_with(&shared, &mut mail, ways).await,
     }
     mail.settled().await;
     drop(mail);
@@ -41,45 +44,90 @@ pub(super) async fn work(shared: Arc<Shared>, queue: QueueName, slot: Slot) {
 }
 
 /// Works for a destination with these hosts, as far as they are not paused and have room.
-async fn work_with(shared: &Arc<Shared>, mail: &mut Mail, mut targets: Vec<Target>) {
+async fn work_with(shared: &Arc<Shared>, mail: &mut Mail, mut ways: Ways) {
     let outbound = &shared.outbound;
     let version = outbound.paused_hosts.version();
-    let (site, limits) = outbound.bounds.site(&mail.queue.host(), &targets);
-    let found = targets.len();
-    targets.retain(|target| !outbound.paused_hosts.has(&target.host));
-    if targets.len() < found {
+    let (site, limits) = outbound.bounds.site(&mail.queue.host(), ways.all());
+    let found = ways.all().len();
+    for targets in [&mut ways.targets, &mut ways.careless] {
+        targets.retain(|target| !outbound.paused_hosts.has(&target.host));
+    }
+    if let Some(reply) = ways.refusal.take() {
+        mail.note(reply);
+    }
+    if ways.all().len() < found {
         // As long as one of its hosts may still take the mail, what the others say is not for good.
         mail.note(NO_ANSWER.with_text("A host of this destination is paused here"));
     }
-    if targets.is_empty() {
+    if ways.all().is_empty() {
         mail.slot.pause(version);
     } else if mail.slot.enter(site, limits) {
         mail.claim(CLAIM_MAX).await;
         mail.slot.claimed();
         // Others may be waiting for as much as this one has left.
         outbound.wake.notify_one();
-        deliver(shared, mail, targets).await;
+        deliver(shared, mail, ways).await;
+    }
+}
+
+/// The hosts of a destination.
+struct Ways {
+    /// As its policy wants them.
+    targets: Vec<Target>,
+    /// As they were without one: for mail that is to be sent whatever becomes of TLS. None where there is no policy.
+    careless: Vec<Target>,
+    /// Why the policy leaves no host.
+    refusal: Option<Reply>,
+}
+
+impl Ways {
+    fn all(&self) -> &[Target] {
+        if self.targets.is_empty() { &self.careless } else { &self.targets }
     }
 }
 
 /// The hosts that DNS names, as the destination's policy wants them.
-async fn targets(outbound: &super::Outbound, host: &Host) -> Result<Vec<Target>, Reply> {
-    let targets = resolve::targets(&*outbound.dns, host, &outbound.terms).await?;
-    let (Host::Domain(domain), Some(policies)) = (host, &outbound.policies) else { return Ok(targets) };
-    let mut found = targets.clone();
-    let targets = policies.apply(domain, targets).await;
-    found.retain(|one| !targets.iter().flatten().any(|target| target.address == one.address));
-    session::left_out(outbound, domain, &found);
-    targets
+async fn targets(outbound: &super::Outbound, host: &Host) -> Result<Ways, Reply> {
+    let found = resolve::targets(&*outbound.dns, host, &outbound.terms).await?;
+    let applied = match (host, &outbound.policies) {
+        (Host::Domain(domain), Some(policies)) => {
+            let applied = policies.apply(domain, found.clone()).await;
+            let mut left_out = found.clone();
+            left_out.retain(|one| !applied.iter().flatten().any(|target| target.address == one.address));
+            session::left_out(outbound, domain, &left_out);
+            applied
+        }
+        (Host::Literal(_), _) | (_, None) => Ok(found.clone()),
+    };
+    let (targets, refusal) = match applied {
+        Ok(targets) => (targets, None),
+        Err(reply) => (Vec::new(), Some(reply)),
+    };
+    let has_policy =
+        targets.len() < found.len() || targets.iter().any(|target| !target.security.allows_clear());
+    let without = |target| Target { security: Security::default(), ..target };
+    let careless = if has_policy { found.into_iter().map(without).collect() } else { Vec::new() };
+    Ok(Ways { targets, careless, refusal })
 }
 
 /// Tries the targets, preference by preference, until the mail is gone or nobody is left to try; then the hosts that are left with what one of
 /// the others put off.
-async fn deliver(shared: &Arc<Shared>, mail: &mut Mail, mut targets: Vec<Target>) {
+async fn deliver(shared: &Arc<Shared>, mail: &mut Mail, ways: Ways) {
     let outbound = &shared.outbound;
-    shared.health.order(&mut targets, (outbound.clock)(), &*outbound.random);
+    let Ways { mut targets, mut careless, .. } = ways;
+    for targets in [&mut targets, &mut careless] {
+        shared.health.order(targets, (outbound.clock)(), &*outbound.random);
+    }
     let mut visit = Visit { targets, passed: Vec::new(), spoken: Vec::new(), found: Found::Nobody };
     visit.make(shared, mail).await;
+    if mail.has_some() && !careless.is_empty() {
+        let others = mail.keep_careless().await;
+        let passed = visit.spoken.clone();
+        Visit { targets: careless, passed, spoken: Vec::new(), found: Found::Nobody }
+            .make(shared, mail)
+            .await;
+        mail.take_back(others);
+    }
     mail.end_first_pass(visit.found).await;
     if mail.turn_to_put_off() {
         let Visit { mut targets, spoken, .. } = visit;

@@ -243,7 +243,8 @@ impl Settings {
         let auth = written.auth.resolve(written.tls.client_ca.as_deref(), &wrong)?;
         let proxies = written.proxies.resolve();
         let routes = route::resolve(&written.route, &domains, &wrong)?;
-        let relay = Relay::resolve(&written.relay, (&written.queue, &written.site), routes, &wrong)?;
+        let relay =
+            Relay::resolve((&written.relay, &domains), (&written.queue, &written.site), routes, &wrong)?;
         Ok(Settings {
             tls: tls::resolve(written.tls, written.acme, &host_name, &wrong)?,
             host_name,

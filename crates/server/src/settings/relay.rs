@@ -33,6 +33,8 @@ pub struct Relay {
     pub mta_sts: Switch,
     /// In whose name reports on TLS are sent to other domains; `None` when none are.
     pub tls_reports: Option<tls_reports::Terms>,
+    /// The domain of the reverse-paths of forwarded mail; `None` for that of the alias.
+    pub srs_domain: Option<Domain>,
     /// The port of MX hosts: 25, but in a laboratory.
     pub mx_port: u16,
     /// Private networks in which hosts that DNS names may be.
@@ -59,6 +61,7 @@ impl Default for Relay {
             dnssec: Dnssec::default(),
             mta_sts: Switch::On,
             tls_reports: None,
+            srs_domain: None,
             mx_port: 25,
             private_networks: Vec::new(),
             schedule: Schedule::default(),
@@ -85,6 +88,8 @@ pub struct RelayFile {
     pub mta_sts: Switch,
     /// In whose name reports on TLS are sent.
     pub tls_reports: Option<TlsReportsFile>,
+    /// The domain of the reverse-paths of forwarded mail.
+    pub srs_domain: Option<Spanned<Text<Domain>>>,
     /// The port of MX hosts.
     pub mx_port: Option<Spanned<u16>>,
     /// Private networks in which hosts that DNS names may be.
@@ -140,7 +145,7 @@ pub struct QueueFile {
 impl Relay {
     /// What these tables mean.
     pub(super) fn resolve(
-        relay: &RelayFile,
+        (relay, domains): (&RelayFile, &[Domain]),
         (queue, sites): (&QueueFile, &[Spanned<SiteFile>]),
         Resolved { routes, accepted }: Resolved,
         wrong: At<'_>,
@@ -158,6 +163,11 @@ impl Relay {
             resolvers: relay.resolvers.iter().map(|address| address.0).collect(),
             dnssec: relay.dnssec,
             mta_sts: relay.mta_sts,
+            srs_domain: relay
+                .srs_domain
+                .as_ref()
+                .map(|domain| srs_domain(domain, domains, wrong))
+                .transpose()?,
             tls_reports: relay.tls_reports.as_ref().map(|written| tls_reports(written, wrong)).transpose()?,
             mx_port,
             private_networks: relay.private_networks.iter().map(|network| network.0).collect(),
@@ -218,6 +228,23 @@ fn is_private_network(network: &Network) -> bool {
         IpAddr::V6(_) => 10,
     };
     is_private(network.address()) && network.prefix() >= least
+}
+
+/// Reports of other hosts come to this domain, so it must be one of ours.
+fn srs_domain(
+    written: &Spanned<Text<Domain>>,
+    domains: &[Domain],
+    wrong: At<'_>,
+) -> Result<Domain, SettingsError> {
+    let domain = &written.get_ref().0;
+    match domains.contains(domain) {
+        true => Ok(domain.clone()),
+        false => {
+            let message =
+                format!("{domain} is none of the `domains`: what comes back to it would be refused");
+            Err(wrong(written.span(), message))
+        }
+    }
 }
 
 fn tls_reports(written: &TlsReportsFile, wrong: At<'_>) -> Result<tls_reports::Terms, SettingsError> {
@@ -287,6 +314,9 @@ pub(super) fn show(relay: &Relay, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     if let Some(tls_reports::Terms { organization, contact }) = &relay.tls_reports {
         writeln!(f, "reports on TLS           to who wants them, for {organization}, from {contact}")?;
+    }
+    if let Some(domain) = &relay.srs_domain {
+        writeln!(f, "forwards mail from       addresses in {domain}")?;
     }
     if relay.mx_port != 25 {
         writeln!(f, "port of MX hosts         {}", relay.mx_port)?;
@@ -372,6 +402,7 @@ mod tests {
             ("[queue]\nconnections = 0", "at least 1"),
             ("[relay]\nmx_port = 0", "no host has port 0"),
             ("[relay]\nresolvers = [\"localhost\"]", "localhost"),
+            ("[relay]\nsrs_domain = \"b.example\"", "none of the `domains`"),
             ("[relay.tls_reports]\norganization = \"\"\ncontact = \"a@a.example\"", "a name"),
             ("[relay.tls_reports]\norganization = \"x\"", "contact"),
         ] {

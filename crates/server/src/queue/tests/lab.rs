@@ -707,5 +707,6 @@ async fn answer(
         Say::Hangup => return Ok(Said { positive: false, intermediate: false, goes_on: false }),
     };
     to.write_all(format!("{text}\r\n").as_bytes()).await?;
-    Ok(Said { positive: text.starts_with('2'), intermediate: text.starts_with('3'), goes_on })
+    let last = text.rsplit('\n').next().unwrap_or(text);
+    Ok(Said { positive: last.starts_with('2'), intermediate: last.starts_with('3'), goes_on })
 }
