@@ -216,10 +216,15 @@ where
 {
     READ_BUFFER.with_borrow_mut(|buffer| {
         let mut buffer = ReadBuf::new(buffer);
-        ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
-        match buffer.filled() {
-            [] => endpoint.receive_end(),
-            bytes => endpoint.receive(bytes),
+        match ready!(Pin::new(stream).poll_read(context, &mut buffer)) {
+            // It closed without the goodbye of TLS, as many programs do. What it said last may be cut off, as it may be in clear: no endpoint
+            // takes what has no end for whole.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => endpoint.receive_end(),
+            Err(error) => return Poll::Ready(Err(error)),
+            Ok(()) => match buffer.filled() {
+                [] => endpoint.receive_end(),
+                bytes => endpoint.receive(bytes),
+            },
         }
         Poll::Ready(Ok(()))
     })

@@ -110,6 +110,7 @@ fn authenticator(settings: &Settings, context: &Context) -> Result<Option<Arc<Au
         domain: main_domain(&context.rules).clone(),
         costs: auth::Costs::default(),
         random: auth::system_random(),
+        pool: auth::pool::Pool::for_this_machine().map_err(AuthError::Pool)?,
         now: crate::inbound::now(),
     };
     Ok(Some(Arc::new(Authenticator::open(options)?)))

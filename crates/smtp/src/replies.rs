@@ -44,7 +44,8 @@ pub const AUTH_SUCCEEDED: Reply = Reply::new(235, status(7, 0), "Authentication 
 /// The credentials are wrong; the same for an unknown user (RFC 4954 §6; X.7.8).
 pub const AUTH_FAILED: Reply = Reply::new(535, status(7, 8), "Authentication credentials invalid");
 /// AUTH cannot be decided now, for a reason that is not the client's (RFC 4954 §6).
-pub const AUTH_UNAVAILABLE: Reply = Reply::new(454, status(7, 0), "Temporary authentication failure");
+pub const AUTH_UNAVAILABLE: Reply =
+    Reply::new(454, status(7, 0), "Temporary authentication failure, try again later");
 /// The user's password must be used once with another mechanism (RFC 4954 §6; X.7.12).
 pub const PASSWORD_TRANSITION: Reply = Reply::new(432, status(7, 12), "A password transition is needed");
 /// This user may not use this mechanism (RFC 4954 §6; X.7.9).

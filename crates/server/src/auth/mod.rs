@@ -59,6 +59,8 @@ pub struct Options<'a> {
     pub costs: Costs,
     /// Salts and nonces.
     pub random: Random,
+    /// Who checks passwords.
+    pub pool: Pool,
     /// The moment on the clock of deadlines.
     pub now: Instant,
 }
@@ -133,12 +135,12 @@ impl Default for Costs {
 impl Authenticator {
     /// Reads what it needs; makes the server's key when there is none yet.
     pub fn open(options: Options<'_>) -> Result<Authenticator, AuthError> {
-        let Options { settings, store, data, domain, costs, random, now } = options;
+        let Options { settings, store, data, domain, costs, random, pool, now } = options;
         let tokens = settings.oauth.as_ref().map(|oauth| Tokens::new(oauth, now)).transpose()?;
         Ok(Authenticator {
             settings: settings.clone(),
             store,
-            pool: Arc::new(Pool::for_this_machine().map_err(AuthError::Pool)?),
+            pool: Arc::new(pool),
             costs,
             decoy: DecoyKey::new(key::load(data, key::NAME, &random)?),
             random,

@@ -2,17 +2,24 @@
 
 use crate::common::{NOW, PASSWORD, Running, Talk, name, plain, start_submission};
 use data_encoding::BASE64;
+use posthaste_server::auth::pool::Pool;
 use posthaste_server::auth::token::TokenRules;
-use posthaste_server::auth::{self, Costs, WithScram};
-use posthaste_server::settings::{InClear, ListenerTls, OAuth, RateText, Settings, TokenSource};
+use posthaste_server::auth::{self, Authenticator, Costs, WithScram};
+use posthaste_server::inbound::{Context, Peer};
+use posthaste_server::listen;
+use posthaste_server::settings::{
+    Catcher, InClear, ListenerTls, OAuth, RateText, Service, Settings, TokenSource,
+};
 use posthaste_server::tls::{Connector, Stream, Transport, Trust};
 use sasl::client::{ChannelBinding, Credentials, Exchange};
 use sasl::server::OAuthHints;
 use sasl::{Iterations, Mechanism, Secret, TlsExporter};
+use std::sync::Arc;
 use std::time::Duration;
-use store::ApplicationPassword;
+use store::memory::Memory;
+use store::{ApplicationPassword, SharedStore};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 const REFUSED: &str = "535 5.7.8 Authentication credentials invalid";
 const GRANTED: &str = "235 2.7.0 Authentication successful";
@@ -330,6 +337,39 @@ async fn scram_makes_up_the_same_for_a_name_however_it_is_spelt() {
         assert_eq!(salts, vec![salts[0].clone(); 3], "{user}");
         assert!(salts[0].ends_with(",i=600000"), "as many as a real one's: {}", salts[0]);
     }
+}
+
+#[tokio::test]
+async fn who_finds_no_place_to_have_a_password_checked_is_put_off() {
+    let data = tempfile::tempdir().expect("a directory");
+    let domain = smtp::Domain::parse("b.example").expect("a domain");
+    let mut settings = Settings::catcher(Catcher::default(), domain.clone());
+    settings.auth.in_clear = InClear::Loopback;
+    let store: SharedStore = Arc::new(Memory::new(|| NOW));
+    let authenticator = Authenticator::open(auth::Options {
+        settings: &settings.auth,
+        store: Arc::clone(&store),
+        data: data.path(),
+        domain,
+        costs: Costs::default(),
+        random: auth::system_random(),
+        // One thread, and no place before it.
+        pool: Pool::new(1, 0).expect("a thread"),
+        now: std::time::Instant::now(),
+    });
+    let authenticator = Some(Arc::new(authenticator.expect("it opens")));
+    let context = Context::new(&settings, store, Arc::new(|| NOW)).with_authenticator(authenticator);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("it has one");
+    tokio::spawn(async move {
+        let (stream, client) = listener.accept().await.expect("a connection");
+        listen::session(stream, Peer::new(client, address, Service::Submission), Arc::new(context)).await;
+    });
+    let mut talk = Talk::hello(address).await;
+    let said = talk.say(&plain("bob", PASSWORD)).await;
+    assert_eq!(said, "454 4.7.0 Temporary authentication failure, try again later");
+    assert_eq!(talk.say("MAIL FROM:<bob@b.example>").await, "530 5.7.0 Authentication required");
+    assert_eq!(talk.say("QUIT").await, "221 2.0.0 Bye", "the session goes on");
 }
 
 #[tokio::test]

@@ -6,24 +6,29 @@ use posthaste_server::inbound::{Context, Inbound, Peer};
 use posthaste_server::settings::{Catcher, Service, Settings};
 use posthaste_server::tls::Stream;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as Task, Poll};
 use std::time::Duration;
 use store::memory::Memory;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// A session on a pipe that holds `room` bytes each way.
-fn session(room: usize) -> (DuplexStream, JoinHandle<std::io::Result<()>>) {
+fn inbound() -> Inbound {
     let settings =
         Settings::catcher(Catcher::default(), smtp::Domain::parse("mx.example").expect("a domain"));
     let context = Arc::new(Context::new(&settings, Arc::new(Memory::new(|| NOW)), Arc::new(|| NOW)));
     let address = SocketAddr::from(([127, 0, 0, 1], 25));
-    let peer = Peer::new(address, address, Service::Smtp);
+    Inbound::new(context, Peer::new(address, address, Service::Smtp))
+}
+
+/// A session on a pipe that holds `room` bytes each way.
+fn session(room: usize) -> (DuplexStream, JoinHandle<std::io::Result<()>>) {
     let (client, stream) = tokio::io::duplex(room);
     let mut stream = Stream::clear(stream);
     let driven = tokio::spawn(async move {
-        let mut inbound = Inbound::new(context, peer);
+        let mut inbound = inbound();
         let mut endpoint = inbound.endpoint();
         drive(&mut endpoint, &mut stream, &mut inbound).await
     });
@@ -40,6 +45,23 @@ async fn a_silent_client_is_told_after_five_minutes() {
     assert!(said.lines().last().is_some_and(|line| line.starts_with("421 4.4.2 ")), "{said}");
     assert_eq!(start.elapsed().as_secs(), 300);
     driven.await.expect("no panic").expect("an orderly end");
+}
+
+/// Gives nothing but the end of a TLS session that lacks its goodbye.
+struct Abrupt;
+
+impl AsyncRead for Abrupt {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Task<'_>, _: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Err(std::io::ErrorKind::UnexpectedEof.into()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_without_a_goodbye_is_gone_and_no_more() {
+    let mut stream = Stream::clear(tokio::io::join(Abrupt, tokio::io::sink()));
+    let mut inbound = inbound();
+    let mut endpoint = inbound.endpoint();
+    drive(&mut endpoint, &mut stream, &mut inbound).await.expect("an orderly end");
 }
 
 #[tokio::test(start_paused = true)]
