@@ -53,6 +53,7 @@ impl World {
         let reader = |number| Reader::new(shared_store.clone(), random.part(number), self.shared.clone());
         listener.sessions.spawn(readers::read(reader(1)));
         listener.sessions.spawn(readers::tidy(reader(2)));
+        listener.sessions.spawn(readers::file(reader(4)));
         listener.sessions.spawn(readers::reclaim(store.clone(), random.part(3), self.shared.clone()));
         let ending = self.random.pick(&[Ending::Stop, Ending::Kill, Ending::PowerCut]);
         let until =

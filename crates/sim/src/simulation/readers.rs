@@ -9,7 +9,10 @@ use crate::mail::Mail;
 use crate::random::Random;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{AccountName, Entry, Error, Flags, MailboxId, MailboxName, SharedStore, Uid};
+use store::{
+    AccountName, Entry, Error, Flags, Keyword, MailboxId, MailboxName, Marking, Marks, Originals,
+    SharedStore, Uid,
+};
 use store_local::Local;
 
 /// Somebody with access to all mailboxes.
@@ -74,6 +77,50 @@ impl Reader {
         }
     }
 
+    /// Puts a copy of an entry into a mailbox made for that, and looks whether it is what it was; now and then the mailbox goes, or has
+    /// another name.
+    async fn file(&mut self, inbox: &Inbox, uid: Uid) -> Option<()> {
+        let account = AccountName::parse(ACCOUNTS[inbox.account]).expect("a valid name");
+        let [filed, old] = ["Filed", "Filed/old"].map(|name| MailboxName::new(name).expect("a valid name"));
+        let to = match self.store.mailbox(&account, &filed).await {
+            Err(Error::NoSuchMailbox(_)) => self.store.create_mailbox(&account, &filed, None).await,
+            found => found,
+        };
+        let to = self.answered(inbox.account, to)?.id;
+        let copied = self.store.copy(inbox.id, &[uid], to, Originals::Stay).await;
+        // Somebody may have removed it.
+        let (_, copy) = self.answered(inbox.account, copied)?.pairs.pop()?;
+        let marks = Marks { keywords: vec![Keyword::new("$Filed").expect("a keyword")], ..Marks::default() };
+        let marked = self.store.mark(to, &[copy], Marking::add(marks)).await;
+        self.answered(inbox.account, marked)?;
+        let moved = self.store.copy(to, &[copy], to, Originals::Go).await;
+        let (_, copy) = self.answered(inbox.account, moved)?.pairs.pop()?;
+        let read = match self.store.fetch(to, copy).await {
+            Ok((entry, reader)) if entry.keywords.is_empty() => {
+                self.shared.violated(format!("{account}: copy {copy} of UID {uid} lost its keyword"));
+                reader.read_all(1 << 20).await
+            }
+            Ok((_, reader)) => reader.read_all(1 << 20).await,
+            Err(error) => Err(error),
+        };
+        let text = self.answered(inbox.account, read)?;
+        if let Err(what) = self.shared.ledger().place(inbox.account, uid.0, &text) {
+            self.shared.violated(format!("{account}: a copy of UID {uid}: {what}"));
+        }
+        let arranged = match self.random.below(6) {
+            0 => self.store.delete_mailbox(&account, &filed).await,
+            1 => match self.store.delete_mailbox(&account, &old).await {
+                Ok(()) | Err(Error::NoSuchMailbox(_)) => {
+                    self.store.rename_mailbox(&account, &filed, &old).await
+                }
+                failed => failed,
+            },
+            2 => self.store.expunge(to, &[copy]).await.map(drop),
+            _ => Ok(()),
+        };
+        self.answered(inbox.account, arranged)
+    }
+
     /// What was answered. A refusal has to say that something failed, not that there is nothing.
     fn answered<T>(&self, account: usize, answer: store::Result<T>) -> Option<T> {
         if let Err(error) = &answer {
@@ -103,6 +150,22 @@ pub(super) async fn read(mut reader: Reader) {
         }
         if reader.random.one_in(4) {
             reader.expunge(&inbox, &[uid]).await;
+        }
+    }
+}
+
+/// Files copies of mail now and then, as a reader with IMAP does.
+pub(super) async fn file(mut reader: Reader) {
+    for _ in 0..reader.random.below(10) {
+        reader.pause().await;
+        let account = reader.random.below(ACCOUNTS.len() as u64) as usize;
+        let Some(inbox) = reader.inbox(account).await else { continue };
+        let at = reader.random.below(inbox.entries.len().max(1) as u64) as usize;
+        let Some(uid) = inbox.entries.get(at).map(|entry| entry.uid) else { continue };
+        // The ledger has to know what it is.
+        if reader.read(&inbox, uid).await {
+            let filed = reader.file(&inbox, uid).await.is_some();
+            reader.shared.history.event(0, if filed { "filed" } else { "not filed" }, b"");
         }
     }
 }
