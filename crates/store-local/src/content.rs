@@ -41,6 +41,30 @@ impl Engine {
         text.ok_or_else(|| Error::NoSuchMessage(spool.to_string()))
     }
 
+    /// The whole text of an entry, read at once.
+    pub(crate) fn text_at_once(self: &Arc<Self>, spool: SpoolId, delivery: u32) -> Result<Vec<u8>> {
+        let text = self.with_message(spool, |message| {
+            let (accepted, _) = Accepted::decode(&self.segments.read(message.record)?)?;
+            let own = accepted.own_traces().nth(delivery as usize).cloned().unwrap_or_default();
+            let mut text = [own, accepted.trace].concat();
+            match message.content {
+                effect::Content::Log(at) => {
+                    content_chunks(self.segments.read(at)?, spool)?
+                        .iter()
+                        .for_each(|chunk| text.extend_from_slice(chunk));
+                }
+                effect::Content::Large { length, .. } => {
+                    let mut file = self.large.read(spool, length)?;
+                    while let Some(block) = file.next()? {
+                        text.extend_from_slice(&block);
+                    }
+                }
+            }
+            Ok(text)
+        })?;
+        text.ok_or_else(|| Error::NoSuchMessage(spool.to_string()))
+    }
+
     fn text_of(self: &Arc<Self>, spool: SpoolId, message: MessageRow, reader: For) -> Result<Reader> {
         let (accepted, _) = Accepted::decode(&self.segments.read(message.record)?)?;
         let own = match reader {

@@ -7,6 +7,7 @@ use crate::index::MessageRow;
 use crate::large::{LargeFiles, Unfinished};
 use crate::roster::Roster;
 use crate::segments::Segments;
+use crate::sieve::Sieves;
 use crate::space::Space;
 use crate::status::Status;
 use crate::view::View;
@@ -27,6 +28,7 @@ pub(crate) struct Engine {
     pub(crate) status: Arc<Status>,
     pub(crate) writer: Writer,
     pub(crate) space: Arc<Space>,
+    pub(crate) sieves: Sieves,
     pub(crate) clock: Clock,
     pub(crate) work: Work,
     /// Content longer than this gets a file of its own.
@@ -142,6 +144,7 @@ impl Engine {
         // Whoever closes a second time waits here for the first: nobody may think that the files are free before they are.
         let mut lock = self.lock.lock().expect("no holder of this lock panics");
         self.space.stop();
+        self.sieves.stop();
         let closed = self.writer.close();
         *lock = None;
         closed

@@ -3,8 +3,10 @@
 use crate::backup::BackedUp;
 use crate::disk::Disk;
 use crate::engine::Engine;
+use crate::error::io_error;
 use crate::file::Files;
 use crate::open;
+use crate::sieve::{Searchable, Sieves};
 use crate::space::Reclaimed;
 use crate::stats::{Stats, Totals};
 use std::io;
@@ -56,6 +58,8 @@ pub struct Options {
     pub reclaim_rate: u64,
     /// How much is remembered of what became of deliveries.
     pub fates: FateLimits,
+    /// What of a message can be searched for; without it [`store::Mailboxes::sift`] names all messages.
+    pub searchable: Option<Searchable>,
     /// Who does the work.
     pub work: Work,
 }
@@ -99,6 +103,7 @@ impl Options {
             node: 0,
             reclaim_rate: 16 << 20,
             fates: FateLimits::default(),
+            searchable: None,
             work: Work::Threads,
         }
     }
@@ -112,7 +117,12 @@ impl Local {
     /// it reads the end of the log.
     pub fn open(options: Options) -> Result<Local> {
         let (engine, recovery) = open::open(options)?;
-        Ok(Local { engine: Arc::new(engine), recovery })
+        let engine = Arc::new(engine);
+        if engine.work == Work::Threads {
+            let what = |error| io_error("starting the threads of", &engine.directory, error);
+            Sieves::start(&engine).map_err(what)?;
+        }
+        Ok(Local { engine, recovery })
     }
 
     /// Gives back the space of one sealed segment of which more than half is dead, now and without pauses; `None` when there is no such

@@ -224,6 +224,11 @@ impl Mailboxes for Local {
         self.snapshot(move |index| index.changes(mailbox, since, limit)).await
     }
 
+    async fn sift(&self, mailbox: MailboxId, needles: &[Vec<u8>]) -> Result<Vec<RangeInclusive<Uid>>> {
+        let (engine, needles) = (self.engine.clone(), needles.to_vec());
+        self.engine.read(move || engine.sift(mailbox, &needles)).await
+    }
+
     fn watch(&self) -> watch::Receiver<ModSeq> {
         self.engine.view.watch()
     }

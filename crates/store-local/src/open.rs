@@ -17,6 +17,7 @@ use crate::roster::Roster;
 use crate::scan::Batch;
 use crate::segment;
 use crate::segments::Segments;
+use crate::sieve::{self, Sieves};
 use crate::space::{self, Choice, Space};
 use crate::state::{KnownMailbox, State};
 use crate::status::Status;
@@ -85,6 +86,8 @@ pub(crate) fn open_held(options: Options, lock: Box<dyn Lock>) -> Result<(Engine
             .start(options.reclaim_rate)
             .map_err(|error| io_error("starting the threads of", &options.directory, error))?;
     }
+    let sieves = Sieves::new(files.clone(), sieve::directory(&options.directory), options.searchable.clone());
+    sieves.sweep(&|mailbox| view.read()?.has_mailbox(mailbox))?;
     let engine = Engine {
         files: options.files,
         directory: options.directory,
@@ -95,6 +98,7 @@ pub(crate) fn open_held(options: Options, lock: Box<dyn Lock>) -> Result<(Engine
         status,
         writer,
         space,
+        sieves,
         clock: options.clock,
         work: options.work,
         large_from: options.large_from.min(LARGE_FROM_MAX),

@@ -251,6 +251,12 @@ pub trait Mailboxes: Send + Sync {
     /// next call's `since`. How far back they are complete: [`MailboxStatus::history_from`].
     async fn changes(&self, mailbox: MailboxId, since: ModSeq, limit: usize) -> Result<Vec<Change>>;
 
+    /// Which messages can have all of these in their text at all, as UIDs that ascend: a search need not read any other. They are in lower
+    /// case; what counts as text is whoever searches to say where the store is opened. Those named are not all there, nor do all have it.
+    async fn sift(&self, mailbox: MailboxId, _needles: &[Vec<u8>]) -> Result<Vec<RangeInclusive<Uid>>> {
+        Ok(vec![Uid(1)..=Uid(self.status(mailbox).await?.uid_next.0)])
+    }
+
     /// Follows the highest [`ModSeq`] of the store: it changes after each commit that touched a mailbox, when that is readable.
     fn watch(&self) -> tokio::sync::watch::Receiver<ModSeq>;
 

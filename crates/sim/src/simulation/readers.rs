@@ -81,7 +81,8 @@ impl Reader {
     /// another name.
     async fn file(&mut self, inbox: &Inbox, uid: Uid) -> Option<()> {
         let account = AccountName::parse(ACCOUNTS[inbox.account]).expect("a valid name");
-        let [filed, old] = ["Filed", "Filed/old"].map(|name| MailboxName::new(name).expect("a valid name"));
+        let [filed, old] =
+            ["Filed", "Filed before"].map(|name| MailboxName::new(name).expect("a valid name"));
         let to = match self.store.mailbox(&account, &filed).await {
             Err(Error::NoSuchMailbox(_)) => self.store.create_mailbox(&account, &filed, None).await,
             found => found,
