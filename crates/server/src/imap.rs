@@ -19,6 +19,7 @@ mod text;
 mod thread;
 
 pub(crate) use config::Configs;
+pub(crate) use search::searchable;
 pub(crate) use text::Memory;
 
 use crate::abuse::Scope;

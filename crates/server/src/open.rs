@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{FateLimits, SharedStore, Spool, Timestamp};
 pub use store_local::{BackedUp, Finding, Loss, Repaired, Report, Restored, Stats, Totals};
-use store_local::{Local, Options, Recovery};
+use store_local::{Local, Options, Recovery, Searchable};
 
 /// An open store. The data directory is locked while it is.
 pub struct Open {
@@ -62,7 +62,8 @@ impl Open {
     /// Opens the store in `data`, and makes an empty one when there is none. `reserve` is the free disk space in bytes below which no
     /// mail is accepted; `fates` says how much is remembered of what became of deliveries.
     pub async fn for_server(data: &Path, reserve: u64, fates: FateLimits) -> Result<Open, OpenError> {
-        let options = Options { reserve, fates, ..Options::new(data) };
+        let searchable: Searchable = Arc::new(crate::imap::searchable);
+        let options = Options { reserve, fates, searchable: Some(searchable), ..Options::new(data) };
         Open::with(data, options).await
     }
 

@@ -1,13 +1,15 @@
 //! SEARCH and SORT: which messages are meant (RFC 9051 §6.4.4).
 //!
-//! A search is first decided as far as flags, numbers, dates and sizes go; a text is read only of those messages where that is still open.
+//! A search is first decided as far as flags, numbers, dates and sizes go; a text is read only of those messages where that is still open,
+//! and of those the store names that can have the text in them at all ([`store::Mailboxes::sift`]).
 
 use super::Session;
 use super::text;
 use imap::answer::{Found, Status};
 use imap::server::Server;
 use imap::{Date, SearchKey};
-use message::{Header, Limits, Structure, encoded_word, unfold};
+use message::{Header, Limits, Part, Structure, encoded_word, unfold};
+use std::ops::RangeInclusive;
 use store::{Entry, Error, Flags, Keyword, Uid};
 
 /// How many messages are looked up at once.
@@ -29,11 +31,17 @@ impl Session {
         let store = &self.visit.context.store;
         let criteria = Criteria { now: (self.visit.context.clock)().0, keywords: open.keywords.clone() };
         let key = prepared(key);
-        let (mut found, mut after) = (Vec::new(), Uid(0));
+        let mut wanted = Vec::new();
+        needles(&key, &mut wanted);
+        let mut ranges = match wanted.is_empty() {
+            true => vec![Uid(1)..=Uid(u32::MAX)],
+            false => store.sift(open.id, &wanted).await?,
+        };
+        let mut found = Vec::new();
         loop {
-            let page = store.entries(open.id, after, PAGE).await?;
+            let page = store.entries_in(open.id, &ranges, PAGE).await?;
             let Some(last) = page.last() else { return Ok(found) };
-            after = last.uid;
+            behind(&mut ranges, last.uid);
             for entry in page {
                 if !endpoint.knows(entry.uid.0) {
                     continue;
@@ -59,6 +67,44 @@ impl Session {
                     found.push(entry);
                 }
             }
+        }
+    }
+}
+
+/// What a message has in its text, or it is not meant.
+fn needles(key: &SearchKey, wanted: &mut Vec<Vec<u8>>) {
+    match key {
+        SearchKey::Bcc(text)
+        | SearchKey::Body(text)
+        | SearchKey::Cc(text)
+        | SearchKey::From(text)
+        | SearchKey::Header(_, text)
+        | SearchKey::Subject(text)
+        | SearchKey::Text(text)
+        | SearchKey::To(text) => wanted.extend((!text.is_empty()).then(|| text.clone())),
+        SearchKey::And(keys) => keys.iter().for_each(|key| needles(key, wanted)),
+        _ => {}
+    }
+}
+
+/// What is left of ranges behind a UID.
+fn behind(ranges: &mut Vec<RangeInclusive<Uid>>, uid: Uid) {
+    ranges.retain(|range| *range.end() > uid);
+    if let Some(first) = ranges.first_mut().filter(|first| *first.start() <= uid) {
+        *first = Uid(uid.0 + 1)..=*first.end();
+    }
+}
+
+/// Each piece of a message's text in which a search may look for something.
+pub(crate) fn searchable(octets: &[u8], each: &mut dyn FnMut(&str)) {
+    let text = Text::of(octets);
+    for part in text.structure.parts() {
+        for field in &part.header.fields {
+            each(&decoded(field.whole.of(octets)));
+            each(&decoded(field.value.of(octets)));
+        }
+        if part.media_type.kind == "text" {
+            each(&text.content(part));
         }
     }
 }
@@ -267,9 +313,14 @@ impl Text<'_> {
             if part.media_type.kind != "text" {
                 return false;
             }
-            let body = part.encoding.decode(part.body.of(self.octets), usize::MAX);
-            contains(&message::charset::decode(part.media_type.charset(), &body), wanted)
+            contains(&self.content(part), wanted)
         })
+    }
+
+    /// What a text part says.
+    fn content(&self, part: &Part) -> String {
+        let body = part.encoding.decode(part.body.of(self.octets), usize::MAX);
+        message::charset::decode(part.media_type.charset(), &body)
     }
 }
 
@@ -290,3 +341,6 @@ fn days(date: Date) -> i64 {
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + (153 * month + 2) / 5 + day - 1 - 719_468
 }
+
+#[cfg(test)]
+mod tests;
