@@ -12,10 +12,10 @@ touch "$WORK/lab/taken"
 python3 "$INTEROP/clients/lab.py" "$HOP" "$WORK/lab" 2>"$WORK/lab.log" &
 lab=$!
 PIDS+=("$lab")
-wait_for_host 127.0.1.17 "$HOP" "$lab"
+wait_for_host 127.0.1.20 "$HOP" "$lab"
 ln -s "$WORK/lab/zone" "$WORK/zone"
 name_server
-serve_us 'give_up = "20s"'
+serve_us 'give_up = "20s"' 'connection_idle = "60s"'
 python3 "$INTEROP/mail.py" make 8bit >"$WORK/8bit.eml"
 digest=$(sha256sum <"$WORK/8bit.eml" | cut -c1-16)
 
@@ -40,6 +40,21 @@ put_off() { grep -c 'put off.*Server Failure.*user@broken.example' "$WORK/server
 eventually 'a domain with SERVFAIL is put off' yes put_off
 sed -i 's/^broken.example SERVFAIL/broken.example MX 10 mx.good.example/' "$WORK/lab/zone"
 eventually 'a domain with SERVFAIL: delivered when DNS is back' 'good user ok clear' taken broken.example
+
+# Connections are used again, and one that was closed meanwhile costs nothing.
+for domain in kept leaves; do
+    for number in 1 2; do
+        to "user$number@$domain.example"
+        eventually "message $number to the host that $domain" "$(seq -f "$domain user%g ok clear" "$number" | paste -sd,)" taken "$domain.example"
+    done
+done
+connections() { awk -v host="$1" '$1 == host {print $6}' "$WORK/lab/taken" | sort -u | wc -l; }
+expect 'connections for two messages' 1 "$(connections kept)"
+expect 'connections for two messages to a host that closes them' 2 "$(connections leaves)"
+expect 'messages put off because a connection was dead' 0 "$(grep -c 'put off.*@leaves.example' "$WORK/server.log" || true)"
+to user@fullfirst.example
+eventually 'a best host whose disk is full' 'good user ok clear' taken fullfirst.example
+expect 'messages put off because a disk was full' 0 "$(grep -c 'put off.*@fullfirst.example' "$WORK/server.log" || true)"
 
 for domain in grey onebad dropdot slow badtls notls tls expired twice ahead rude refuses unwell odd shut \
     closedfirst silentfirst equal rudefirst lamefirst alias nomx behind nullmx loop literal nowhere; do

@@ -54,6 +54,9 @@ class Host:
     def content(self, session):
         return "250 2.0.0 Taken"
 
+    def after(self, session):
+        """A message was answered."""
+
     def starttls(self, session):
         return "220 2.0.0 Ready"
 
@@ -130,6 +133,7 @@ class Session:
                 note("taken", self.host.name, self.sender or "<>", recipient, digest, self.tls, self.number)
         self.clear()
         self.say(reply)
+        self.host.after(self)
 
     def secure(self):
         reply = self.host.starttls(self)
@@ -264,7 +268,26 @@ class Shut(Host):
         return None if self.times("rcpt") == 0 else "250 2.1.5 Ok"
 
 
-HOSTS = [Good, Grey, OneBad, DropDot, Slow, BadTls, NoTls, Tls, Expired, Busy, Twice, Ahead, Rude, Refuses, Unwell, Odd, Shut]
+class Kept(Host):
+    """One that behaves, and whose connections are counted."""
+
+
+class Leaves(Host):
+    """Takes a message and closes the connection without a word."""
+
+    def after(self, session):
+        raise ConnectionError("closed on purpose")
+
+
+class Full(Host):
+    """Its disk is full."""
+
+    def rcpt(self, session, recipient):
+        return "452 4.3.1 Insufficient system storage"
+
+
+HOSTS = [Good, Grey, OneBad, DropDot, Slow, BadTls, NoTls, Tls, Expired, Busy, Twice, Ahead, Rude, Refuses, Unwell, Odd, Shut,
+         Kept, Leaves, Full]
 
 
 def serve(host, address):
@@ -305,6 +328,7 @@ def zone():
     yield from ("silentfirst.example MX 10 mx.silent.example", f"silentfirst.example MX 20 {good}")
     yield from ("equal.example MX 10 mx.silent.example", f"equal.example MX 10 {good}")
     yield from ("rudefirst.example MX 10 mx.rude.example", f"rudefirst.example MX 20 {good}")
+    yield from ("fullfirst.example MX 10 mx.full.example", f"fullfirst.example MX 20 {good}")
     yield from ("lamefirst.example MX 10 nowhere.example", f"lamefirst.example MX 20 {good}")
     yield from ("alias.example CNAME good.example", "nomx.example A 127.0.1.1")
     yield from ("nullmx.example MX 0 .", "loop.example MX 10 mail.us.example", "literal.example MX 10 127.0.1.1")
