@@ -6,6 +6,7 @@ mod fairness;
 mod forwarding;
 mod lab;
 mod mta_sts;
+mod mta_sts_sockets;
 mod orders;
 mod replies;
 mod reports;

@@ -707,6 +707,7 @@ async fn answer(
         Say::Hangup => return Ok(Said { positive: false, intermediate: false, goes_on: false }),
     };
     to.write_all(format!("{text}\r\n").as_bytes()).await?;
-    let last = text.rsplit('\n').next().unwrap_or(text);
+    // Of the first reply, if there are several, the last line.
+    let last = text.lines().find(|line| line.as_bytes().get(3) != Some(&b'-')).unwrap_or(text);
     Ok(Said { positive: last.starts_with('2'), intermediate: last.starts_with('3'), goes_on })
 }
