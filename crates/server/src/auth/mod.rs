@@ -252,6 +252,10 @@ impl Authenticator {
     async fn verifier(&self, user: &str) -> Result<Answered, Unavailable> {
         let name = self.account_name(user);
         let credentials = self.credentials(name.as_ref()).await?;
+        // One is made up whoever is asked for, and one is read from its record: neither an account nor the lack of one takes longer. It is made
+        // of the account's name: however that is spelt its salt is the same, as a real one's is.
+        let made_up = self.decoy.verifier(name.as_ref().map_or(user, AccountName::as_str), self.costs.scram);
+        let decoy = made_up.record();
         let found = credentials.as_ref().and_then(check::verifier);
         Ok(match found {
             Some((verifier, application)) => Answered {
@@ -259,12 +263,8 @@ impl Authenticator {
                 application: application.map(str::to_owned),
                 reason: "wrong password",
             },
-            // Made of the account's name: however that is spelt its salt is the same, as a real one's is.
             None => Answered {
-                answer: Answer::Verifier(match &name {
-                    Some(name) => self.decoy.verifier(name.as_str(), self.costs.scram),
-                    None => self.decoy.verifier(user, self.costs.scram),
-                }),
+                answer: Answer::Verifier(ScramVerifier::parse(decoy.expose()).unwrap_or(made_up)),
                 application: None,
                 reason: "no such account, or no SCRAM verifier for it",
             },
