@@ -21,13 +21,16 @@ Port $IMAP
 User bob@example.net
 Pass "correct horse"
 SSLType None
-AuthMechs *
+AuthMechs LOGIN
+
 IMAPStore far
 Account bob
+
 MaildirStore near
 Path $WORK/mbsync/
 Inbox $WORK/mbsync/INBOX
 SubFolders Verbatim
+
 Channel all
 Far :far:
 Near :near:
@@ -37,16 +40,16 @@ Expunge Both
 SyncState *
 END
 succeeds 'a thousand messages by APPEND' python3 "$thousand" fill "$IMAP" "$WORK/known"
-succeeds 'mbsync fetches them' mbsync --config "$WORK/mbsyncrc" --all
+succeeds 'mbsync fetches them' timeout 120 mbsync --config "$WORK/mbsyncrc" --all
 succeeds 'they are the same, octet by octet' python3 "$thousand" same "$WORK/known" "$WORK/mbsync/INBOX"
 succeeds 'flags change in the Maildir' python3 "$thousand" near "$WORK/mbsync/INBOX"
-succeeds 'mbsync brings them to the server' mbsync --config "$WORK/mbsyncrc" --all
+succeeds 'mbsync brings them to the server' timeout 120 mbsync --config "$WORK/mbsyncrc" --all
 succeeds 'the server has them; flags change there' python3 "$thousand" far "$IMAP" "$WORK/known"
-succeeds 'mbsync brings those back' mbsync --config "$WORK/mbsyncrc" --all
+succeeds 'mbsync brings those back' timeout 120 mbsync --config "$WORK/mbsyncrc" --all
 succeeds 'flags are the same on both sides' python3 "$thousand" same "$WORK/known" "$WORK/mbsync/INBOX"
 mkdir -p "$WORK/mbsync/Sent Mail"/{cur,new,tmp}
 printf 'Subject: sent\n\nGr\303\274\303\237e\n' >"$WORK/mbsync/Sent Mail/cur/1.x:2,S"
-succeeds 'mbsync makes a mailbox' mbsync --config "$WORK/mbsyncrc" --all
+succeeds 'mbsync makes a mailbox' timeout 120 mbsync --config "$WORK/mbsyncrc" --all
 expect 'the mailboxes then' 'INBOX Sent Mail' "$("$POSTHASTE" inbox mailboxes --account bob@example.net --data "$DATA" --json |
     python3 -c 'import json, sys; print(" ".join(sorted(m["name"] for m in json.load(sys.stdin))))')"
 

@@ -35,7 +35,9 @@ def text(number):
 
 
 def digest(octets):
-    return hashlib.sha256(octets.replace(b"\r\n", b"\n")).hexdigest()
+    octets = octets.replace(b"\r\n", b"\n")
+    # mbsync notes in each message that it copies which one it was.
+    return hashlib.sha256(re.sub(rb"(?m)^X-TUID: .*\n", b"", octets, count=1)).hexdigest()
 
 
 def listed(connection):
@@ -52,7 +54,7 @@ def listed(connection):
 
 
 def kept(maildir):
-    """What the Maildir has, likewise, and where. Fields that mbsync adds when it uploads are none of the message's."""
+    """What the Maildir has, likewise, and where."""
     found = {}
     for folder in ("cur", "new"):
         for name in os.listdir(os.path.join(maildir, folder)):
