@@ -5,6 +5,7 @@
 //! stopped, killed, or loses power, and goes on from what is left. Mail is removed and its space reclaimed meanwhile. After each start and at the end the [`crate::ledger`] is held
 //! against the mailboxes. In half of the seeds the server relays as well ([`relaying`]), to hosts that behave and misbehave.
 
+mod arranging;
 mod clients;
 mod life;
 mod outside;
@@ -19,6 +20,7 @@ use crate::ledger::{Finding, Ledger, Scope};
 use crate::net::Mishaps;
 use crate::random::Random;
 use crate::relayed::Relayed;
+use arranging::Arranged;
 pub use outside::Hops;
 use outside::Outside;
 use relaying::Relaying;
@@ -52,6 +54,8 @@ pub struct Counts {
     pub kills: u64,
     /// Power cuts.
     pub power_cuts: u64,
+    /// Requests about mailboxes that were carried out, and copies of messages that they made.
+    pub arranged: (u64, u64),
     /// What the reclamation of space did.
     pub reclaimed: Space,
     /// What went wrong with disks.
@@ -106,6 +110,7 @@ struct World {
 struct Shared {
     ledger: Arc<Mutex<Ledger>>,
     relayed: Arc<Mutex<Relayed>>,
+    arranged: Arc<Mutex<Arranged>>,
     /// The disk of the server that lives, and how often it had failed when its life began.
     watched: Arc<Mutex<(Disk, u64)>>,
     /// How many addresses clients know.
@@ -139,6 +144,7 @@ impl World {
         let shared = Shared {
             ledger: Arc::new(Mutex::new(Ledger::new(accounts.to_vec()))),
             relayed: Arc::default(),
+            arranged: Arc::default(),
             watched: Arc::default(),
             addresses: (ACCOUNTS.len() + elsewhere) as u64,
             history: History::new(trace),
@@ -251,6 +257,16 @@ impl World {
                             |error| Finding::Refused { what: "the queue cannot be read".to_owned(), error };
                         checked = found.map_err(refused).and_then(|found| found.map_err(Finding::Broken));
                     }
+                    if checked.is_ok() {
+                        let arranged = std::mem::take(&mut *self.shared.arranged());
+                        let found = arranged.check(&store).await;
+                        *self.shared.arranged() = arranged;
+                        let refused = |error| Finding::Refused {
+                            what: "the mailboxes cannot be read".to_owned(),
+                            error,
+                        };
+                        checked = found.map_err(refused).and_then(|found| found.map_err(Finding::Broken));
+                    }
                     let read_failed = self.disk.injected().read_errors > before;
                     match checked {
                         Ok(()) => return Ok(Some(store)),
@@ -302,6 +318,10 @@ impl World {
             events,
             acknowledged: ledger.acknowledged(),
             entries: ledger.entries() as u64,
+            arranged: {
+                let arranged = self.shared.arranged();
+                (arranged.requests, arranged.copies)
+            },
             reclaimed: *self.shared.reclaimed.lock().unwrap_or_else(PoisonError::into_inner),
             disk: self.disk.injected(),
             hops: self.relaying.as_ref().map_or_else(Hops::default, |relaying| {
@@ -319,6 +339,10 @@ impl World {
 impl Shared {
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn arranged(&self) -> MutexGuard<'_, Arranged> {
+        self.arranged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn relayed(&self) -> MutexGuard<'_, Relayed> {
@@ -389,6 +413,8 @@ impl std::ops::AddAssign for Counts {
         self.stops += other.stops;
         self.kills += other.kills;
         self.power_cuts += other.power_cuts;
+        self.arranged.0 += other.arranged.0;
+        self.arranged.1 += other.arranged.1;
         self.reclaimed.segments += other.reclaimed.segments;
         self.reclaimed.bytes += other.reclaimed.bytes;
         self.disk += other.disk;
@@ -406,6 +432,7 @@ impl std::fmt::Display for Counts {
             stops,
             kills,
             power_cuts,
+            arranged: (requests, copies),
             reclaimed,
             disk,
             network,
@@ -414,6 +441,7 @@ impl std::fmt::Display for Counts {
         let Space { segments, bytes } = reclaimed;
         writeln!(f, "{events} events, {acknowledged} messages acknowledged, {entries} mailbox entries")?;
         writeln!(f, "server: orderly stops {stops}, kills {kills}, power cuts {power_cuts}")?;
+        writeln!(f, "mailboxes: requests {requests}, copies {copies}")?;
         writeln!(f, "space: segments reclaimed {segments}, bytes given back {bytes}")?;
         writeln!(f, "disk: {disk}")?;
         writeln!(f, "network: {network}")?;

@@ -13,9 +13,11 @@ fn many_seeds_lose_nothing() {
         counts += outcome.counts;
     }
     // What is meant to go wrong has gone wrong: else nothing was shown.
-    let Counts { acknowledged, stops, kills, power_cuts, reclaimed, disk, network, hops, .. } = counts;
+    let Counts { acknowledged, stops, kills, power_cuts, reclaimed, arranged, disk, network, hops, .. } =
+        counts;
     assert!(acknowledged > 1_000 && stops > 20 && kills > 20 && power_cuts > 20, "{counts}");
     assert!(reclaimed.segments > 100 && reclaimed.bytes > 100_000, "{counts}");
+    assert!(arranged.0 > 200 && arranged.1 > 50, "{counts}");
     assert!(disk.stops > 0 && disk.write_errors > 0 && disk.sync_errors > 0, "{counts}");
     assert!(disk.read_errors > 20, "{counts}");
     assert!(disk.full > 0 && disk.short_writes > 0 && disk.files_torn > 0 && disk.names_lost > 0, "{counts}");

@@ -1,5 +1,6 @@
 //! One life of a server: from an open store to a stop, a kill or a power cut, with clients and a reader meanwhile.
 
+use super::arranging;
 use super::clients::{self, Client};
 use super::readers::{self, Reader};
 use super::sessions::Sessions;
@@ -54,6 +55,7 @@ impl World {
         listener.sessions.spawn(readers::read(reader(1)));
         listener.sessions.spawn(readers::tidy(reader(2)));
         listener.sessions.spawn(readers::file(reader(4)));
+        listener.sessions.spawn(arranging::arrange(reader(5)));
         listener.sessions.spawn(readers::reclaim(store.clone(), random.part(3), self.shared.clone()));
         let ending = self.random.pick(&[Ending::Stop, Ending::Kill, Ending::PowerCut]);
         let until =

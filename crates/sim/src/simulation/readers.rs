@@ -17,16 +17,16 @@ use store_local::Local;
 
 /// Somebody with access to all mailboxes.
 pub(super) struct Reader {
-    store: SharedStore,
-    random: Random,
-    shared: Shared,
+    pub(super) store: SharedStore,
+    pub(super) random: Random,
+    pub(super) shared: Shared,
 }
 
 /// An inbox as it was listed.
-struct Inbox {
-    account: usize,
-    id: MailboxId,
-    entries: Vec<Entry>,
+pub(super) struct Inbox {
+    pub(super) account: usize,
+    pub(super) id: MailboxId,
+    pub(super) entries: Vec<Entry>,
 }
 
 impl Reader {
@@ -34,13 +34,18 @@ impl Reader {
         Reader { store, random, shared }
     }
 
-    async fn pause(&mut self) {
+    /// The name of an account.
+    pub(super) fn account(number: usize) -> AccountName {
+        AccountName::parse(ACCOUNTS[number]).expect("a valid name")
+    }
+
+    pub(super) async fn pause(&mut self) {
         tokio::time::sleep(Duration::from_millis(self.random.pick(&[10, 400, 9_000]))).await;
     }
 
     /// Lists an inbox; `None` when there is none or the store cannot.
-    async fn inbox(&self, account: usize) -> Option<Inbox> {
-        let name = AccountName::parse(ACCOUNTS[account]).expect("a valid name");
+    pub(super) async fn inbox(&self, account: usize) -> Option<Inbox> {
+        let name = Reader::account(account);
         // Mail that is missed is noticed when the store is opened anew, not here.
         let inbox = match self.store.mailbox(&name, &MailboxName::inbox()).await {
             Err(Error::NoSuchAccount(_)) => return None,
@@ -50,8 +55,8 @@ impl Reader {
         Some(Inbox { account, id: inbox.id, entries: self.answered(account, entries)? })
     }
 
-    /// Reads an entry to its end and checks it; whether that was possible.
-    async fn read(&self, inbox: &Inbox, uid: Uid) -> bool {
+    /// Reads an entry to its end and checks it; its message's token if that was possible.
+    pub(super) async fn read(&self, inbox: &Inbox, uid: Uid) -> Option<u64> {
         let read = match self.store.fetch(inbox.id, uid).await {
             Ok((_, reader)) => reader.read_all(1 << 20).await,
             Err(error) => Err(error),
@@ -59,14 +64,18 @@ impl Reader {
         if matches!(read, Err(Error::NoSuchMessage(_)))
             && self.shared.ledger().may_be_gone(inbox.account, uid.0)
         {
-            return false;
+            return None;
         }
-        let Some(text) = self.answered(inbox.account, read) else { return false };
-        let seen = Mail::of(&text).and_then(|_| self.shared.ledger().place(inbox.account, uid.0, &text));
-        if let Err(what) = seen {
+        let text = self.answered(inbox.account, read)?;
+        let mail = Mail::of(&text);
+        let seen = mail.and_then(|mail| {
+            self.shared.ledger().place(inbox.account, uid.0, &text)?;
+            Ok(mail.token)
+        });
+        if let Err(what) = &seen {
             self.shared.violated(format!("{}: UID {uid}: {what}", ACCOUNTS[inbox.account]));
         }
-        true
+        seen.ok()
     }
 
     /// Removes entries.
@@ -123,7 +132,7 @@ impl Reader {
     }
 
     /// What was answered. A refusal has to say that something failed, not that there is nothing.
-    fn answered<T>(&self, account: usize, answer: store::Result<T>) -> Option<T> {
+    pub(super) fn answered<T>(&self, account: usize, answer: store::Result<T>) -> Option<T> {
         if let Err(error) = &answer {
             self.shared.history.event(0, &format!("not read: {error}"), b"");
             if !matches!(error, Error::Io { .. } | Error::Fenced(_) | Error::Full(_) | Error::Closed) {
@@ -142,7 +151,7 @@ pub(super) async fn read(mut reader: Reader) {
         let Some(inbox) = reader.inbox(account).await else { continue };
         let at = reader.random.below(inbox.entries.len().max(1) as u64) as usize;
         let Some(uid) = inbox.entries.get(at).map(|entry| entry.uid) else { continue };
-        if !reader.read(&inbox, uid).await {
+        if reader.read(&inbox, uid).await.is_none() {
             continue;
         }
         if reader.random.one_in(2) {
@@ -164,7 +173,7 @@ pub(super) async fn file(mut reader: Reader) {
         let at = reader.random.below(inbox.entries.len().max(1) as u64) as usize;
         let Some(uid) = inbox.entries.get(at).map(|entry| entry.uid) else { continue };
         // The ledger has to know what it is.
-        if reader.read(&inbox, uid).await {
+        if reader.read(&inbox, uid).await.is_some() {
             let filed = reader.file(&inbox, uid).await.is_some();
             reader.shared.history.event(0, if filed { "filed" } else { "not filed" }, b"");
         }
@@ -181,7 +190,7 @@ pub(super) async fn tidy(mut reader: Reader) {
             let mut uids = Vec::new();
             for entry in &inbox.entries {
                 // The ledger has to know what it was.
-                if !reader.random.one_in(keep_one_in) && reader.read(&inbox, entry.uid).await {
+                if !reader.random.one_in(keep_one_in) && reader.read(&inbox, entry.uid).await.is_some() {
                     uids.push(entry.uid);
                 }
             }
