@@ -1,5 +1,5 @@
 # A Dovecot of a check's own: IMAP with STARTTLS and implicit TLS on free high ports, mail as Maildir below $WORK/dovecot.
-# Sourced after lib.sh. Accounts: any, with the password `secret`.
+# Sourced after lib.sh. Accounts: any, with the password `correct-horse`.
 # shellcheck shell=bash
 
 DOVECOT=$WORK/dovecot
@@ -32,7 +32,7 @@ disable_plaintext_auth = no
 auth_mechanisms = plain login
 passdb {
   driver = static
-  args = password=secret
+  args = password=correct-horse
 }
 userdb {
   driver = static

@@ -7,7 +7,7 @@ start_dovecot
 succeeds 'mail in Dovecot' python3 "$INTEROP/clients/imap_fill.py" "$IMAP_PORT" ann 300
 "$POSTHASTE" user add ann@example.org --data "$DATA" >/dev/null
 # bring URL [ARGUMENT...]
-bring() { printf 'secret\n' | "$POSTHASTE" import --data "$DATA" --password-stdin --json "$@"; }
+bring() { printf 'correct-horse\n' | "$POSTHASTE" import --data "$DATA" --password-stdin --json "$@"; }
 count() { python3 -c "import json, sys; print(json.load(sys.stdin)['$1'])"; }
 
 output=$(bring "imaps://ann@localhost:$IMAPS_PORT" 2>&1) && status=0 || status=$?

@@ -16,7 +16,7 @@ def posthaste(*arguments):
 
 
 client = imaplib.IMAP4("127.0.0.1", port)
-client.login(user, "secret")
+client.login(user, "correct-horse")
 posthaste("export", "--eml", scratch, "--all")
 names = [mailbox["name"] for mailbox in json.loads(posthaste("inbox", "mailboxes", "--json"))]
 assert names == ["Größe/2024", "INBOX"] or names == ["INBOX", "Größe/2024"], names

@@ -5,7 +5,7 @@ import sys
 
 port, user, count = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 client = imaplib.IMAP4("127.0.0.1", port)
-client.login(user, "secret")
+client.login(user, "correct-horse")
 client.create('"Gr&APYA3w-e/2024"')
 FLAGS = ["", "\\Seen", "\\Answered \\Flagged", "\\Draft \\Seen"]
 for number in range(count):

@@ -8,7 +8,7 @@ use super::text;
 use imap::answer::{Found, Status};
 use imap::server::Server;
 use imap::{Date, SearchKey};
-use message::{Header, Limits, Part, Structure, encoded_word, unfold};
+use message::{Content, Header, Limits, Part, Structure, encoded_word, unfold};
 use std::ops::RangeInclusive;
 use store::{Entry, Error, Flags, Keyword, Uid};
 
@@ -263,7 +263,7 @@ impl Criteria {
             SearchKey::SentOn(date) => text.sent().is_some_and(|sent| sent == days(*date)),
             SearchKey::SentSince(date) => text.sent().is_some_and(|sent| sent >= days(*date)),
             SearchKey::Body(wanted) => text.body(wanted),
-            SearchKey::Text(wanted) => text.header(wanted) || text.body(wanted),
+            SearchKey::Text(wanted) => text.any_part_header(wanted) || text.body(wanted),
             other => self.by_entry(other, entry) == Verdict::Yes,
         }
     }
@@ -293,10 +293,6 @@ impl Text<'_> {
         Some((date.millis + i64::from(date.offset_minutes) * 60_000).div_euclid(DAY))
     }
 
-    fn header(&self, wanted: &[u8]) -> bool {
-        self.any_header(&self.structure.root().header, wanted)
-    }
-
     fn any_header(&self, header: &Header, wanted: &[u8]) -> bool {
         header.fields.iter().any(|field| {
             let line = field.whole.of(self.octets);
@@ -304,17 +300,18 @@ impl Text<'_> {
         })
     }
 
-    /// Whether the body of the message has this in it: in its text parts, decoded, or in the headers of parts and messages within.
+    /// Whether the body of the message has this in it: in its text parts, decoded, or in the headers of messages within. Fields of parts
+    /// are none of it (RFC 9051 §6.4.4).
     fn body(&self, wanted: &[u8]) -> bool {
-        self.structure.parts().iter().enumerate().any(|(number, part)| {
-            if number > 0 && self.any_header(&part.header, wanted) {
-                return true;
-            }
-            if part.media_type.kind != "text" {
-                return false;
-            }
-            contains(&self.content(part), wanted)
+        self.structure.parts().iter().any(|part| match part.content {
+            Content::Message(inner) => self.any_header(&self.structure.parts()[inner].header, wanted),
+            _ => part.media_type.kind == "text" && contains(&self.content(part), wanted),
         })
+    }
+
+    /// Whether the fields of a part have this in them, or those of the message.
+    fn any_part_header(&self, wanted: &[u8]) -> bool {
+        self.structure.parts().iter().any(|part| self.any_header(&part.header, wanted))
     }
 
     /// What a text part says.

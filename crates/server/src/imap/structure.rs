@@ -42,10 +42,15 @@ pub(super) fn body_structure<'a>(
                 _ if kind == "text" => LeafKind::Text { lines: lines() },
                 _ => LeafKind::Basic,
             };
+            let mut fields = fields(text, part);
+            if kind == "text" && part.media_type.charset().is_none() {
+                // The default, told as other servers do (RFC 2046 §4.1.2).
+                fields.parameters.push(("charset".into(), "us-ascii".into()));
+            }
             BodyStructure::Leaf {
                 kind: kind.into(),
                 subtype: subtype.into(),
-                fields: fields(text, part),
+                fields,
                 special,
                 md5: part.header.value(text, "Content-MD5"),
                 extension,

@@ -143,8 +143,10 @@ async fn a_letter_is_listed_and_read() {
     );
     assert_eq!(
         client.ok("FETCH 1 (BODY BODY.PEEK[TEXT] BODY.PEEK[HEADER.FIELDS (subject)]<0.9>)").await,
-        ["* 1 FETCH (BODY (\"text\" \"plain\" NIL NIL NIL \"7bit\" 11 1) BODY[TEXT] {11}\r\nHello Bob\r\n \
-          BODY[HEADER.FIELDS (subject)]<0> {9}\r\nSubject: )"]
+        [
+            "* 1 FETCH (BODY (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 11 1) BODY[TEXT] {11}\r\nHello Bob\r\n \
+          BODY[HEADER.FIELDS (subject)]<0> {9}\r\nSubject: )"
+        ]
     );
     let told = client.ok("UID FETCH 1:* BODY[]").await;
     assert!(
