@@ -21,7 +21,7 @@ Port $IMAP
 User bob@example.net
 Pass "correct horse"
 SSLType None
-AuthMechs LOGIN
+AuthMechs *
 
 IMAPStore far
 Account bob
