@@ -101,7 +101,10 @@ impl Session {
                     self.server.secured();
                 }
                 Step::Wait(until) => {
-                    assert!(until > self.now && self.server.buffered() <= LINE_MAX + LITERALS_MAX + wire::READ_MAX);
+                    assert!(
+                        until > self.now
+                            && self.server.buffered() <= LINE_MAX + LITERALS_MAX + wire::READ_MAX
+                    );
                     return;
                 }
                 Step::Close => {
@@ -136,7 +139,8 @@ impl Session {
             }
             Event::Content(octets) => {
                 assert!(!octets.is_empty());
-                self.announced = self.announced.checked_sub(octets.len() as u64).expect("no more than was said");
+                self.announced =
+                    self.announced.checked_sub(octets.len() as u64).expect("no more than was said");
             }
             Event::AppendEnd => {
                 assert_eq!(self.announced, 0);
