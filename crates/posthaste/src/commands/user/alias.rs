@@ -32,7 +32,7 @@ enum Command {
         /// The address, or *@DOMAIN for all that have no account
         #[arg(value_name = "ALIAS", value_parser = address)]
         alias: Mailbox,
-        /// Who gets its mail: accounts or other aliases
+        /// Who gets its mail: accounts, other aliases, or addresses elsewhere
         #[arg(required = true, value_name = "TARGET", value_parser = address)]
         targets: Vec<Mailbox>,
     },

@@ -71,7 +71,7 @@ enum Command {
     AppPassword(app_password::Args),
     /// Manage aliases: addresses whose mail goes to others
     ///
-    /// An alias can lead to several accounts and to other aliases. The alias *@DOMAIN gets the mail for every address of the domain that has
+    /// An alias can lead to several accounts, to other aliases, and to addresses elsewhere, to which its mail is sent on. The alias *@DOMAIN gets the mail for every address of the domain that has
     /// no account and no other alias.
     #[command(after_help = alias::EXAMPLES)]
     Alias(alias::Args),
