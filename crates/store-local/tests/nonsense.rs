@@ -165,7 +165,8 @@ async fn whatever_records_say_a_repair_saves_what_is_intact() {
     let log = bytes_of(&good);
     let original = frame::records(&log);
     let (mut opened, mut refused, mut lost, mut saved) = (0, 0, 0, 0);
-    for seed in 0..SEEDS {
+    // The last one was found when 3,000 were tried.
+    for seed in (0..SEEDS).chain([2242]) {
         let mut random = Random::new(seed);
         let disk = good.kill();
         let (mut records, mut changed) = (original.clone(), Vec::new());

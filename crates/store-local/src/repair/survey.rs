@@ -93,8 +93,14 @@ impl<'a> Survey<'a> {
                     let recipients = &message.accepted.envelope.recipients;
                     let recipient = recipients.get(delivery.recipient as usize);
                     // What the index does not know although it has seen it was removed.
-                    let address =
-                        recipient.filter(|_| !seen).and_then(|recipient| account_of(&recipient.forward_path));
+                    let is_removed = seen
+                        && match self.index {
+                            Some(index) => !index.has_mailbox(place.mailbox)?,
+                            None => false,
+                        };
+                    let address = recipient
+                        .filter(|_| !is_removed)
+                        .and_then(|recipient| account_of(&recipient.forward_path));
                     let named = self.named.entry(place.mailbox).or_default();
                     *named = named.take().or(address);
                 }
