@@ -97,6 +97,7 @@ impl Door {
         let now = Instant::now();
         let reply = denied.said_by(caller.listener);
         let mut state = self.state();
+        let (waited, counted) = (state.waiting.len(), state.tally.more);
         if state.tally.note(caller.address, denied, now) {
             tracing::info!(peer = %caller.address, "client turned away: {denied}");
         }
@@ -106,7 +107,8 @@ impl Door {
         } else {
             say(&stream, &reply);
         }
-        if state.waiting.len() + usize::try_from(state.tally.more).unwrap_or(usize::MAX) == 1 {
+        // The first of either kind may be due before what `keep` sleeps for.
+        if (waited == 0 && !state.waiting.is_empty()) || (counted == 0 && state.tally.more > 0) {
             self.changed.notify_one();
         }
     }

@@ -172,8 +172,12 @@ impl Drop for Writing {
         }
         drop(state);
         // What is still to be said is written at once again.
-        if let Some(Ok(out)) = self.thread.take().map(JoinHandle::join) {
-            self.shared.state().out = Some(out);
+        if let Some(Ok(mut out)) = self.thread.take().map(JoinHandle::join) {
+            let mut state = self.shared.state();
+            // Others may have had something to say since the thread ended.
+            let lines = std::mem::take(&mut state.waiting);
+            let _nobody_reads = out.write_all(&lines).and_then(|()| out.flush()).is_err();
+            state.out = Some(out);
         }
     }
 }

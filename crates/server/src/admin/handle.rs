@@ -136,8 +136,9 @@ pub(super) async fn open(
 }
 
 async fn mailboxes(store: &SharedStore, account: &AccountName, to: &Sender<Frame>) -> Result<(), Stop> {
-    for MailboxStatus { name, messages, unseen, bytes, .. } in store.mailboxes(account).await? {
-        let view = MailboxView { name: name.as_str().to_owned(), messages, unseen, bytes };
+    for MailboxStatus { name, uid_validity, messages, unseen, bytes, .. } in store.mailboxes(account).await? {
+        let (name, uid_validity) = (name.as_str().to_owned(), uid_validity.0);
+        let view = MailboxView { name, uid_validity, messages, unseen, bytes };
         send(to, Item::Mailbox(view)).await?;
     }
     Ok(())

@@ -352,6 +352,8 @@ pub struct MessageView {
 pub struct MailboxView {
     /// Its name.
     pub name: String,
+    /// Its incarnation (UIDVALIDITY): what is made anew under the same name has another.
+    pub uid_validity: u32,
     /// How many messages.
     pub messages: u64,
     /// How many of them are not seen.

@@ -271,7 +271,12 @@ impl Visit {
             (_, Progress::Nowhere) => self.found,
         };
         // Another host of the site may have time: it is left alone when none has.
-        mail.slot.went(if mood == Mood::Busy { Mood::Badly } else { mood });
+        match mood {
+            // It met a bound of ours, or had nothing to do: nothing is known of the host.
+            Mood::Well if ended.transactions == 0 => {}
+            Mood::Busy => mail.slot.went(Mood::Badly),
+            mood => mail.slot.went(mood),
+        }
         self.spoken.push(Arc::clone(&target.host));
         if ended.trouble.as_ref().is_some_and(|reply| reply.status() == LOOPS_BACK.status()) {
             // Ourselves: hosts that are no better would send it back here (RFC 5321 §5.1).
@@ -279,9 +284,11 @@ impl Visit {
         }
         // A connection that was used before may have been closed meanwhile, by right: the host gets another.
         if ended.transactions == 0 {
-            shared.health.failed(&target.address, (shared.outbound.clock)());
+            if ended.trouble.is_some() {
+                shared.health.failed(&target.address, (shared.outbound.clock)());
+                self.passed.push(Arc::clone(&target.host));
+            }
             self.targets.retain(|other| other != target);
-            self.passed.push(Arc::clone(&target.host));
         }
     }
 

@@ -1,8 +1,9 @@
 //! What of an account elsewhere is here already, so that an import that was interrupted, or is done again for what came since, need not
 //! fetch everything once more.
 //!
-//! It saves time and nothing depends on it: what it does not know is fetched and compared with what is here. So it is not synced, and a
-//! line that cannot be read counts as none. It is text: a line `mailbox UIDVALIDITY NAME`, then the UIDs of that mailbox, one on a line.
+//! It saves time: what it does not know is fetched and compared with what is here. So it is not synced, and a line that cannot be read
+//! counts as none. It speaks of one incarnation of a mailbox there and of the one here: where either was made anew it knows nothing. It is text:
+//! a line `mailbox UIDVALIDITY-THERE UIDVALIDITY-HERE NAME-THERE`, then the UIDs there, one on a line.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -13,9 +14,20 @@ use std::path::Path;
 /// Which messages were brought in.
 pub(super) struct Journal {
     file: File,
-    known: HashMap<(u32, String), HashSet<u32>>,
-    /// The mailbox whose UIDs are being written.
-    current: Option<(u32, String)>,
+    known: HashMap<Pair, HashSet<u32>>,
+    /// The mailboxes whose UIDs are being written.
+    current: Option<Pair>,
+}
+
+/// A mailbox there, and the one here that it goes into.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Pair {
+    /// The incarnation there; 0 when the server knows none, and then nothing is remembered.
+    pub(super) there: u32,
+    /// The incarnation here.
+    pub(super) here: u32,
+    /// The name there.
+    pub(super) name: String,
 }
 
 impl Journal {
@@ -28,16 +40,14 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             text => text?,
         };
-        let mut known: HashMap<(u32, String), HashSet<u32>> = HashMap::new();
+        let mut known: HashMap<Pair, HashSet<u32>> = HashMap::new();
         let mut current = None;
         // A line that was cut off could be another number.
         for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
-            if let Some((validity, name)) =
-                line.strip_prefix("mailbox ").and_then(|rest| rest.split_once(' '))
-            {
-                current = validity.parse().ok().map(|validity| (validity, name.to_owned()));
-            } else if let (Some(mailbox), Ok(uid)) = (&current, line.parse()) {
-                known.entry(mailbox.clone()).or_default().insert(uid);
+            if let Some(pair) = line.strip_prefix("mailbox ") {
+                current = Pair::read(pair);
+            } else if let (Some(pair), Ok(uid)) = (&current, line.parse()) {
+                known.entry(Pair::clone(pair)).or_default().insert(uid);
             }
         }
         let mut file = File::options().append(true).create(true).mode(0o600).open(path)?;
@@ -48,18 +58,25 @@ impl Journal {
     }
 
     /// Whether a message was brought in before.
-    pub(super) fn has(&self, uid_validity: u32, mailbox: &str, uid: u32) -> bool {
-        self.known.get(&(uid_validity, mailbox.to_owned())).is_some_and(|uids| uids.contains(&uid))
+    pub(super) fn has(&self, pair: &Pair, uid: u32) -> bool {
+        pair.there != 0 && self.known.get(pair).is_some_and(|uids| uids.contains(&uid))
     }
 
     /// A message was brought in.
-    pub(super) fn add(&mut self, uid_validity: u32, mailbox: &str, uid: u32) -> io::Result<()> {
-        let key = (uid_validity, mailbox.to_owned());
-        if self.current.as_ref() != Some(&key) {
-            writeln!(self.file, "mailbox {uid_validity} {mailbox}")?;
-            self.current = Some(key);
+    pub(super) fn add(&mut self, pair: &Pair, uid: u32) -> io::Result<()> {
+        if self.current.as_ref() != Some(pair) {
+            writeln!(self.file, "mailbox {} {} {}", pair.there, pair.here, pair.name)?;
+            self.current = Some(pair.clone());
         }
         writeln!(self.file, "{uid}")
+    }
+}
+
+impl Pair {
+    fn read(text: &str) -> Option<Pair> {
+        let (there, rest) = text.split_once(' ')?;
+        let (here, name) = rest.split_once(' ')?;
+        Some(Pair { there: there.parse().ok()?, here: here.parse().ok()?, name: name.to_owned() })
     }
 }
 
@@ -71,18 +88,21 @@ mod tests {
     fn it_knows_what_was_added_and_survives_a_cut() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("imports/one");
+        let pair = |there, name: &str| Pair { there, here: 5, name: name.to_owned() };
+        let (inbox, other) = (pair(7, "INBOX"), pair(8, "a b"));
         let mut journal = Journal::open(&path).expect("a file");
-        for (validity, mailbox, uid) in [(7, "INBOX", 1), (7, "INBOX", 20), (8, "a b", 20)] {
-            journal.add(validity, mailbox, uid).expect("room");
+        for (pair, uid) in [(&inbox, 1), (&inbox, 20), (&other, 20)] {
+            journal.add(pair, uid).expect("room");
         }
         drop(journal);
         let whole = fs::read_to_string(&path).expect("a file");
         // The last number is cut off in the middle.
         fs::write(&path, &whole[..whole.len() - 2]).expect("a file");
         let mut journal = Journal::open(&path).expect("a file");
-        assert!(journal.has(7, "INBOX", 1) && journal.has(7, "INBOX", 20));
-        assert!(!journal.has(8, "INBOX", 1) && !journal.has(7, "INBOX", 2) && !journal.has(8, "a b", 20));
-        journal.add(8, "a b", 21).expect("room");
-        assert!(Journal::open(&path).expect("a file").has(8, "a b", 21));
+        assert!(journal.has(&inbox, 1) && journal.has(&inbox, 20));
+        assert!(!journal.has(&other, 20) && !journal.has(&other, 2) && !journal.has(&inbox, 2));
+        assert!(!journal.has(&Pair { here: 6, ..inbox.clone() }, 1), "the mailbox here is another one");
+        journal.add(&other, 21).expect("room");
+        assert!(Journal::open(&path).expect("a file").has(&other, 21));
     }
 }

@@ -1,7 +1,7 @@
 //! Brings the mailboxes of an account elsewhere into one here, and looks afterwards that everything is there.
 
 use super::account::{Account, Folder, Listing, Protection, Remote};
-use super::journal::Journal;
+use super::journal::{Journal, Pair};
 use super::sink::Sink;
 use super::url::ImapUrl;
 use crate::files::Letter;
@@ -110,10 +110,12 @@ impl Transfer<'_, '_> {
         into: &MailboxPath,
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
-        let validity = listing.uid_validity;
-        // Without an incarnation the numbers of a mailbox mean nothing tomorrow.
+        let mut sink = Sink::open(self.mail, into.clone()).await?;
+        let here = sink.incarnation().await?;
+        let pair = |here| Pair { there: listing.uid_validity, here, name: folder.name.clone() };
+        let known = here.map(pair);
         let is_new =
-            |message: &&Remote| validity == 0 || !self.journal.has(validity, &folder.name, message.uid);
+            |message: &&Remote| known.as_ref().is_none_or(|pair| !self.journal.has(pair, message.uid));
         let new: Vec<Remote> = listing.messages.iter().filter(is_new).cloned().collect();
         let old = listing.messages.len() - new.len();
         tally.there_before += old as u64;
@@ -124,14 +126,17 @@ impl Transfer<'_, '_> {
             return Ok(());
         }
         // Another mailbox may have been examined since.
-        self.account.examine(folder).await?;
-        let mut sink = Sink::open(self.mail, into.clone()).await?;
+        let again = self.account.examine(folder).await?;
+        ensure!(
+            again.uid_validity == listing.uid_validity,
+            "the mailbox was made anew at the server meanwhile"
+        );
         let mut kept = Vec::new();
         let mut rest = &new[..];
         while !rest.is_empty() {
             let (batch, after) = rest.split_at(batch(rest));
             rest = after;
-            let result = self.batch(folder, validity, batch, &mut sink, &mut kept).await;
+            let result = self.batch(&pair(0), batch, &mut sink, &mut kept).await;
             tally.imported += std::mem::take(&mut sink.imported);
             tally.there_before += std::mem::take(&mut sink.there_before);
             result?;
@@ -142,8 +147,7 @@ impl Transfer<'_, '_> {
 
     async fn batch(
         &mut self,
-        folder: &Folder,
-        validity: u32,
+        pair: &Pair,
         batch: &[Remote],
         sink: &mut Sink<'_>,
         kept: &mut Vec<Kept>,
@@ -159,7 +163,9 @@ impl Transfer<'_, '_> {
             let letter = Letter { keywords: message.keywords.clone(), ..letter };
             let local = sink.take(&letter).await.with_context(|| format!("message {uid}"))?;
             kept.push(Kept { remote: uid, local, digest: digest(&SHA256, text).as_ref().to_vec() });
-            journal.add(validity, &folder.name, uid)?;
+            if let Some(here) = sink.incarnation().await? {
+                journal.add(&Pair { here, ..pair.clone() }, uid)?;
+            }
             progress.advance(u64::from(message.size));
             Ok(())
         };

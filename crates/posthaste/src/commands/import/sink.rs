@@ -13,6 +13,8 @@ pub(super) struct Sink<'a> {
     /// Which messages a new one may be the same as. What files keep of the time of arrival is not exact, so what counts follows from
     /// the text: its size and its Date field. One stands for one: two of the same text are two.
     known: HashMap<(u64, Option<Timestamp>), Vec<u32>>,
+    /// The mailbox's incarnation; `None` as long as it is missing.
+    incarnation: Option<u32>,
     /// How many came in.
     pub(super) imported: u64,
     /// How many were there before.
@@ -22,17 +24,27 @@ pub(super) struct Sink<'a> {
 impl Sink<'_> {
     /// Begins with a mailbox, which need not be there.
     pub(super) async fn open(mail: Mail<'_>, into: MailboxPath) -> anyhow::Result<Sink<'_>> {
-        let mut known: HashMap<_, Vec<u32>> = HashMap::new();
-        // A name that only differs from that of INBOX in case is INBOX.
-        let is_meant = |name: &str| {
-            name == into.mailbox || (name == store::INBOX && into.mailbox.eq_ignore_ascii_case(name))
-        };
-        if mail.mailboxes(&into.account).await?.iter().any(|mailbox| is_meant(&mailbox.name)) {
-            for message in mail.list(&into).await? {
-                known.entry((message.size, message.date)).or_default().push(message.uid);
+        let mut sink =
+            Sink { mail, into, known: HashMap::new(), incarnation: None, imported: 0, there_before: 0 };
+        if sink.incarnation().await?.is_some() {
+            for message in mail.list(&sink.into).await? {
+                sink.known.entry((message.size, message.date)).or_default().push(message.uid);
             }
         }
-        Ok(Sink { mail, into, known, imported: 0, there_before: 0 })
+        Ok(sink)
+    }
+
+    /// The UIDVALIDITY of the mailbox; `None` as long as it is missing.
+    pub(super) async fn incarnation(&mut self) -> anyhow::Result<Option<u32>> {
+        if self.incarnation.is_none() {
+            // A name that only differs from that of INBOX in case is INBOX.
+            let (into, inbox) = (&self.into.mailbox, store::INBOX);
+            let is_meant = |name: &str| name == into || (name == inbox && into.eq_ignore_ascii_case(inbox));
+            let all = self.mail.mailboxes(&self.into.account).await?;
+            self.incarnation =
+                all.iter().find(|mailbox| is_meant(&mailbox.name)).map(|mailbox| mailbox.uid_validity);
+        }
+        Ok(self.incarnation)
     }
 
     /// Keeps a letter, unless it is there already; returns its number.

@@ -55,7 +55,7 @@ struct Listed<'a> {
 
 impl Listed<'_> {
     fn new(view: &MailboxView) -> Listed<'_> {
-        let MailboxView { name, messages, unseen, bytes } = view;
+        let MailboxView { name, messages, unseen, bytes, .. } = view;
         Listed { name, messages: *messages, unread: *unseen, bytes: *bytes }
     }
 }
