@@ -6,8 +6,8 @@
 
 use crate::batch::Batch;
 use crate::body::{
-    self, Accepted, DirectoryChange, LayoutChange, MailboxChange, Opening, Place, QueueChange, Remains,
-    Settlement, Subject,
+    self, Accepted, Copied, DirectoryChange, LayoutChange, MailboxChange, Opening, Place, QueueChange,
+    Remains, Settlement, Subject,
 };
 use crate::effect::Locator;
 use crate::error::io_error;
@@ -222,14 +222,16 @@ impl Rewriter<'_> {
     }
 
     /// Marks of entries that are gone say nothing any more. That entries are gone is part of the mailbox's history; of copies that are gone
-    /// stays what became of their originals.
+    /// stays what became of their originals. But copies of a message that is alive stay as they are, even when all of them are gone:
+    /// it may have come where it is by way of them, and without them nothing would name it between its leaving the one mailbox and its
+    /// arriving in the other. What made their mailbox, and took it away, is always kept, so they are applied as they were the first time.
     fn change(&mut self, change: &MailboxChange, record: &Record, out: &mut Batch) -> Result<bool> {
         Ok(match change {
             MailboxChange::Flags { mailbox, uids, .. } | MailboxChange::Marked { mailbox, uids, .. } => {
                 self.snapshot.has_any(*mailbox, uids)?
             }
             MailboxChange::Expunged { mailbox, .. } => self.snapshot.has_mailbox(*mailbox)?,
-            MailboxChange::Copied(copied) if self.snapshot.has_any(copied.target, &copied.uids())? => true,
+            MailboxChange::Copied(copied) if self.copies_stay(copied)? => true,
             MailboxChange::Copied(copied) => {
                 if let Some((uid, modseq, _)) = copied.copies().last() {
                     self.remain(Place { mailbox: copied.target, uid, modseq });
@@ -245,6 +247,19 @@ impl Rewriter<'_> {
                 false
             }
         })
+    }
+
+    /// Whether any of the copies is there, or any of the messages.
+    fn copies_stay(&self, copied: &Copied) -> Result<bool> {
+        if self.snapshot.has_any(copied.target, &copied.uids())? {
+            return Ok(true);
+        }
+        for entry in &copied.entries {
+            if self.snapshot.message(SpoolId(entry.spool))?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// What a mailbox is for and knows stays with it. What it is called stays always, as that it was made does: names were free again

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 use store::memory::Memory;
 use store::{
-    Flags, Keyword, KeywordSet, MailboxId, MailboxName, Marking, Marks, NewMessage, Origin, Originals,
-    Result, SpecialUse, Spool, Store, Timestamp, Uid,
+    Flags, Keyword, KeywordSet, MailboxId, MailboxName, Mailboxes, Marking, Marks, NewMessage, Origin,
+    Originals, Result, SpecialUse, Spool, Store, Timestamp, Uid,
 };
 use support::{alice, content, small};
 
@@ -174,4 +174,79 @@ async fn readers_do_not_get_in_each_others_way() {
     let usage = store::Directory::standing(&*store, &alice()).await.unwrap().unwrap().usage;
     assert_eq!((usage.messages, usage.bytes), (20, one.status.bytes + two.status.bytes));
     shared.close().await.unwrap();
+}
+
+/// What takes most of the space.
+const DYING: [(usize, &[&str]); 12] = [(3_000, &[]); 12];
+
+/// How a message goes from one mailbox to the next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    Moved,
+    CopiedAndExpunged,
+    /// And the mailbox that it came from is deleted.
+    MovedAndDeleted,
+}
+
+async fn hop(store: &Local, (from, to): (&str, &str), uid: Uid, way: Way) {
+    let (source, target) = (mailbox(store, from).await.unwrap(), mailbox(store, to).await.unwrap());
+    let originals = if way == Way::CopiedAndExpunged { Originals::Stay } else { Originals::Go };
+    store.copy(source, &[uid], target, originals).await.unwrap();
+    if way == Way::CopiedAndExpunged {
+        store.expunge(source, &[uid]).await.unwrap();
+    }
+    if way == Way::MovedAndDeleted && from != "INBOX" {
+        store.delete_mailbox(&alice(), &name(from)).await.unwrap();
+    }
+}
+
+/// Where a message came through is not forgotten while it is alive: an index made anew finds it where it went.
+#[tokio::test]
+async fn a_message_that_went_on_is_there_after_reclamation_without_an_index() {
+    for way in [Way::Moved, Way::CopiedAndExpunged, Way::MovedAndDeleted] {
+        let ram = Ram::default();
+        let store = Local::open(on(&ram)).unwrap();
+        act(&store, 0).await.unwrap();
+        let inbox = mailbox(&store, "INBOX").await.unwrap();
+        for text in ["B", "C"] {
+            store.create_mailbox(&alice(), &name(text), None).await.unwrap();
+        }
+        append(&store, inbox, &[(1_000, &["a"])]).await.unwrap();
+        // What dies is around the first step.
+        append(&store, inbox, &DYING).await.unwrap();
+        hop(&store, ("INBOX", "B"), Uid(1), way).await;
+        append(&store, inbox, &DYING).await.unwrap();
+        hop(&store, ("B", "C"), Uid(1), way).await;
+        let dead: Vec<Uid> = (2..=25).map(Uid).collect();
+        store.expunge(inbox, &dead).await.unwrap();
+        append(&store, inbox, &DYING).await.unwrap();
+        let before = (seen(&store).await, store.mailboxes(&alice()).await.unwrap());
+        let mut reclaimed = 0;
+        while let Some(step) = store.reclaim().await.unwrap() {
+            reclaimed += step.segments;
+        }
+        assert!(reclaimed >= 4, "{way:?}: {reclaimed}");
+        store.close().await.unwrap();
+        drop(store);
+        ram.remove(Path::new("/store/index.redb")).unwrap();
+        let store = Local::open(on(&ram)).unwrap();
+        let after = (seen(&store).await, store.mailboxes(&alice()).await.unwrap());
+        assert!(after == before, "{way:?}: {:?}, not {:?}", after.1, before.1);
+        let there = mailbox(&store, "C").await.unwrap();
+        let (_, reader) = store.fetch(there, Uid(1)).await.unwrap();
+        assert!(reader.read_all(1 << 20).await.unwrap() == content(0, 1_000), "{way:?}");
+
+        // When it is gone at last so is every step, whatever is rewritten.
+        store.expunge(there, &[Uid(1)]).await.unwrap();
+        store.expunge(inbox, &(26..=37).map(Uid).collect::<Vec<_>>()).await.unwrap();
+        append(&store, inbox, &DYING).await.unwrap();
+        while store.reclaim().await.unwrap().is_some() {}
+        let before = (seen(&store).await, store.mailboxes(&alice()).await.unwrap());
+        store.close().await.unwrap();
+        drop(store);
+        ram.remove(Path::new("/store/index.redb")).unwrap();
+        let store = Local::open(on(&ram)).unwrap();
+        let after = (seen(&store).await, store.mailboxes(&alice()).await.unwrap());
+        assert!(after == before, "{way:?}: {:?}, not {:?}", after.1, before.1);
+    }
 }
