@@ -106,7 +106,7 @@ impl View {
     /// nothing.
     pub fn numbered(&self, set: &SequenceSet) -> Result<Numbers, NoSuchNumber> {
         let SequenceSet::Ranges(ranges) = set else { return Ok(Numbers::new()) };
-        let mut uids = Vec::new();
+        let mut numbers = Vec::with_capacity(ranges.len());
         for range in ranges {
             let has_star = range.first == Number::Largest || range.last == Number::Largest;
             if self.count == 0 && has_star {
@@ -116,6 +116,11 @@ impl View {
             if first > self.count || last > self.count {
                 return Err(NoSuchNumber(if first > self.count { first } else { last }));
             }
+            numbers.push((first, last));
+        }
+        // No number counts twice: what a set stands for is never more than what there is.
+        let mut uids = Vec::new();
+        for &(first, last) in Numbers::of_ranges(numbers).ranges() {
             self.uids_between(first, last, &mut uids);
         }
         Ok(Numbers::of_ranges(uids))

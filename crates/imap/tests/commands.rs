@@ -183,6 +183,10 @@ fn searches() {
     let deep = format!("{}ALL", "NOT ".repeat(40));
     let fault = Command::parse(format!("a1 SEARCH {deep}\r\n").as_bytes()).expect_err("too deep");
     assert_eq!(fault.problem, Problem::Depth);
+    for patterns in [format!("({}x)", "x ".repeat(100)), format!("\"{}\"", "%".repeat(1025))] {
+        let fault = Command::parse(format!("a LIST \"\" {patterns}\r\n").as_bytes()).expect_err("too much");
+        assert_eq!(fault.problem, Problem::Patterns);
+    }
     assert!(matches!(body("THREAD REFERENCES UTF-8 ALL"), Body::Thread { .. }));
     assert!(matches!(body("UID SORT (REVERSE DATE SUBJECT) UTF-8 UNSEEN"), Body::Sort { uid: true, .. }));
 }

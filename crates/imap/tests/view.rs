@@ -138,3 +138,12 @@ fn a_star_in_an_empty_mailbox_is_nothing_and_a_number_is_an_error() {
     assert_eq!(view.numbered(&set(&[(1, 1)])), Err(imap::NoSuchNumber(1)));
     assert!(view.with_uids(&set(&[(1, 0)])).is_empty());
 }
+
+#[test]
+fn a_number_that_is_named_often_counts_once() {
+    // Every other UID: as many runs as messages.
+    let view: View = (1..=20_000).map(|place| place * 2).collect();
+    let uids = view.numbered(&set(&[(1, 0); 20_000])).expect("they are there");
+    assert_eq!((uids.len(), uids.last()), (20_000, Some(40_000)));
+    assert_eq!(view.numbered(&set(&[(1, 0), (20_001, 1)])), Err(imap::NoSuchNumber(20_001)));
+}

@@ -15,9 +15,12 @@ pub(super) fn list(cursor: &mut Cursor<'_>) -> Parsed<Body> {
     let reference = Mailbox::new(cursor.astring_text()?);
     cursor.space()?;
     let patterns = match cursor.peek() {
-        Some(b'(') => cursor.list(Cursor::pattern)?,
-        _ => vec![cursor.pattern()?],
+        Some(b'(') => cursor.list(pattern)?,
+        _ => vec![pattern(cursor)?],
     };
+    if patterns.len() > PATTERNS_MAX {
+        return Err(cursor.fault(Problem::Patterns));
+    }
     let mut returns = Vec::new();
     if cursor.take(b' ') {
         if !cursor.take_keyword("RETURN") {
@@ -33,7 +36,19 @@ pub(super) fn lsub(cursor: &mut Cursor<'_>) -> Parsed<Body> {
     cursor.space()?;
     let reference = Mailbox::new(cursor.astring_text()?);
     cursor.space()?;
-    Ok(Body::Lsub { reference, pattern: cursor.pattern()? })
+    Ok(Body::Lsub { reference, pattern: pattern(cursor)? })
+}
+
+/// As many patterns are taken in one LIST.
+const PATTERNS_MAX: usize = 100;
+
+/// As many octets are taken in a pattern: more than any name has.
+const PATTERN_MAX: usize = 1024;
+
+fn pattern(cursor: &mut Cursor<'_>) -> Parsed<String> {
+    let fault = cursor.fault(Problem::Patterns);
+    let pattern = cursor.pattern()?;
+    if pattern.len() > PATTERN_MAX { Err(fault) } else { Ok(pattern) }
 }
 
 /// RFC 9051 §6.3.11.

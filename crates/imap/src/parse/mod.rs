@@ -38,6 +38,9 @@ pub enum Problem {
     /// Criteria within criteria, more levels than are taken.
     #[error("too many levels")]
     Depth,
+    /// Patterns of LIST, more or longer than are taken.
+    #[error("too many patterns, or one that is too long")]
+    Patterns,
 }
 
 type Parsed<T> = Result<T, Fault>;

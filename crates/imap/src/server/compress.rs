@@ -13,6 +13,8 @@ pub(super) struct Deflate {
     /// What came and was not inflated yet.
     pending: BytesMut,
     inflate: Decompress,
+    /// The last output was full: more may be held inside, whether anything is pending or not.
+    was_full: bool,
     deflate: Compress,
 }
 
@@ -38,6 +40,7 @@ impl Server {
         self.deflate = Some(Box::new(Deflate {
             pending: BytesMut::new(),
             inflate: Decompress::new(false),
+            was_full: false,
             deflate: Compress::new(Compression::fast(), false),
         }));
     }
@@ -55,9 +58,10 @@ impl Deflate {
 
     /// Some of what came; `None` when there is nothing, an error for what is not compressed.
     pub(super) fn inflate(&mut self) -> Option<Result<Vec<u8>, NotDeflate>> {
-        if self.pending.is_empty() {
+        if self.pending.is_empty() && !self.was_full {
             return None;
         }
+        let nothing_came = self.pending.is_empty();
         let mut out = Vec::with_capacity(STEP);
         let before = self.inflate.total_in();
         let result = self.inflate.decompress_vec(&self.pending, &mut out, FlushDecompress::None);
@@ -66,11 +70,13 @@ impl Deflate {
         if self.pending.is_empty() {
             self.pending = BytesMut::new();
         }
-        Some(match result {
+        self.was_full = out.len() == out.capacity();
+        match result {
             // A stream of IMAP has no end.
-            Ok(Flate::Ok | Flate::BufError) if read > 0 || !out.is_empty() => Ok(out),
-            _ => Err(NotDeflate),
-        })
+            Ok(Flate::Ok | Flate::BufError) if read > 0 || !out.is_empty() => Some(Ok(out)),
+            Ok(Flate::Ok | Flate::BufError) if nothing_came => None,
+            _ => Some(Err(NotDeflate)),
+        }
     }
 
     /// These octets, so that the client can read all of them at once.

@@ -152,8 +152,21 @@ impl Selected {
                 Box::new(self.resolve(*second, about_changes)?),
             ),
             SearchKey::And(keys) => {
-                let keys = keys.into_iter().map(|key| self.resolve(key, about_changes));
-                SearchKey::And(keys.collect::<Result<_, _>>()?)
+                // However many sets stand beside each other, they are one.
+                let (mut all, mut among) = (Vec::with_capacity(keys.len()), None::<Numbers>);
+                for key in keys {
+                    match self.resolve(key, about_changes)? {
+                        SearchKey::Among(uids) => {
+                            among = Some(match among {
+                                Some(before) => before.intersection(&uids),
+                                None => uids,
+                            });
+                        }
+                        other => all.push(other),
+                    }
+                }
+                all.extend(among.map(SearchKey::Among));
+                SearchKey::And(all)
             }
             SearchKey::ModSeq(value) => {
                 *about_changes = true;
