@@ -315,6 +315,13 @@ impl Application<Server> for Session {
     }
 }
 
+/// As many octets of a text count when messages are put in an order, or to what they answer: as many as a line may have (RFC 5322 §2.1.1).
+const COMPARED_MAX: usize = 998;
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(COMPARED_MAX)]
+}
+
 /// What somebody hears who is turned away; said in SMTP it would be this.
 pub(crate) fn not_now(reply: &smtp::Reply) -> Vec<u8> {
     let text = reply.text();

@@ -204,45 +204,42 @@ impl Pattern {
         self.0.ends_with('%')
     }
 
-    /// Goes back to the last wildcard at most, so that no pattern takes longer than its length times that of the name.
+    /// Follows all ways at once, as the places in the pattern that are reached: no pattern takes longer than its length times that of the
+    /// name.
     fn matches(&self, name: &str) -> bool {
-        let (pattern, name) = (self.0.as_bytes(), name.as_bytes());
-        let (mut at, mut in_name) = (0, 0);
-        // Where to try again with one octet more: for `*`, and since then for `%`.
-        let mut star: Option<(usize, usize)> = None;
-        let mut percent: Option<(usize, usize)> = None;
-        loop {
-            match pattern.get(at) {
-                Some(b'*') => {
-                    (star, percent) = (Some((at, in_name)), None);
-                    at += 1;
-                    continue;
-                }
-                Some(b'%') => {
-                    percent = Some((at, in_name));
-                    at += 1;
-                    continue;
-                }
-                Some(octet) if name.get(in_name) == Some(octet) => {
-                    at += 1;
-                    in_name += 1;
-                    continue;
-                }
-                None if in_name == name.len() => return true,
-                _ => {}
-            }
-            let again = |(place, tried): (usize, usize)| (place + 1, tried + 1, Some((place, tried + 1)));
-            match (percent, star) {
-                (Some(back), _) if name.get(back.1).is_some_and(|octet| *octet != SEPARATOR as u8) => {
-                    (at, in_name, percent) = again(back);
-                }
-                (_, Some(back)) if back.1 < name.len() => {
-                    (at, in_name, star) = again(back);
-                    percent = None;
-                }
-                _ => return false,
-            }
+        let pattern = self.0.as_bytes();
+        let literals = pattern.iter().filter(|octet| !is_wildcard(**octet)).count();
+        if literals > name.len() {
+            return false;
         }
+        let mut reached = vec![false; pattern.len() + 1];
+        let mut next = reached.clone();
+        reached[0] = true;
+        pass_wildcards(pattern, &mut reached);
+        for octet in name.bytes() {
+            next.fill(false);
+            for (at, wanted) in pattern.iter().enumerate().filter(|(at, _)| reached[*at]) {
+                match wanted {
+                    b'*' => next[at] = true,
+                    b'%' => next[at] |= octet != SEPARATOR as u8,
+                    wanted => next[at + 1] |= *wanted == octet,
+                }
+            }
+            pass_wildcards(pattern, &mut next);
+            std::mem::swap(&mut reached, &mut next);
+        }
+        reached[pattern.len()]
+    }
+}
+
+fn is_wildcard(octet: u8) -> bool {
+    matches!(octet, b'*' | b'%')
+}
+
+/// A wildcard may stand for nothing: what is behind it is reached as well.
+fn pass_wildcards(pattern: &[u8], reached: &mut [bool]) {
+    for (at, _) in pattern.iter().enumerate().filter(|(_, octet)| is_wildcard(**octet)) {
+        reached[at + 1] |= reached[at];
     }
 }
 
@@ -265,6 +262,9 @@ mod tests {
             ("*c", "a/b/c", true),
             ("*%", "a/b", true),
             ("%%", "ab", true),
+            ("%*%", "a/b", true),
+            ("*a%/b", "xa/y/ac/b", true),
+            ("a%b", "a/b", false),
             ("*/%b%", "x/y/abc", true),
             ("inbox", "INBOX", true),
             ("inbox/x", "INBOX/x", true),
@@ -279,7 +279,10 @@ mod tests {
 
     #[test]
     fn many_wildcards_take_no_time() {
-        let pattern = format!("{}x", "*a%".repeat(80));
-        assert!(!Pattern::new("", &pattern).matches(&"a".repeat(255)));
+        let name = "a".repeat(1000);
+        for pattern in ["*a%".repeat(300), "%a".repeat(500), "*".repeat(1000)] {
+            assert!(Pattern::new("", &pattern).matches(&name), "{pattern}");
+            assert!(!Pattern::new("", &format!("{pattern}x")).matches(&name), "{pattern}");
+        }
     }
 }

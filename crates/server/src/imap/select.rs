@@ -105,7 +105,10 @@ impl Session {
         since: ModSeq,
     ) -> Result<Numbers, Error> {
         if since < status.history_from {
-            return Ok(endpoint.unknown_below(status.uid_next.0));
+            // What came since the view was told is not there for the client, and is not gone.
+            let roll = self.visit.context.store.roll(status.id).await?;
+            let there: Numbers = roll.marks.iter().map(|mark| mark.uid.0).collect();
+            return Ok(endpoint.unknown_below(roll.status.uid_next.0).difference(&there));
         }
         Ok(self.history(since).await?.gone)
     }
@@ -114,13 +117,13 @@ impl Session {
     pub(super) async fn sync(&mut self, endpoint: &mut Server) -> Result<(), Error> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let (seen, told) = (open.seen, std::mem::take(&mut open.told));
-        let history = match self.history(seen).await {
+        let history = match self.news(seen).await {
             Err(Error::NoSuchMailbox(_)) => {
                 // Somebody has removed it.
                 endpoint.mailbox_is_gone();
                 return Ok(());
             }
-            history => history?,
+            news => news?,
         };
         let Some(open) = &mut self.open else { return Ok(()) };
         open.seen = history.last;
@@ -140,6 +143,20 @@ impl Session {
         }
         endpoint.changed(&came, &history.gone);
         Ok(())
+    }
+
+    /// What happened since the client was told last. Where the store does not remember all that went, everything is gone that is not there.
+    async fn news(&mut self, seen: ModSeq) -> Result<History, Error> {
+        let mut history = self.history(seen).await?;
+        let Some(open) = &self.open else { return Ok(history) };
+        let store = &self.visit.context.store;
+        // Something that went is always remembered, if anything was forgotten.
+        if !history.gone.is_empty() && store.status(open.id).await?.history_from > seen {
+            let roll = store.roll(open.id).await?;
+            let there: Numbers = roll.marks.iter().map(|mark| mark.uid.0).collect();
+            history.gone = Numbers::range(1, u32::MAX).difference(&there);
+        }
+        Ok(history)
     }
 
     /// What happened since a moment.

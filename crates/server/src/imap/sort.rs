@@ -1,12 +1,13 @@
 //! SORT: messages in an order (RFC 5256 §3, RFC 5957).
 
-use super::{Session, text};
+use super::{Session, cut, text};
 use bytes::Bytes;
 use imap::answer::{Found, Status};
 use imap::server::Server;
 use imap::{SearchKey, SortCriterion, SortKey};
 use message::{Address, Date, Limits, Structure, Written, encoded_word, subject, unfold, written_addresses};
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use store::{Entry, Error};
 
 impl Session {
@@ -18,6 +19,9 @@ impl Session {
         key: SearchKey,
     ) -> Result<Status, Error> {
         let found = self.matching(endpoint, &key).await?;
+        // What is equal by a key is so by the same key later on.
+        let mut keys = HashSet::new();
+        let criteria: Vec<_> = criteria.iter().filter(|criterion| keys.insert(criterion.key)).collect();
         let needs_header =
             criteria.iter().any(|criterion| !matches!(criterion.key, SortKey::Arrival | SortKey::Size));
         let mut sorted = Vec::with_capacity(found.len());
@@ -29,11 +33,11 @@ impl Session {
         }
         // RFC 5256 §3: what is equal stands in the order of the mailbox, which is how it came.
         sorted.sort_by(|(one, _), (other, _)| {
-            let compared = criteria.iter().zip(one.iter().zip(other)).map(|(criterion, (one, other))| {
+            let mut compared = criteria.iter().zip(one.iter().zip(other)).map(|(criterion, (one, other))| {
                 let ordering = one.cmp(other);
                 if criterion.reverse { ordering.reverse() } else { ordering }
             });
-            compared.fold(Ordering::Equal, Ordering::then)
+            compared.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
         });
         let uids = sorted.into_iter().map(|(_, uid)| uid).collect();
         endpoint.found(&Found { uids, mod_seq: None });
@@ -66,7 +70,7 @@ fn value(key: SortKey, entry: &Entry, (text, structure): (&[u8], &Structure)) ->
         SortKey::Size => Value::Number(entry.size as i64),
         SortKey::Date => Value::Number(sent(text, structure).unwrap_or(entry.received.0)),
         SortKey::Subject => {
-            Value::Text(subject::base(&encoded_word::decode(&field("Subject"))).to_lowercase())
+            Value::Text(subject::base(&encoded_word::decode(&field("Subject"))).text.to_lowercase())
         }
         SortKey::From => Value::Text(first_mailbox(&field("From"))),
         SortKey::To => Value::Text(first_mailbox(&field("To"))),
@@ -90,11 +94,11 @@ fn first_mailbox(value: &[u8]) -> String {
         Written::Group(name) => Some(name.into_owned()),
         Written::GroupEnd => None,
     });
-    String::from_utf8_lossy(&first.unwrap_or_default()).to_lowercase()
+    cut(&String::from_utf8_lossy(&first.unwrap_or_default())).to_lowercase()
 }
 
 /// What a client shows of the first address: its name, or else the address (RFC 5957 §3).
 fn displayed(value: &[u8]) -> String {
     let first = Address::parse_list(&unfold(value)).into_iter().next();
-    first.map(|address| address.short().to_lowercase()).unwrap_or_default()
+    first.map(|address| cut(address.short()).to_lowercase()).unwrap_or_default()
 }

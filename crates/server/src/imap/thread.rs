@@ -3,8 +3,8 @@
 //! Threads may be as deep as the mailbox is long, so nothing here is recursive: messages are places in a list, with the place of the one that
 //! they answer.
 
-use super::Session;
 use super::sort::sent;
+use super::{Session, cut};
 use imap::answer::{Status, Threaded};
 use imap::server::Server;
 use imap::{SearchKey, ThreadAlgorithm};
@@ -20,6 +20,8 @@ struct Node {
     /// The base subject, and whether it is one of an answer.
     subject: (String, bool),
     parent: Option<usize>,
+    /// Whether another one ever had it as its parent.
+    has_answers: bool,
 }
 
 impl Session {
@@ -36,7 +38,7 @@ impl Session {
             let header = self.header(&entry).await?;
             let structure = Structure::of(&header, &Limits::default());
             let field = |name: &'static str| structure.root().header.value(&header, name).unwrap_or_default();
-            let title = encoded_word::decode(&field("Subject"));
+            let title = subject::base(&encoded_word::decode(&field("Subject")));
             let mut references = identifiers(&field("References"));
             // The nearest count: nobody shall be able to make this slow.
             references.drain(..references.len().saturating_sub(REFERENCES_MAX));
@@ -47,7 +49,7 @@ impl Session {
             messages.push(Message {
                 uid: entry.uid.0,
                 sent: sent(&header, &structure).unwrap_or(entry.received.0),
-                subject: (subject::base(&title).to_lowercase(), subject::is_reply(&title)),
+                subject: (title.text.to_lowercase(), title.is_reply),
                 id: identifiers(&field("Message-ID")).into_iter().next(),
                 references,
             });
@@ -77,7 +79,7 @@ struct Message {
 fn identifiers(value: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(value);
     let parts = text.split('<').skip(1).filter_map(|part| part.split_once('>'));
-    parts.map(|(id, _)| id.split_whitespace().collect()).collect()
+    parts.map(|(id, _)| cut(id).split_whitespace().collect()).collect()
 }
 
 /// ORDEREDSUBJECT: the first message of a subject, and all others of it as answers.
@@ -146,20 +148,27 @@ fn linked(messages: Vec<Message>) -> Vec<Node> {
 
 impl Node {
     fn missing() -> Node {
-        Node { uid: None, sent: i64::MAX, subject: (String::new(), false), parent: None }
+        Node { uid: None, sent: i64::MAX, subject: (String::new(), false), parent: None, has_answers: false }
     }
 }
 
+/// Something with answers is put below as many others; where there are more it begins a thread.
+const DEPTH_MAX: usize = 500;
+
 /// Makes one the answer of another, unless that would be a circle.
 fn link(nodes: &mut [Node], parent: usize, child: usize) {
-    let mut above = Some(parent);
-    while let Some(place) = above {
-        if place == child {
+    if parent == child {
+        return;
+    }
+    // What has no answers is above nothing. A thread in its order is never walked.
+    if nodes[child].has_answers {
+        let mut line = std::iter::successors(Some(parent), |place| nodes[*place].parent);
+        if line.by_ref().take(DEPTH_MAX).any(|place| place == child) || line.next().is_some() {
             return;
         }
-        above = nodes[place].parent;
     }
     nodes[child].parent = Some(parent);
+    nodes[parent].has_answers = true;
 }
 
 /// Steps 3, 4 and 6: those that are missing are left out, but for the ones that hold several threads together; returns the answers of each in
@@ -176,7 +185,12 @@ fn order(nodes: &mut [Node]) -> Vec<Vec<usize>> {
                 next => above = next,
             }
         }
-        nodes[place].parent = above;
+        // The same holds for those between: nothing is walked twice.
+        let mut below = Some(place);
+        while let Some(between) = below {
+            below = nodes[between].parent.filter(|next| Some(*next) != above);
+            nodes[between].parent = above;
+        }
     }
     let mut children: Vec<Vec<usize>> = vec![Vec::new(); none + 1];
     for (place, node) in nodes.iter().enumerate().filter(|(_, node)| node.uid.is_some()) {
@@ -242,4 +256,62 @@ fn told(nodes: &[Node], children: &[Vec<usize>], threads: Vec<Vec<usize>>) -> Ve
         }
     }
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Message, by_references};
+
+    /// Answers to each other, each to the one before it.
+    fn answers(count: u32) -> Vec<Message> {
+        let message = |uid: u32| Message {
+            uid,
+            sent: i64::from(uid),
+            subject: (String::new(), false),
+            id: Some(uid.to_string()),
+            references: if uid == 1 { Vec::new() } else { vec![(uid - 1).to_string()] },
+        };
+        (1..=count).map(message).collect()
+    }
+
+    #[test]
+    fn deep_threads_take_no_time() {
+        let mut messages = answers(200_000);
+        let threads = by_references(answers(200_000));
+        assert!(
+            threads
+                .iter()
+                .enumerate()
+                .all(|(at, told)| (told.depth, told.uid) == (at as u32, Some(at as u32 + 1)))
+        );
+        // The answers come first.
+        messages.reverse();
+        assert_eq!(by_references(messages), threads);
+    }
+
+    #[test]
+    fn long_lines_of_missing_messages_take_no_time() {
+        // The first of each names many that are not there, the last of which stands before those of the message before.
+        let name = |message: u32, place: u32| format!("{}", (3000 - message) * 99 + place);
+        let message = |uid: u32| Message {
+            uid,
+            sent: i64::from(uid),
+            subject: (String::new(), false),
+            id: None,
+            references: (0..100).map(|place| name(uid, place)).collect(),
+        };
+        let threads = by_references((1..=3000).map(message).collect());
+        assert_eq!((threads.len(), threads[0].uid), (3001, None));
+        assert!(threads[1..].iter().all(|told| told.depth == 1));
+    }
+
+    #[test]
+    fn circles_are_not_closed() {
+        let mut messages = answers(3);
+        messages[0].references.push("3".to_owned());
+        messages[1].references.push("2".to_owned());
+        let mut uids: Vec<_> = by_references(messages).into_iter().filter_map(|told| told.uid).collect();
+        uids.sort_unstable();
+        assert_eq!(uids, [1, 2, 3]);
+    }
 }

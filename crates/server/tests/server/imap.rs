@@ -359,6 +359,33 @@ async fn changes_are_told_to_who_comes_back() {
     assert_eq!(client.ok(&format!("SEARCH MODSEQ {}", seen + 1)).await.len(), 1);
 }
 
+/// More messages go than the store remembers: a session that had them is told nevertheless, and is not told that what came is gone.
+#[tokio::test]
+async fn everything_that_went_is_told_however_much_it_was() {
+    let (running, address) = start_imap().await;
+    deliver(&running, LETTER.trim_end()).await;
+    let mut other = Client::inbox(address).await;
+    let mut messages = 1;
+    while messages < store::VANISHED_MAX + 10 {
+        other.ok("COPY 1:* INBOX").await;
+        messages *= 2;
+    }
+    let mut client = Client::bob(address).await;
+    client.ok("ENABLE QRESYNC").await;
+    let selected = client.ok("SELECT INBOX").await;
+    assert!(selected.contains(&format!("* {messages} EXISTS")), "{selected:?}");
+    other.ok("STORE 3:* +FLAGS.SILENT (\\Deleted)").await;
+    other.ok("EXPUNGE").await;
+    other.ok("COPY 1 INBOX").await;
+    let came = messages + 1;
+    let (told, _) = client.say("UID FETCH 1:* (UID) (CHANGEDSINCE 1 VANISHED)").await;
+    assert!(!told.iter().any(|line| line.contains("(EARLIER)")), "{told:?}");
+    assert!(told.contains(&format!("* VANISHED 3:{messages}")), "{told:?}");
+    assert_eq!(client.ok("UID SEARCH ALL").await, [format!("* SEARCH 1 2 {came}")]);
+    let told = client.ok("UID FETCH 1:* (UID) (CHANGEDSINCE 1 VANISHED)").await;
+    assert_eq!(told[0], format!("* VANISHED (EARLIER) 3:{messages}"));
+}
+
 #[tokio::test]
 async fn answers_are_put_to_what_they_answer() {
     let (running, address) = start_imap().await;
