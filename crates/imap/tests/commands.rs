@@ -304,3 +304,28 @@ fn names_in_utf7() {
     assert_eq!(imap::utf7::decode("Entw&APw-rfe &- more"), Some("Entwürfe & more".to_owned()));
     assert_eq!(imap::utf7::decode("&AGE-"), None, "what needs no shift has none");
 }
+
+#[test]
+fn items_are_told_once_and_bounded() {
+    let Body::Fetch { items, .. } = body("FETCH 1 (UID BINARY.PEEK[1] UID BINARY.PEEK[1] BINARY.PEEK[2])")
+    else {
+        panic!("it is a FETCH");
+    };
+    let binary = |part: u32| FetchItem::Binary { part: vec![part], partial: None, peek: true };
+    assert_eq!(items, [FetchItem::Uid, binary(1), binary(2)]);
+    let parts =
+        |count: u32| (1..=count).map(|part| format!("BINARY.PEEK[{part}]")).collect::<Vec<_>>().join(" ");
+    body(&format!("FETCH 1 ({})", parts(64)));
+    let fault = Command::parse(format!("a1 FETCH 1 ({})\r\n", parts(65)).as_bytes()).expect_err("too many");
+    assert_eq!(fault.problem, Problem::TooMany("data items"));
+}
+
+#[test]
+fn criteria_are_bounded_on_all_levels_together() {
+    let keys = |count: usize| vec!["BODY a"; count].join(" ");
+    body(&format!("SEARCH {}", keys(256)));
+    for line in [format!("SEARCH {}", keys(257)), format!("SEARCH OR ({0}) NOT ({0})", keys(129))] {
+        let fault = Command::parse(format!("a1 {line}\r\n").as_bytes()).expect_err("too many");
+        assert_eq!(fault.problem, Problem::TooMany("criteria"));
+    }
+}

@@ -4,13 +4,16 @@ use super::cursor::Cursor;
 use super::{Parsed, Problem};
 use crate::{Body, FetchItem, FetchModifier, Partial, Section, SectionText};
 
+/// So many different items are taken: each may cost as much as the message is long.
+const ITEMS_MAX: usize = 64;
+
 /// RFC 9051 §6.4.5, RFC 7162 §3.1.4.
 pub(super) fn fetch(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Body> {
     cursor.space()?;
     let set = cursor.sequence_set()?;
     cursor.space()?;
     let items = match cursor.peek() {
-        Some(b'(') => cursor.list(item)?,
+        Some(b'(') => distinct(cursor)?,
         _ => match macro_items(cursor) {
             Some(items) => items,
             None => vec![item(cursor)?],
@@ -18,6 +21,22 @@ pub(super) fn fetch(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Body> {
     };
     let modifiers = if cursor.take(b' ') { cursor.list(modifier)? } else { Vec::new() };
     Ok(Body::Fetch { uid, set, items, modifiers })
+}
+
+/// The items in parentheses. Who asks for one twice gets it once: the answer says no more with two.
+fn distinct(cursor: &mut Cursor<'_>) -> Parsed<Vec<FetchItem>> {
+    let fault = cursor.fault(Problem::TooMany("data items"));
+    let mut items = Vec::new();
+    for item in cursor.list(item)? {
+        if items.contains(&item) {
+            continue;
+        }
+        if items.len() == ITEMS_MAX {
+            return Err(fault);
+        }
+        items.push(item);
+    }
+    Ok(items)
 }
 
 /// ALL, FAST and FULL stand alone.

@@ -41,6 +41,9 @@ pub enum Problem {
     /// Patterns of LIST, more or longer than are taken.
     #[error("too many patterns, or one that is too long")]
     Patterns,
+    /// More of these than are taken in one command.
+    #[error("too many {0}")]
+    TooMany(&'static str),
 }
 
 type Parsed<T> = Result<T, Fault>;

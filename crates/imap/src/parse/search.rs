@@ -4,6 +4,9 @@ use super::cursor::Cursor;
 use super::{Parsed, Problem};
 use crate::{Body, Date, SearchKey, SearchReturn, SortCriterion, SortKey, ThreadAlgorithm};
 
+/// So many criteria are taken, all levels together: each may be looked for in every text.
+const KEYS_MAX: usize = 256;
+
 /// RFC 9051 §6.4.4.
 pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Body> {
     cursor.space()?;
@@ -84,14 +87,28 @@ fn criterion(cursor: &mut Cursor<'_>) -> Parsed<SortCriterion> {
 
 /// Criteria beside each other: one alone is itself.
 fn keys(cursor: &mut Cursor<'_>) -> Parsed<SearchKey> {
+    let fault = cursor.fault(Problem::TooMany("criteria"));
     let mut keys = vec![key(cursor)?];
     while cursor.take(b' ') {
         keys.push(key(cursor)?);
+    }
+    if keys.iter().map(count).sum::<usize>() > KEYS_MAX {
+        return Err(fault);
     }
     Ok(match keys.len() {
         1 => keys.remove(0),
         _ => SearchKey::And(keys),
     })
+}
+
+/// How many criteria there are in one.
+fn count(key: &SearchKey) -> usize {
+    match key {
+        SearchKey::And(keys) => keys.iter().map(count).sum(),
+        SearchKey::Not(key) => count(key),
+        SearchKey::Or(first, second) => count(first) + count(second),
+        _ => 1,
+    }
 }
 
 fn key(cursor: &mut Cursor<'_>) -> Parsed<SearchKey> {

@@ -8,10 +8,15 @@ use imap::server::{Append, Originals, Server};
 use store::{Error, MailboxId, MailboxName, Marks, NewMessage, Stage, Timestamp, Uid};
 use wire::Normaliser;
 
+/// So many octets are taken in one act when there are several messages (RFC 3502); one alone has a bound of its own.
+const TOGETHER_MAX: u64 = 1 << 30;
+
 /// An APPEND under way.
 pub(super) struct Appending {
     mailbox: MailboxId,
     messages: Vec<NewMessage>,
+    /// How many octets were announced, all messages together.
+    announced: u64,
     current: Option<Message>,
     /// Why it comes to nothing: the client hears of it at the end.
     failed: Option<Error>,
@@ -40,18 +45,31 @@ impl Session {
     async fn begin_append(&mut self, append: Append) -> Result<(), Error> {
         let marks = marks::marks(&append.flags)?;
         let store = &self.visit.context.store;
-        let appending = match append.mailbox {
+        match append.mailbox {
             Some(name) => {
                 let mailbox = store.mailbox(self.account()?, &MailboxName::new(&name)?).await?;
-                let appending =
-                    Appending { mailbox: mailbox.id, messages: Vec::new(), current: None, failed: None };
-                self.appending.insert(Box::new(appending))
+                self.appending = Some(Box::new(Appending {
+                    mailbox: mailbox.id,
+                    messages: Vec::new(),
+                    announced: 0,
+                    current: None,
+                    failed: None,
+                }));
             }
             None => match &mut self.appending {
-                Some(appending) if appending.messages.len() + 1 < store::APPEND_MAX => appending,
+                Some(appending) if appending.messages.len() + 1 < store::APPEND_MAX => {
+                    if appending.announced.saturating_add(append.length) > TOGETHER_MAX {
+                        return Err(Error::Limit("octets at once".to_owned()));
+                    }
+                }
                 _ => return Err(Error::Limit("messages at once".to_owned())),
             },
-        };
+        }
+        let announced = self.appending.as_ref().map_or(0, |appending| appending.announced);
+        self.check_quota(announced.saturating_add(append.length)).await?;
+        let store = &self.visit.context.store;
+        let Some(appending) = &mut self.appending else { return Ok(()) };
+        appending.announced = announced.saturating_add(append.length);
         appending.end_message().await?;
         let now = (self.visit.context.clock)();
         appending.current = Some(Message {
@@ -61,6 +79,19 @@ impl Session {
             marks,
         });
         Ok(())
+    }
+
+    /// Refuses what cannot fit before any of it comes: it would be refused in the end, and fill the disk until then.
+    async fn check_quota(&mut self, octets: u64) -> Result<(), Error> {
+        let account = self.account()?;
+        let Some(standing) = self.visit.context.store.standing(account).await? else {
+            return Err(Error::NoSuchAccount(account.to_string()));
+        };
+        let after = standing.usage.bytes.saturating_add(octets);
+        match standing.allowance().bytes {
+            Some(limit) if after > limit => Err(Error::OverQuota(account.to_string())),
+            _ => Ok(()),
+        }
     }
 
     /// Octets of the message come.

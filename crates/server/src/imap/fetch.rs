@@ -6,7 +6,7 @@
 use super::envelope::envelope;
 use super::select::ranges;
 use super::structure::{self, Place, body_structure};
-use super::text::{self, Room};
+use super::text::{self, Room, apart};
 use super::{Session, marks};
 use bytes::Bytes;
 use imap::answer::{Code, Condition, FetchData, LiteralName, Status, Untagged};
@@ -26,9 +26,11 @@ pub(super) struct Fetching {
     left: Numbers,
     /// Those that were, and not told yet.
     page: VecDeque<Entry>,
+    /// The message that is being told.
+    telling: Option<Telling>,
     /// A text that is on its way as the last item of its message.
     passing: Option<Reader>,
-    /// Holds room for the message that was told last, until it is sent.
+    /// Room for texts of which there are slices that were told and not sent.
     room: Option<Room>,
     /// Whether a message is to be marked as seen, and which are.
     marks_seen: bool,
@@ -84,6 +86,7 @@ impl Session {
             missing: uids.len() as u64,
             left: uids,
             page: VecDeque::new(),
+            telling: None,
             passing: None,
             room: None,
             seen: Vec::new(),
@@ -101,16 +104,22 @@ impl Session {
     /// Tells messages as long as there is room, and ends the command after the last.
     pub(super) async fn go_on_fetching(&mut self, endpoint: &mut Server) {
         let Some(mut fetching) = self.fetching.take() else { return endpoint.content_lost() };
-        fetching.room = None;
+        if fetching.telling.is_none() {
+            fetching.room = None;
+        }
         let done = loop {
-            if !endpoint.has_room() {
-                endpoint.more();
-                self.fetching = Some(fetching);
-                return;
-            }
-            match self.tell_some(endpoint, &mut fetching).await {
-                Ok(true) => {}
-                Ok(false) => break Ok(()),
+            let told = match endpoint.has_room() {
+                true => self.tell_some(endpoint, &mut fetching).await,
+                false => Ok(Told::Enough),
+            };
+            match told {
+                Ok(Told::Some) => {}
+                Ok(Told::Enough) => {
+                    endpoint.more();
+                    self.fetching = Some(fetching);
+                    return;
+                }
+                Ok(Told::All) => break Ok(()),
                 Err(Lost::Here) => return endpoint.content_lost(),
                 Err(Lost::Store(error)) => break Err(error),
                 Err(Lost::Busy) => {
@@ -138,28 +147,42 @@ impl Session {
         Ok(outcome)
     }
 
-    /// Tells the next piece of a text or the next message; says whether there was any.
-    async fn tell_some(&mut self, endpoint: &mut Server, fetching: &mut Fetching) -> Result<bool, Lost> {
+    /// Tells the next piece of a text, the next item, or begins the next message.
+    async fn tell_some(&mut self, endpoint: &mut Server, fetching: &mut Fetching) -> Result<Told, Lost> {
         if let Some(reader) = &mut fetching.passing {
             match reader.content.next().await {
                 Ok(Some(piece)) => endpoint.literal(piece),
-                Ok(None) => {
-                    fetching.passing = None;
-                    endpoint.end_message();
-                }
+                Ok(None) => fetching.passing = None,
                 Err(error) => {
                     tracing::warn!(session = %self.visit.id, %error, "a message broke off: the connection ends");
                     return Err(Lost::Here);
                 }
             }
-            return Ok(true);
+            return Ok(Told::Some);
+        }
+        if fetching.telling.is_some() {
+            fetching.tell_item(endpoint);
+            return Ok(Told::Some);
         }
         if fetching.page.is_empty() && !self.look_up(endpoint, fetching).await? {
-            return Ok(false);
+            return Ok(Told::All);
         }
-        let Some(entry) = fetching.page.pop_front() else { return Ok(true) };
-        self.tell_message(endpoint, fetching, &entry).await?;
-        Ok(true)
+        let Some(entry) = fetching.page.pop_front() else { return Ok(Told::Some) };
+        let mut room = None;
+        if fetching.need == Need::Whole {
+            let memory = &self.visit.context.imap_memory;
+            room = match fetching.room {
+                // Who waits holds nothing: all the room may be what is held here.
+                Some(_) => memory.room_now(entry.size),
+                None => Some(memory.room(entry.size).await.ok_or(Lost::Busy)?),
+            };
+            if room.is_none() {
+                fetching.page.push_front(entry);
+                return Ok(Told::Enough);
+            }
+        }
+        self.begin_telling(endpoint, fetching, entry, room).await?;
+        Ok(Told::Some)
     }
 
     /// Looks up the next messages; says whether there are any left to look at.
@@ -191,22 +214,18 @@ impl Session {
         Ok(true)
     }
 
-    async fn tell_message(
+    /// Reads of a message what is needed, and begins to tell it.
+    async fn begin_telling(
         &mut self,
         endpoint: &mut Server,
         fetching: &mut Fetching,
-        entry: &Entry,
+        entry: Entry,
+        room: Option<Room>,
     ) -> Result<(), Lost> {
         let Some(open) = &self.open else { return Ok(()) };
         let mut text = Bytes::new();
         let mut passing = None;
         if fetching.need != Need::Nothing {
-            if fetching.need == Need::Whole {
-                let Some(room) = self.visit.context.imap_memory.room(entry.size).await else {
-                    return Err(Lost::Busy);
-                };
-                fetching.room = Some(room);
-            }
             let reader = match self.visit.context.store.fetch(open.id, entry.uid).await {
                 Ok((_, reader)) => reader,
                 Err(Error::NoSuchMessage(_)) => {
@@ -230,23 +249,53 @@ impl Session {
         let structure = matches!(fetching.need, Need::Header | Need::Whole)
             .then(|| Structure::of(&text, &Limits::default()));
         let flags = marks::flags(entry.flags, entry.keywords, &open.keywords);
-        let telling = Telling { entry, text: &text, structure: structure.as_ref(), flags };
-        for item in &fetching.items {
-            match (&mut passing, need(item)) {
-                (Some(reader), Need::Passing) => endpoint.begin_literal(whole_name(item), reader.len),
-                _ => {
-                    if let Some(status) = telling.item(endpoint, item) {
-                        fetching.outcome = status;
-                    }
+        fetching.telling = Some(Telling { entry, text, structure, flags, passing, room, next: 0 });
+        Ok(())
+    }
+}
+
+impl Fetching {
+    /// Tells the next item of the message in hand, or ends it after the last.
+    fn tell_item(&mut self, endpoint: &mut Server) {
+        let Some(mut telling) = self.telling.take() else { return };
+        let Some(item) = self.items.get(telling.next) else {
+            endpoint.end_message();
+            self.keep_room(telling);
+            return;
+        };
+        telling.next += 1;
+        match telling.passing.take_if(|_| need(item) == Need::Passing) {
+            Some(reader) => {
+                endpoint.begin_literal(whole_name(item), reader.len);
+                self.passing = Some(reader);
+            }
+            None => {
+                if let Some(status) = telling.item(endpoint, item) {
+                    self.outcome = status;
                 }
             }
         }
-        fetching.passing = passing;
-        if fetching.passing.is_none() {
-            endpoint.end_message();
-        }
-        Ok(())
+        self.telling = Some(telling);
     }
+
+    /// A message was told: its room is needed only as long as slices of its text wait to be sent.
+    fn keep_room(&mut self, telling: Telling) {
+        let Telling { text, room: Some(room), .. } = telling else { return };
+        match &mut self.room {
+            _ if text.is_unique() => {}
+            Some(held) => held.merge(room),
+            None => self.room = Some(room),
+        }
+    }
+}
+
+/// How far it went.
+enum Told {
+    Some,
+    /// What was told is to be sent first.
+    Enough,
+    /// There is no more.
+    All,
 }
 
 /// Why no more is told.
@@ -266,17 +315,22 @@ impl From<Error> for Lost {
 }
 
 /// A message with what was read of it.
-struct Telling<'a> {
-    entry: &'a Entry,
-    text: &'a Bytes,
-    structure: Option<&'a Structure>,
+struct Telling {
+    entry: Entry,
+    text: Bytes,
+    structure: Option<Structure>,
     flags: Vec<imap::Flag>,
+    /// The text, where it is not held but passes by.
+    passing: Option<Reader>,
+    room: Option<Room>,
+    /// The number of the item that comes next.
+    next: usize,
 }
 
-impl Telling<'_> {
+impl Telling {
     /// Tells an item; returns what the command ends with when it cannot be told.
     fn item(&self, endpoint: &mut Server, item: &FetchItem) -> Option<Status> {
-        let entry = self.entry;
+        let entry = &self.entry;
         match item {
             FetchItem::Uid => endpoint.item_uid(entry.uid.0),
             FetchItem::Flags => endpoint.item(&FetchData::Flags(&self.flags)),
@@ -292,41 +346,51 @@ impl Telling<'_> {
 
     /// The same for what the text says.
     fn of_text(&self, endpoint: &mut Server, item: &FetchItem) -> Option<Status> {
-        let structure = self.structure?;
+        let structure = self.structure.as_ref()?;
         let header = &structure.root().header;
         let all = || self.text.slice(..);
         match item {
-            FetchItem::Envelope => endpoint.item(&FetchData::Envelope(&envelope(self.text, header))),
-            FetchItem::Body => endpoint.item(&FetchData::Body(&body_structure(self.text, structure, 0))),
+            FetchItem::Envelope => endpoint.item(&FetchData::Envelope(&envelope(&self.text, header))),
+            FetchItem::Body => endpoint.item(&FetchData::Body(&body_structure(&self.text, structure, 0))),
             FetchItem::BodyStructure => {
-                endpoint.item(&FetchData::BodyStructure(&body_structure(self.text, structure, 0)));
+                endpoint.item(&FetchData::BodyStructure(&body_structure(&self.text, structure, 0)));
             }
             FetchItem::Preview { .. } => {
-                let preview: String = Summary::of(self.text).preview;
+                let preview: String = Summary::of(&self.text).preview;
                 endpoint.item(&FetchData::Preview(Some(&preview)));
             }
             FetchItem::Rfc822 => literal(endpoint, LiteralName::Rfc822, all()),
             FetchItem::Rfc822Header => {
-                literal(endpoint, LiteralName::Rfc822Header, self.text.slice(..header.span.end));
+                literal(endpoint, LiteralName::Rfc822Header, self.slice(0, header.span.end));
             }
             FetchItem::Rfc822Text => {
                 let body = structure.root().body;
-                literal(endpoint, LiteralName::Rfc822Text, self.text.slice(body.start..body.end));
+                literal(endpoint, LiteralName::Rfc822Text, self.slice(body.start, body.end));
             }
             FetchItem::BodySection { section, partial, .. } => {
                 let name = LiteralName::Section(section, partial.map(|partial| partial.first));
-                match structure::section(self.text, structure, section) {
+                match structure::section(&self.text, structure, section) {
                     None => endpoint.item(&FetchData::Nil(name)),
                     Some(Place::Span(span)) => {
-                        literal(endpoint, name, cut(self.text.slice(span.start..span.end), *partial));
+                        literal(
+                            endpoint,
+                            name,
+                            cut(self.text.slice(span.start..span.end), *partial, self.text.len()),
+                        );
                     }
-                    Some(Place::Picked(octets)) => literal(endpoint, name, cut(octets.into(), *partial)),
+                    Some(Place::Picked(octets)) => {
+                        let length = octets.len();
+                        literal(endpoint, name, cut(octets.into(), *partial, length));
+                    }
                 }
             }
             FetchItem::Binary { part, partial, .. } => {
                 let name = LiteralName::Binary(part, partial.map(|partial| partial.first));
                 match self.decoded(structure, part) {
-                    Decoded::Octets(octets) => literal(endpoint, name, cut(octets, *partial)),
+                    Decoded::Octets(octets) => {
+                        let length = octets.len().max(self.text.len());
+                        literal(endpoint, name, cut(octets, *partial, length));
+                    }
                     Decoded::Nothing => endpoint.item(&FetchData::Nil(name)),
                     Decoded::Unknown => {
                         endpoint.item(&FetchData::Nil(name));
@@ -345,6 +409,10 @@ impl Telling<'_> {
         None
     }
 
+    fn slice(&self, start: usize, end: usize) -> Bytes {
+        apart(self.text.slice(start..end), self.text.len())
+    }
+
     /// A part without its transfer encoding (RFC 3516 §4.2).
     fn decoded(&self, structure: &Structure, number: &[u32]) -> Decoded {
         if number.is_empty() {
@@ -357,7 +425,7 @@ impl Telling<'_> {
                 Decoded::Octets(self.text.slice(part.body.start..part.body.end))
             }
             encoding => {
-                Decoded::Octets(encoding.decode(part.body.of(self.text), usize::MAX).into_owned().into())
+                Decoded::Octets(encoding.decode(part.body.of(&self.text), usize::MAX).into_owned().into())
             }
         }
     }
@@ -378,12 +446,12 @@ fn literal(endpoint: &mut Server, name: LiteralName<'_>, octets: Bytes) {
     endpoint.literal(octets);
 }
 
-/// The octets that were asked for: none beyond the end.
-fn cut(octets: Bytes, partial: Option<Partial>) -> Bytes {
-    let Some(Partial { first, count }) = partial else { return octets };
+/// The octets that were asked for, none beyond the end; `held` is how long the text is that they keep in memory.
+fn cut(octets: Bytes, partial: Option<Partial>, held: usize) -> Bytes {
+    let Some(Partial { first, count }) = partial else { return apart(octets, held) };
     let length = octets.len() as u64;
     let (first, end) = (first.min(length), first.saturating_add(count).min(length));
-    octets.slice(first as usize..end as usize)
+    apart(octets.slice(first as usize..end as usize), held)
 }
 
 /// How an item is called whose text passes by.

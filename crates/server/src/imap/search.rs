@@ -48,7 +48,11 @@ impl Session {
                 }
                 let verdict = match criteria.by_entry(&key, &entry) {
                     Verdict::Open(need) => {
-                        let _room = self.visit.context.imap_memory.room(entry.size).await;
+                        let size = match need {
+                            Needs::Header => entry.size.min(text::HEADER_MAX as u64),
+                            Needs::Text => entry.size,
+                        };
+                        let _room = self.visit.context.imap_memory.room(size).await.ok_or_else(busy)?;
                         let reader = match store.fetch(open.id, entry.uid).await {
                             Ok((_, reader)) => reader,
                             Err(Error::NoSuchMessage(_)) => continue,
@@ -69,6 +73,11 @@ impl Session {
             }
         }
     }
+}
+
+/// Why a text is not read.
+fn busy() -> Error {
+    Error::Limit("messages are read now; try again in a moment".to_owned())
 }
 
 /// What a message has in its text, or it is not meant.

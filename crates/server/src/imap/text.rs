@@ -22,7 +22,7 @@ const UNITS: u32 = 64 * 1024;
 /// How long a message waits for room.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Header sections are read so far, in octets; what is beyond is no field that anybody looks for.
-const HEADER_MAX: usize = 512 * 1024;
+pub(super) const HEADER_MAX: usize = 512 * 1024;
 
 impl Default for Memory {
     fn default() -> Memory {
@@ -34,10 +34,18 @@ impl Memory {
     /// Room for a message of this size; waits a while for others to be done, but not for clients that do not read. One that is larger than
     /// all the room is alone.
     pub(super) async fn room(&self, size: u64) -> Option<Room> {
-        let units = u32::try_from(size.div_ceil(UNIT)).unwrap_or(UNITS).clamp(1, UNITS);
-        let room = Arc::clone(&self.0).acquire_many_owned(units);
+        let room = Arc::clone(&self.0).acquire_many_owned(units(size));
         tokio::time::timeout(PATIENCE, room).await.ok()?.ok()
     }
+
+    /// The same without waiting: for who holds room already, and so may be what the others wait for.
+    pub(super) fn room_now(&self, size: u64) -> Option<Room> {
+        Arc::clone(&self.0).try_acquire_many_owned(units(size)).ok()
+    }
+}
+
+fn units(size: u64) -> u32 {
+    u32::try_from(size.div_ceil(UNIT)).unwrap_or(UNITS).clamp(1, UNITS)
 }
 
 /// The whole text.
@@ -81,4 +89,27 @@ fn header_end(text: &[u8], from: usize) -> Option<usize> {
         return Some(2);
     }
     memchr::memmem::find(&text[from..], b"\r\n\r\n").map(|at| from + at + 4)
+}
+
+/// A slice of a text that is shorter than this is sent as a copy, unless it is most of the text.
+const SLICE_MIN: usize = 64 * 1024;
+
+/// A slice of a text of this length, without the text when it is only a little of it: what waits to be sent counts by its own length.
+pub(super) fn apart(slice: Bytes, length: usize) -> Bytes {
+    if slice.len() < SLICE_MIN && slice.len() < length / 2 { Bytes::copy_from_slice(&slice) } else { slice }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_little_of_a_text_does_not_hold_all_of_it() {
+        let text = Bytes::from(vec![b'x'; 4 * SLICE_MIN]);
+        let little = apart(text.slice(1..4097), text.len());
+        assert_eq!(little.len(), 4096);
+        assert!(text.is_unique(), "the slice is a copy");
+        let most = apart(text.slice(1..), text.len());
+        assert!(!text.is_unique() && most.len() == text.len() - 1, "what is long is not copied");
+    }
 }

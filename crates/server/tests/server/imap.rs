@@ -34,7 +34,7 @@ impl Client {
     }
 
     /// The same with INBOX selected.
-    async fn inbox(address: SocketAddr) -> Client {
+    pub(crate) async fn inbox(address: SocketAddr) -> Client {
         let mut client = Client::bob(address).await;
         client.ok("SELECT INBOX").await;
         client

@@ -6,6 +6,7 @@ mod classroom;
 mod common;
 mod forwarding;
 mod imap;
+mod imap_bounds;
 mod imap_stress;
 mod login;
 mod pop3;
