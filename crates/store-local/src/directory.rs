@@ -24,7 +24,12 @@ impl Directory for Local {
     async fn remove_account(&self, name: &AccountName) -> Result<()> {
         let (answer, answered) = oneshot::channel();
         self.engine.writer.submit(Job::RemoveAccount { name: name.clone(), answer });
-        self.engine.answer(answered).await
+        self.engine.answer(answered).await?;
+        // The account is gone, whether or not the index can be asked at the moment.
+        if self.engine.catch_up().await.is_ok() {
+            self.engine.forget_sieves();
+        }
+        Ok(())
     }
 
     async fn account(&self, name: &AccountName) -> Result<Option<Account>> {

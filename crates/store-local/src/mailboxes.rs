@@ -73,7 +73,9 @@ impl Mailboxes for Local {
         let request = LayoutRequest::Delete { account: account.clone(), name: name.clone() };
         self.layout(request).await?;
         // So that what it held does not count towards the quota any more.
-        self.engine.catch_up().await
+        self.engine.catch_up().await?;
+        self.engine.forget_sieves();
+        Ok(())
     }
 
     async fn set_special_use(

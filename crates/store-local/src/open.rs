@@ -87,7 +87,7 @@ pub(crate) fn open_held(options: Options, lock: Box<dyn Lock>) -> Result<(Engine
             .map_err(|error| io_error("starting the threads of", &options.directory, error))?;
     }
     let sieves = Sieves::new(files.clone(), sieve::directory(&options.directory), options.searchable.clone());
-    sieves.sweep(&|mailbox| view.read()?.has_mailbox(mailbox))?;
+    sieves.sweep(&|mailbox| view.read()?.mailbox(mailbox), usize::MAX)?;
     let engine = Engine {
         files: options.files,
         directory: options.directory,

@@ -8,17 +8,20 @@
 use crate::engine::Engine;
 use crate::error::io_error;
 use crate::file::{File, Files, Mode, read_exact_at, write_all_at};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, ErrorKind, IoSlice};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread::JoinHandle;
-use store::{Error, MailboxId, Result, SpoolId, Uid};
+use store::{Error, MailboxId, MailboxStatus, Result, SpoolId, Uid, UidValidity};
 
 /// Calls a function with each piece of text that a search of a message may look for something in.
 pub type Searchable = Arc<dyn Fn(&[u8], &mut dyn FnMut(&str)) + Send + Sync>;
+
+/// Looks a mailbox up.
+type Look<'a> = &'a dyn Fn(MailboxId) -> Result<MailboxStatus>;
 
 /// The sieves of a store.
 pub(crate) struct Sieves {
@@ -28,18 +31,27 @@ pub(crate) struct Sieves {
     /// Nobody when whoever searches makes them, and when the store is closed.
     maker: Mutex<Option<Maker>>,
     /// Said, and not made yet.
-    waiting: Mutex<HashSet<Wanted>>,
+    waiting: Mutex<HashSet<Task>>,
 }
 
 /// The thread that makes sieves.
 struct Maker {
-    /// Where to say which block of a mailbox lacks one.
-    wanted: SyncSender<Wanted>,
+    /// Where to say what is to be done.
+    wanted: SyncSender<Task>,
     thread: JoinHandle<()>,
 }
 
-/// A block of a mailbox.
-type Wanted = (MailboxId, u32);
+/// A block of a mailbox, whose UIDs mean what they mean as long as it has this UIDVALIDITY.
+type Block = (MailboxId, UidValidity, u32);
+
+/// What the thread is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Task {
+    /// A block lacks its sieve.
+    Make(Block),
+    /// A mailbox is gone.
+    Sweep,
+}
 
 /// For one number: a bit for each message of a block.
 type Slice = [u8; BLOCK as usize / 8];
@@ -50,18 +62,29 @@ impl Sieves {
         Sieves { files, directory, searchable, maker: Mutex::default(), waiting: Mutex::default() }
     }
 
-    /// Removes what belongs to no mailbox or was not finished.
-    pub(crate) fn sweep(&self, exists: &dyn Fn(MailboxId) -> Result<bool>) -> Result<()> {
+    /// Removes what belongs to no mailbox as it is now, was not finished or was made by another version; not more than so many files.
+    pub(crate) fn sweep(&self, mailbox: Look<'_>, limit: usize) -> Result<()> {
         let names = match self.files.list(&self.directory) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             names => names.map_err(|error| io_error("listing", &self.directory, error))?,
         };
+        let (mut known, mut removed) = (HashMap::new(), 0);
         for name in names {
-            let mailbox = name.get(..16).and_then(|number| u64::from_str_radix(number, 16).ok());
-            let stays = mailbox.map_or(Ok(false), |mailbox| exists(MailboxId(mailbox)))?;
-            if !stays || name.ends_with(NEW) {
+            let id = name.get(..16).and_then(|number| u64::from_str_radix(number, 16).ok()).map(MailboxId);
+            let validity = match id {
+                None => None,
+                Some(id) => match known.get(&id) {
+                    Some(validity) => *validity,
+                    None => *known.entry(id).or_insert(validity_of(mailbox(id))?),
+                },
+            };
+            let stays = id.zip(validity).is_some_and(|(id, validity)| {
+                name.starts_with(&beginning(id, validity)) && name.ends_with(&format!("-{SIEVE_VERSION}"))
+            });
+            if !stays && removed < limit {
                 let path = self.directory.join(name);
                 self.files.remove(&path).map_err(|error| io_error("removing", &path, error))?;
+                removed += 1;
             }
         }
         Ok(())
@@ -95,13 +118,13 @@ impl Sieves {
         self.maker.lock().expect("no holder of this lock panics")
     }
 
-    fn path(&self, (mailbox, block): Wanted) -> PathBuf {
-        self.directory.join(format!("{:016x}-{block:08x}", mailbox.0))
+    fn path(&self, (mailbox, validity, block): Block) -> PathBuf {
+        self.directory.join(format!("{}{block:08x}-{SIEVE_VERSION}", beginning(mailbox, validity)))
     }
 
     /// The messages of a block that can have all of these numbers; `None` when there is no sieve for it.
-    fn look(&self, wanted: Wanted, numbers: &[u32]) -> Result<Option<Slice>> {
-        let path = self.path(wanted);
+    fn look(&self, block: Block, numbers: &[u32]) -> Result<Option<Slice>> {
+        let path = self.path(block);
         let file = match self.files.open(&path, Mode::Read) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             file => file.map_err(|error| io_error("opening", &path, error))?,
@@ -116,8 +139,8 @@ impl Sieves {
         }
     }
 
-    /// Has a sieve made some time.
-    fn want(&self, wanted: Wanted) {
+    /// Has something done some time.
+    fn want(&self, wanted: Task) {
         let maker = self.maker();
         let Some(maker) = &*maker else { return };
         let mut waiting = self.waiting.lock().expect("no holder of this lock panics");
@@ -127,8 +150,8 @@ impl Sieves {
         }
     }
 
-    fn write(&self, wanted: Wanted, slices: &[Slice]) -> Result<()> {
-        let path = self.path(wanted);
+    fn write(&self, block: Block, slices: &[Slice]) -> Result<()> {
+        let path = self.path(block);
         let new = path.with_extension(&NEW[1..]);
         self.files
             .create_dir(&self.directory)
@@ -153,7 +176,9 @@ impl Engine {
         needles: &[Vec<u8>],
     ) -> Result<Vec<RangeInclusive<Uid>>> {
         let numbers = numbers_of(needles);
-        let last = self.view.read()?.mailbox(mailbox)?.uid_next.0 - 1;
+        let snapshot = self.view.read()?;
+        let status = snapshot.mailbox(mailbox)?;
+        let last = status.uid_next.0 - 1;
         if numbers.is_empty() || self.sieves.searchable.is_none() {
             return Ok(vec![Uid(1)..=Uid(last.max(1))]);
         }
@@ -161,19 +186,32 @@ impl Engine {
         for block in 0..=last.saturating_sub(1) / BLOCK {
             let first = block * BLOCK + 1;
             // A block whose last UID was not given may get more messages: it is read.
-            let is_full = last >= first + (BLOCK - 1);
-            let mut found = if is_full { self.sieves.look((mailbox, block), &numbers)? } else { None };
-            if is_full && found.is_none() {
+            if last < first + (BLOCK - 1) {
+                extend(&mut ranges, first, last);
+                continue;
+            }
+            let uids = Uid(first)..=Uid(first + (BLOCK - 1));
+            if snapshot.entries_in(mailbox, std::slice::from_ref(&uids), 1)?.is_empty() {
+                continue;
+            }
+            let block = (mailbox, status.uid_validity, block);
+            let mut found = self.sieves.look(block, &numbers)?;
+            if found.is_none() {
+                let few = snapshot.entries_in(mailbox, std::slice::from_ref(&uids), FEW)?;
+                if few.len() < FEW {
+                    few.iter().for_each(|entry| extend(&mut ranges, entry.uid.0, entry.uid.0));
+                    continue;
+                }
                 match self.work {
-                    crate::Work::Threads => self.sieves.want((mailbox, block)),
+                    crate::Work::Threads => self.sieves.want(Task::Make(block)),
                     crate::Work::Caller => {
-                        self.make_sieve((mailbox, block))?;
-                        found = self.sieves.look((mailbox, block), &numbers)?;
+                        self.make_sieve(block)?;
+                        found = self.sieves.look(block, &numbers)?;
                     }
                 }
             }
             match found {
-                None => extend(&mut ranges, first, first.saturating_add(BLOCK - 1).min(last)),
+                None => extend(&mut ranges, first, uids.end().0),
                 Some(slice) => {
                     for bit in (0..BLOCK).filter(|bit| slice[*bit as usize / 8] >> (bit % 8) & 1 == 1) {
                         extend(&mut ranges, first + bit, first + bit);
@@ -184,11 +222,31 @@ impl Engine {
         Ok(ranges)
     }
 
-    /// Makes the sieve of a block of which every UID was given.
-    fn make_sieve(self: &Arc<Self>, (mailbox, block): Wanted) -> Result<()> {
+    /// Gives back, some time, what the sieves of mailboxes take that are gone. What is left over goes at the next opening.
+    pub(crate) fn forget_sieves(&self) {
+        match self.work {
+            _ if self.sieves.searchable.is_none() => {}
+            crate::Work::Threads => self.sieves.want(Task::Sweep),
+            crate::Work::Caller => self.sweep_sieves(),
+        }
+    }
+
+    fn sweep_sieves(&self) {
+        let swept = self.sieves.sweep(&|mailbox| self.view.read()?.mailbox(mailbox), SWEPT_MAX);
+        if let Err(error) = swept {
+            tracing::warn!(%error, "the sieves of mailboxes that are gone could not be removed");
+        }
+    }
+
+    /// Makes the sieve of a block of which every UID was given, unless few messages are left in it, or the disk is nearly full.
+    fn make_sieve(self: &Arc<Self>, (mailbox, validity, block): Block) -> Result<()> {
         let Some(searchable) = &self.sieves.searchable else { return Ok(()) };
         let range = Uid(block * BLOCK + 1)..=Uid(block * BLOCK + BLOCK);
         let entries = self.view.read()?.entries_in(mailbox, &[range], usize::MAX)?;
+        // A search can do without; mail needs the room more.
+        if entries.len() < FEW || self.status.take_room(SIEVE_SPACE).is_err() {
+            return Ok(());
+        }
         let mut slices = vec![[0; BLOCK as usize / 8]; SLICES as usize];
         for entry in entries {
             self.status.check_open()?;
@@ -204,7 +262,7 @@ impl Engine {
                 None => slices.iter_mut().for_each(|slice| slice[at] |= mask),
             }
         }
-        self.sieves.write((mailbox, block), &slices)
+        self.sieves.write((mailbox, validity, block), &slices)
     }
 
     /// The whole text of an entry; `None` when it cannot be read, or is gone.
@@ -216,17 +274,42 @@ impl Engine {
     }
 }
 
-/// Makes sieves until the store is closed.
-fn run(engine: &Weak<Engine>, wanted: &Receiver<Wanted>) {
-    while let Ok(wanted) = wanted.recv() {
+/// Makes sieves, and removes them, until the store is closed.
+fn run(engine: &Weak<Engine>, wanted: &Receiver<Task>) {
+    while let Ok(task) = wanted.recv() {
         let Some(engine) = engine.upgrade() else { return };
-        match engine.make_sieve(wanted) {
-            // The mailbox is gone, or the store is.
-            Ok(()) | Err(Error::NoSuchMailbox(_) | Error::Closed) => {}
-            Err(error) => tracing::warn!(%error, mailbox = wanted.0.0, "no sieve could be made for a search"),
+        let done = || engine.sieves.waiting.lock().expect("no holder of this lock panics").remove(&task);
+        match task {
+            Task::Make(block) => {
+                match engine.make_sieve(block) {
+                    // The mailbox is gone, or the store is.
+                    Ok(()) | Err(Error::NoSuchMailbox(_) | Error::Closed) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, mailbox = block.0.0, "no sieve could be made for a search");
+                    }
+                }
+                done();
+            }
+            Task::Sweep => {
+                // A mailbox that goes from here on may not be noticed: it is asked for again.
+                done();
+                engine.sweep_sieves();
+            }
         }
-        engine.sieves.waiting.lock().expect("no holder of this lock panics").remove(&wanted);
     }
+}
+
+/// The UIDVALIDITY of a mailbox, if there is one.
+fn validity_of(mailbox: Result<MailboxStatus>) -> Result<Option<UidValidity>> {
+    match mailbox {
+        Err(Error::NoSuchMailbox(_)) => Ok(None),
+        mailbox => mailbox.map(|mailbox| Some(mailbox.uid_validity)),
+    }
+}
+
+/// How the names of a mailbox's files begin.
+fn beginning(mailbox: MailboxId, validity: UidValidity) -> String {
+    format!("{:016x}-{:08x}-", mailbox.0, validity.0)
 }
 
 /// The numbers that a text has in it when it has all of these in it; not more than are of use.
@@ -287,6 +370,19 @@ fn extend(ranges: &mut Vec<RangeInclusive<Uid>>, first: u32, last: u32) {
 pub(crate) fn directory(store: &Path) -> PathBuf {
     store.join("sieve")
 }
+
+/// Ends a sieve's name: another number for whenever something else counts as searchable text, or a sieve is laid out another way. Files of
+/// other versions are removed at opening.
+const SIEVE_VERSION: u32 = 1;
+
+/// A block with fewer messages than this has no sieve: reading them costs less than keeping one.
+const FEW: usize = 64;
+
+/// How many bytes a sieve takes.
+const SIEVE_SPACE: u64 = SLICES as u64 * SLICE_SPACE as u64;
+
+/// How many files are removed at once while the store is open.
+const SWEPT_MAX: usize = 4096;
 
 /// How many UIDs a sieve is for.
 const BLOCK: u32 = 512;

@@ -75,11 +75,18 @@ async fn what_has_it_is_named_and_little_else() {
     let files = || ram.list(Path::new("/store/sieve")).unwrap().len();
     assert_eq!(files(), 3);
     store.delete_mailbox(&alice(), &MailboxName::new("Other").unwrap()).await.unwrap();
+    assert_eq!(files(), 2);
+    let mut stale = ram.list(Path::new("/store/sieve")).unwrap().remove(0);
+    stale.truncate(stale.len() - 1);
+    let stale = Path::new("/store/sieve").join(stale + "0");
+    ram.open(&stale, posthaste_store_local::Mode::Create).unwrap();
     store.close().await.unwrap();
     assert_eq!(verify(&on(&ram)).unwrap().findings, []);
     let store = Local::open(on(&ram)).unwrap();
-    assert_eq!(files(), 2);
+    assert_eq!(files(), 2, "one of another version is gone");
     assert_eq!(sifted(&store, inbox, &["zebra"]).await, found);
+    store.remove_account(&alice()).await.unwrap();
+    assert_eq!(files(), 0);
 }
 
 #[tokio::test]
@@ -116,4 +123,26 @@ async fn a_thread_makes_them_meanwhile() {
     }
     assert_eq!(found[..5], [100, 200, 300, 400, 500]);
     store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn none_is_made_for_few_messages_or_of_the_reserve() {
+    let ram = Ram::default();
+    let store = Local::open(on(&ram)).unwrap();
+    let inbox = filled(&store, 1600).await;
+    // Nothing is left of the first block, and little of the second.
+    let gone: Vec<Uid> = (1..=512).chain(523..=1024).map(Uid).collect();
+    store.expunge(inbox, &gone).await.unwrap();
+    store.close().await.unwrap();
+    drop(store);
+    let all: Vec<u32> = (513..=522).chain(1025..=1600).collect();
+    let store = Local::open(Options { reserve: u64::MAX, ..on(&ram) }).unwrap();
+    assert_eq!(sifted(&store, inbox, &["zebra"]).await, all);
+    assert!(ram.list(Path::new("/store/sieve")).is_err(), "nothing was written");
+    store.close().await.unwrap();
+    drop(store);
+    let store = Local::open(on(&ram)).unwrap();
+    let found = sifted(&store, inbox, &["zebra"]).await;
+    assert!(found.starts_with(&all[..10]) && found.len() < 10 + 5 + 64 + 20, "{found:?}");
+    assert_eq!(ram.list(Path::new("/store/sieve")).unwrap().len(), 1);
 }

@@ -104,7 +104,8 @@ fn behind(ranges: &mut Vec<RangeInclusive<Uid>>, uid: Uid) {
     }
 }
 
-/// Each piece of a message's text in which a search may look for something.
+/// Each piece of a message's text in which a search may look for something. The store keeps sieves made of it: whoever changes what this says
+/// gives them a new version (`SIEVE_VERSION` in `crates/store-local/src/sieve.rs`), or searches miss messages.
 pub(crate) fn searchable(octets: &[u8], each: &mut dyn FnMut(&str)) {
     let text = Text::of(octets);
     for part in text.structure.parts() {
