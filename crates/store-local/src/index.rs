@@ -20,12 +20,14 @@ use crate::body::{self, Counters};
 use crate::error::{index_error, io_error};
 use crate::file::{File, Files, Mode};
 use backend::Backend;
-use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
+use redb::{CommitError, Database, Durability, ReadableDatabase, StorageError, WriteTransaction};
 use rows::{
     ACCOUNTS, ALIASES, BELONGINGS, CHANGES, DOMAINS, ENTRIES, FATE_ORDER, FATES, MAILBOXES, MESSAGES, META,
     NAMES, PAUSES, QUEUE, SEGMENTS, SUBSCRIPTIONS, VANISHED,
 };
 use std::io;
+use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,9 +36,44 @@ use store::Result;
 /// The index.
 #[derive(Debug)]
 pub(crate) struct Index {
-    database: Database,
+    database: Closing,
     /// Tells whoever still reads from it that the file is not its own any more.
     given_up: Arc<AtomicBool>,
+}
+
+/// A database whose closing cannot end the program: redb tidies up when it closes, and a page that is damaged makes it panic there
+/// (4.5.0, `btree_cursor.rs`). The index is made anew then, as whenever something is wrong with it.
+#[derive(Debug)]
+struct Closing(Option<Database>);
+
+impl Deref for Closing {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl DerefMut for Closing {
+    fn deref_mut(&mut self) -> &mut Database {
+        self.0.as_mut().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let database = self.0.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
+            tracing::warn!("the index is damaged and could not be closed in order");
+        }
+    }
+}
+
+/// Commits. redb tidies up here too, so a damaged page may make it panic.
+fn commit(transaction: WriteTransaction) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(|| transaction.commit()))
+        .unwrap_or_else(|_| Err(CommitError::Storage(StorageError::Corrupted("a damaged page".to_owned()))))
+        .map_err(index_error)
 }
 
 /// Whether a transaction is synced.
@@ -96,7 +133,7 @@ impl Index {
         transaction.open_table(SUBSCRIPTIONS).map_err(index_error)?;
         put_meta(&transaction, "format", &FORMAT)?;
         put_meta(&transaction, "counters", &Counters::default())?;
-        transaction.commit().map_err(index_error)?;
+        commit(transaction)?;
         Ok(index)
     }
 
@@ -104,7 +141,7 @@ impl Index {
         let given_up = Arc::new(AtomicBool::new(false));
         let backend = Backend { file, given_up: given_up.clone() };
         let database = redb::Builder::new().set_cache_size(cache).create_with_backend(backend)?;
-        Ok(Index { database, given_up })
+        Ok(Index { database: Closing(Some(database)), given_up })
     }
 
     /// Lets go of the file, so that it can be opened anew: whoever still reads from this index gets an error from now on.
@@ -121,12 +158,13 @@ impl Index {
 
     /// Whether every page matches its checksum.
     pub(crate) fn is_whole(&mut self) -> bool {
-        self.database.check_integrity().unwrap_or(false)
+        let database = &mut self.database;
+        catch_unwind(AssertUnwindSafe(|| database.check_integrity().unwrap_or(false))).unwrap_or(false)
     }
 
     /// Makes everything applied so far durable.
     pub(crate) fn checkpoint(&self) -> Result<()> {
-        self.begin(Sync::Now)?.commit().map_err(index_error)
+        commit(self.begin(Sync::Now)?)
     }
 
     fn begin(&self, sync: Sync) -> Result<WriteTransaction> {

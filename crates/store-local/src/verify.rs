@@ -59,7 +59,13 @@ pub fn verify(options: &Options) -> Result<Report> {
     let lock = lock(&*options.files, directory)?;
     let mut segments = Segments::open(options.files.clone(), directory.join(LOG), &options.random)?;
     let mut report = Report::default();
-    let index = match Index::open(&*options.files, &directory.join(INDEX), options.index_cache)? {
+    let opened = Index::open(&*options.files, &directory.join(INDEX), options.index_cache)?;
+    // What a damaged page says is no account of anything.
+    let whole = |mut index: Index| match index.is_whole() {
+        true => Ok(index),
+        false => Err("a page does not match its checksum".to_owned()),
+    };
+    let index = match opened.and_then(whole) {
         Ok(index) => Some(index),
         Err(why) => {
             report.notes.push(format!("the index will be made anew: {why}"));

@@ -2,7 +2,7 @@
 
 use super::overlay::Overlay;
 use super::rows::{FATE_ORDER, MESSAGES, MessageRow, OrderRow, SEGMENTS, SegmentRow};
-use super::{Index, Sync};
+use super::{Index, Sync, commit};
 use crate::effect::{Content, Locator};
 use crate::error::index_error;
 use crate::record;
@@ -63,7 +63,7 @@ impl Index {
         messages.write()?;
         fates.write()?;
         segments.write()?;
-        transaction.commit().map_err(index_error)
+        commit(transaction)
     }
 }
 

@@ -17,7 +17,7 @@ use super::rows::{
     MAILBOXES, MESSAGES, MailboxRow, MessageRow, NAMES, OrderRow, PAUSES, QUEUE, QueueRow, SEGMENTS,
     SUBSCRIPTIONS, SegmentRow, VANISHED,
 };
-use super::{Index, Sync, put_meta};
+use super::{Index, Sync, commit, put_meta};
 use crate::body::{self, AccountChange, Belongings, Counters};
 use crate::effect::{Arrival, Committed, Content, Effect, Locator};
 use crate::error::index_error;
@@ -108,7 +108,7 @@ impl Index {
         if let Some(position) = position {
             put_meta(&transaction, "position", &position)?;
         }
-        transaction.commit().map_err(index_error)?;
+        commit(transaction)?;
         Ok(applied)
     }
 }
