@@ -68,7 +68,9 @@ async fn filled() -> Disk {
 }
 
 fn paths(disk: &Disk) -> Vec<PathBuf> {
-    let mut paths = vec![PathBuf::from("/store/index.redb")];
+    let index = PathBuf::from("/store/index.redb");
+    let mut paths: Vec<PathBuf> =
+        disk.open(&index, Mode::Read).is_ok().then_some(index).into_iter().collect();
     let mut directories = vec![PathBuf::from("/store/log"), PathBuf::from("/store/large")];
     while let Some(directory) = directories.pop() {
         for name in disk.list(&directory).expect("a directory") {
