@@ -4,7 +4,6 @@ use super::overlay::Overlay;
 use super::rows::{FATE_ORDER, MESSAGES, MessageRow, OrderRow, SEGMENTS, SegmentRow};
 use super::{Index, Sync, commit};
 use crate::effect::{Content, Locator};
-use crate::error::index_error;
 use crate::record;
 use store::Result;
 
