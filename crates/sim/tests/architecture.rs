@@ -22,7 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["smtp", "message"]),
     ("store-local", &["store", "smtp"]),
     ("server", &["wire", "smtp", "pop3", "imap", "classroom", "message", "sasl", "store", "store-local"]),
-    ("posthaste", &["wire", "smtp", "message", "sasl", "store", "server"]),
+    ("posthaste", &["wire", "smtp", "imap", "message", "sasl", "store", "server"]),
     ("sim", &["wire", "smtp", "pop3", "classroom", "message", "sasl", "store", "store-local", "server"]),
 ];
 

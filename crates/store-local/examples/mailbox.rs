@@ -3,6 +3,8 @@
 //! The messages are copies of 256 that are appended first, so that there is a row for each and little content. Every figure is the median of
 //! some runs, after one that does not count.
 
+#![forbid(unsafe_code)]
+
 use bytes::Bytes;
 use posthaste_store_local::{Local, Options};
 use std::path::PathBuf;

@@ -8,6 +8,7 @@ pub(crate) mod folders;
 pub(crate) mod maildir;
 pub(crate) mod mbox;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use server::admin::SUMMARY_BYTES;
 use std::fs::File;
 use std::io::{self, Write};
@@ -72,7 +73,9 @@ impl Label {
     /// A name for its file that no other message has, nor the same one in another account: several accounts may be
     /// exported into one directory.
     fn unique(&self) -> String {
-        format!("{}-{:08x}", self.id, crc32c::crc32c(self.account.as_bytes()))
+        let digest = digest(&SHA256, self.account.as_bytes());
+        let short: String = digest.as_ref()[..4].iter().map(|octet| format!("{octet:02x}")).collect();
+        format!("{}-{short}", self.id)
     }
 }
 
