@@ -21,6 +21,15 @@ pub use line::{Line, LineBuffer};
 use bytes::Bytes;
 use std::time::Instant;
 
+/// What carries a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// Nothing protects it.
+    Clear,
+    /// TLS does.
+    Tls,
+}
+
 /// One side of one connection: input goes in, then steps are drained until it waits or closes.
 ///
 /// The contract between an endpoint and its driver:

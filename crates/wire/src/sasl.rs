@@ -3,6 +3,7 @@
 //! A protocol knows when a message of an exchange may come and how it is written; what it means is the business of the
 //! mechanism, and so of the application.
 
+use crate::Channel;
 use data_encoding::BASE64;
 use std::fmt;
 use std::ops::Deref;
@@ -24,6 +25,11 @@ pub enum InClear {
 }
 
 impl SaslMessage {
+    /// What PLAIN says (RFC 4616 §2), for commands that carry a name and a password by themselves.
+    pub fn plain(user: &[u8], password: &[u8]) -> SaslMessage {
+        SaslMessage([b"\0", user, b"\0", password].concat())
+    }
+
     /// Reads base64 as RFC 4954 §4 wants it: padded, without other characters, whole.
     pub fn from_base64(text: &[u8]) -> Option<SaslMessage> {
         BASE64.decode(text).ok().map(SaslMessage)
@@ -79,6 +85,14 @@ impl fmt::Debug for SaslMessage {
 /// it cannot be used.
 pub fn binds_channel(mechanism: &str) -> bool {
     mechanism.ends_with("-PLUS")
+}
+
+/// Whether a mechanism, named in upper case, may be used on such a connection.
+pub fn may_use(mechanism: &str, channel: Channel, in_clear: InClear) -> bool {
+    match channel {
+        Channel::Tls => true,
+        Channel::Clear => in_clear == InClear::Allow && !binds_channel(mechanism),
+    }
 }
 
 /// The longest line of an exchange, in octets with its CRLF: what RFC 4954 §4 holds to be enough for every

@@ -1,11 +1,12 @@
 //! Who the peer is and what protects the connection: STARTTLS, LOGIN and AUTHENTICATE (RFC 9051 §6.2).
 
-use super::{Auth, Channel, Closing, Event, Phase, Question, Server, StartTls, State, replies};
+use super::{Auth, Closing, Event, Phase, Question, Server, StartTls, State, replies};
 use crate::answer::Status;
 use crate::{Assembled, Assembler};
 use bytes::Bytes;
 use std::time::Instant;
-use wire::sasl::{AUTH_LINE_MAX, InClear, SaslMessage, binds_channel};
+use wire::Channel;
+use wire::sasl::{AUTH_LINE_MAX, InClear, SaslMessage, may_use};
 
 /// The mechanism that LOGIN stands for.
 const PLAIN: &str = "PLAIN";
@@ -53,10 +54,8 @@ impl Server {
 
     /// The mechanisms that may be used now.
     pub(super) fn mechanisms(&self) -> impl Iterator<Item = &str> {
-        let is_tls = self.channel == Channel::Tls;
-        let may_begin = is_tls || self.config.in_clear == InClear::Allow;
         let all = self.config.mechanisms.iter().chain(&self.own_mechanisms).map(String::as_str);
-        all.filter(move |name| may_begin && (is_tls || !binds_channel(name)))
+        all.filter(|name| may_use(name, self.channel, self.config.in_clear))
     }
 
     /// Whether LOGIN may be used now.
@@ -128,8 +127,8 @@ impl Server {
         if !self.takes_passwords() {
             return Err(self.no_login(replies::NO_PASSWORDS));
         }
-        let message = [b"\0", user.as_bytes(), b"\0", password.as_bytes()].concat();
-        let auth = Auth { mechanism: PLAIN.to_owned(), initial: Some(message.into()) };
+        let message = SaslMessage::plain(user.as_bytes(), password.as_bytes());
+        let auth = Auth { mechanism: PLAIN.to_owned(), initial: Some(message) };
         self.ask(Event::Auth(auth), Question::Auth(tag));
         Ok(())
     }

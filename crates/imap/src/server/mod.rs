@@ -28,6 +28,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
+use wire::Channel;
 
 /// The endpoint.
 #[derive(Debug)]
@@ -74,13 +75,6 @@ struct Selected {
     access: Access,
     /// `$`: UIDs (RFC 5182).
     saved: Numbers,
-}
-
-/// What carries the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Channel {
-    Clear,
-    Tls,
 }
 
 /// What the client has switched on (RFC 5161).

@@ -1,11 +1,11 @@
 //! Who the peer is and what protects the connection: STLS, USER, PASS and AUTH.
 
-use super::{Auth, Channel, Closing, Event, Phase, Question, Server, State, Stls};
+use super::{Auth, Closing, Event, Phase, Question, Server, State, Stls};
 use crate::{Reply, replies};
 use bytes::Bytes;
 use std::time::Instant;
-use wire::Line;
-use wire::sasl::{AUTH_LINE_MAX, InClear, SaslMessage, binds_channel};
+use wire::sasl::{AUTH_LINE_MAX, InClear, SaslMessage, may_use};
+use wire::{Channel, Line};
 
 /// The mechanism that USER and PASS stand for.
 const PLAIN: &str = "PLAIN";
@@ -35,10 +35,8 @@ impl Server {
 
     /// The mechanisms that may be used now.
     pub(super) fn mechanisms(&self) -> impl Iterator<Item = &str> {
-        let is_tls = self.channel == Channel::Tls;
-        let may_begin = is_tls || self.config.in_clear == InClear::Allow;
         let all = self.config.mechanisms.iter().chain(&self.own_mechanisms).map(String::as_str);
-        all.filter(move |name| may_begin && (is_tls || !binds_channel(name)))
+        all.filter(|name| may_use(name, self.channel, self.config.in_clear))
     }
 
     /// Whether USER and PASS may be used now.
@@ -123,8 +121,8 @@ impl Server {
         }
         let State::Authorization { user } = &mut self.state else { return Err(replies::LOGGED_IN) };
         let user = user.take().ok_or(replies::USER_FIRST)?;
-        let message = [b"\0", user.as_bytes(), b"\0", password.as_bytes()].concat();
-        let auth = Auth { mechanism: PLAIN.to_owned(), initial: Some(message.into()) };
+        let message = SaslMessage::plain(user.as_bytes(), password.as_bytes());
+        let auth = Auth { mechanism: PLAIN.to_owned(), initial: Some(message) };
         self.ask(Event::Auth(auth), Question::Auth);
         Ok(())
     }

@@ -3,13 +3,13 @@
 use super::maildrop::{Maildrop, Message, Missing};
 use super::text::Text;
 use super::{
-    COMMAND_LINE_MAX, Channel, Closing, Event, Extent, List, Phase, Question, Retrieval, Server, State, Stls,
+    COMMAND_LINE_MAX, Closing, Event, Extent, List, Phase, Question, Retrieval, Server, State, Stls,
 };
 use crate::{Command, Fault, Reply, Verb, replies};
 use bytes::Bytes;
 use std::time::Instant;
-use wire::Line;
 use wire::sasl::AUTH_LINE_MAX;
+use wire::{Channel, Line};
 
 impl Server {
     /// Reads a command and acts on it; says whether there was any.

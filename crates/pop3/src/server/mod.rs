@@ -21,8 +21,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 use text::{Text, Wanted};
-use wire::LineBuffer;
 use wire::sasl::SaslMessage;
+use wire::{Channel, LineBuffer};
 
 /// What the application must know or decide. Those that ask stop the endpoint until they are answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,13 +116,6 @@ enum State {
         user: Option<String>,
     },
     Transaction(Box<Maildrop>),
-}
-
-/// What carries the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Channel {
-    Clear,
-    Tls,
 }
 
 /// What the endpoint does next.

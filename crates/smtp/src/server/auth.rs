@@ -1,12 +1,12 @@
 //! Who the peer is and what protects the connection: STARTTLS, AUTH and XCLIENT.
 
-use super::{Auth, Channel, Closing, Event, Favours, Login, Phase, Question, Server, StartTls};
-use crate::sasl::binds_channel;
+use super::{Auth, Closing, Event, Favours, Login, Phase, Question, Server, StartTls};
+use crate::sasl::may_use;
 use crate::xclient::Attribute;
-use crate::{AUTH_LINE_MAX, InClear, Reply, SaslMessage, Verb, replies};
+use crate::{AUTH_LINE_MAX, Reply, SaslMessage, Verb, replies};
 use bytes::{BufMut, Bytes};
 use std::time::Instant;
-use wire::Line;
+use wire::{Channel, Line};
 
 impl Server {
     /// Answers [`Event::Auth`] or [`Event::AuthResponse`] with a challenge, which may be empty; the peer's response
@@ -74,10 +74,9 @@ impl Server {
 
     /// The mechanisms that may be used now.
     pub(super) fn mechanisms(&self) -> impl Iterator<Item = &str> {
-        let may_begin = self.login == Login::None
-            && (self.channel == Channel::Tls || self.config.auth.in_clear == InClear::Allow);
-        self.all_mechanisms()
-            .filter(move |name| may_begin && (self.channel == Channel::Tls || !binds_channel(name)))
+        let may_begin = self.login == Login::None;
+        let in_clear = self.config.auth.in_clear;
+        self.all_mechanisms().filter(move |name| may_begin && may_use(name, self.channel, in_clear))
     }
 
     /// Whether the peer may authenticate itself at some time.

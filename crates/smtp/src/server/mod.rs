@@ -31,7 +31,7 @@ use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
-use wire::LineBuffer;
+use wire::{Channel, LineBuffer};
 
 /// How many octets of content give a transfer one more second. Postfix asks for as many
 /// (`smtpd_min_data_rate`).
@@ -170,13 +170,6 @@ pub struct Server {
     /// When the connection ends if nothing comes; `None`: to be reckoned anew from now.
     deadline: Option<Instant>,
     peer_gone: bool,
-}
-
-/// What carries the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Channel {
-    Clear,
-    Tls,
 }
 
 /// Whether the peer has authenticated itself.
