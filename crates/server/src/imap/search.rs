@@ -8,7 +8,8 @@ use super::text;
 use imap::answer::{Found, Status};
 use imap::server::Server;
 use imap::{Date, SearchKey};
-use message::{Content, Header, Limits, Part, Structure, encoded_word, unfold};
+use message::{Content, Limits, Part, PartNumber, Structure, encoded_word, unfold};
+use std::cell::OnceCell;
 use std::ops::RangeInclusive;
 use store::{Entry, Error, Flags, Keyword, Uid};
 
@@ -279,15 +280,26 @@ impl Criteria {
     }
 }
 
-/// A message, as far as it was read.
+/// A message, as far as it was read. What is looked into is decoded once, however many criteria ask for it.
 struct Text<'a> {
     octets: &'a [u8],
     structure: Structure,
+    /// For each part: its fields and its content, decoded and in lower case.
+    lowered: Vec<Lowered>,
+}
+
+#[derive(Default)]
+struct Lowered {
+    /// Each field behind a NUL, which no criterion can have (RFC 9051 §9): nothing is found across two of them.
+    header: OnceCell<String>,
+    content: OnceCell<String>,
 }
 
 impl Text<'_> {
     fn of(octets: &[u8]) -> Text<'_> {
-        Text { octets, structure: Structure::of(octets, &Limits::default()) }
+        let structure = Structure::of(octets, &Limits::default());
+        let lowered = structure.parts().iter().map(|_| Lowered::default()).collect();
+        Text { octets, structure, lowered }
     }
 
     /// Whether a field of that name has this in it; with nothing wanted, whether there is one (RFC 9051 §6.4.4).
@@ -303,25 +315,34 @@ impl Text<'_> {
         Some((date.millis + i64::from(date.offset_minutes) * 60_000).div_euclid(DAY))
     }
 
-    fn any_header(&self, header: &Header, wanted: &[u8]) -> bool {
-        header.fields.iter().any(|field| {
-            let line = field.whole.of(self.octets);
-            contains(&decoded(line), wanted)
-        })
+    /// Whether a field of a part has this in it.
+    fn any_field(&self, part: PartNumber, wanted: &[u8]) -> bool {
+        let lowered = || {
+            let fields = &self.structure.parts()[part].header.fields;
+            fields
+                .iter()
+                .map(|field| format!("\0{}", decoded(field.whole.of(self.octets)).to_lowercase()))
+                .collect()
+        };
+        has(self.lowered[part].header.get_or_init(lowered), wanted)
     }
 
     /// Whether the body of the message has this in it: in its text parts, decoded, or in the headers of messages within. Fields of parts
     /// are none of it (RFC 9051 §6.4.4).
     fn body(&self, wanted: &[u8]) -> bool {
-        self.structure.parts().iter().any(|part| match part.content {
-            Content::Message(inner) => self.any_header(&self.structure.parts()[inner].header, wanted),
-            _ => part.media_type.kind == "text" && contains(&self.content(part), wanted),
+        self.structure.parts().iter().enumerate().any(|(number, part)| match part.content {
+            Content::Message(inner) => self.any_field(inner, wanted),
+            _ if part.media_type.kind == "text" => {
+                let lowered = || self.content(part).to_lowercase();
+                has(self.lowered[number].content.get_or_init(lowered), wanted)
+            }
+            _ => false,
         })
     }
 
     /// Whether the fields of a part have this in them, or those of the message.
     fn any_part_header(&self, wanted: &[u8]) -> bool {
-        self.structure.parts().iter().any(|part| self.any_header(&part.header, wanted))
+        (0..self.lowered.len()).any(|part| self.any_field(part, wanted))
     }
 
     /// What a text part says.
@@ -335,9 +356,14 @@ fn decoded(value: &[u8]) -> String {
     encoded_word::decode(&unfold(value))
 }
 
-/// Whether a text has this in it; it is in lower case.
+/// Whether a text has this in it; what is wanted is in lower case.
 fn contains(text: &str, wanted: &[u8]) -> bool {
-    memchr::memmem::find(text.to_lowercase().as_bytes(), wanted).is_some()
+    has(&text.to_lowercase(), wanted)
+}
+
+/// The same of a text that is in lower case, too.
+fn has(lowered: &str, wanted: &[u8]) -> bool {
+    memchr::memmem::find(lowered.as_bytes(), wanted).is_some()
 }
 
 /// The days since 1970-01-01 in the Gregorian calendar.
