@@ -86,9 +86,7 @@ fn change(disk: &Disk, path: &Path, random: &mut Random) {
     let file = disk.open(path, Mode::Write).expect("it is there");
     let size = file.size().expect("a size");
     let at = random.below(size.max(1));
-    // redb panics at some pages that are damaged, and again while that unwinds; so the index is cut off or goes.
-    let ways = if path.ends_with("index.redb") { 2 } else { 6 };
-    let bytes: Vec<u8> = match random.below(ways) {
+    let bytes: Vec<u8> = match random.below(6) {
         0 => return file.truncate(at).expect("it can be cut off"),
         1 => return disk.remove(path).expect("it can be removed"),
         2 => vec![0; random.below(700) as usize],
@@ -140,6 +138,16 @@ async fn whatever_is_on_the_disk_no_mail_is_made_up() {
             change(&disk, &path, &mut random);
         }
         let report = verify(&options(&disk)).unwrap_or_else(|error| panic!("{context}: {error}"));
+        if !log_only {
+            // redb panics at some pages that are damaged, and again while that unwinds: an operator has to remove such an index before a
+            // start (docs/reliability.md). A verification and a repair look first.
+            let saved = repair(&options(&disk), Path::new("/beside"));
+            saved.unwrap_or_else(|error| panic!("{context}: {error}"));
+            let index = Path::new("/store/index.redb");
+            if disk.open(index, Mode::Read).is_ok() {
+                disk.remove(index).expect("it can be removed");
+            }
+        }
         let store = match Local::open(options(&disk)) {
             Ok(store) => store,
             Err(Error::Damaged(_)) => {

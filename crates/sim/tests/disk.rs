@@ -279,7 +279,7 @@ async fn a_write_fails() {
 #[tokio::test]
 async fn a_sync_fails() {
     let injected = survives_everywhere(Wrong::Sync).await;
-    assert!(injected.sync_errors > 50 && injected.files_torn > 0, "{injected}");
+    assert!(injected.sync_errors > 50 && injected.files_torn > 2, "{injected}");
 }
 
 #[tokio::test]
