@@ -113,6 +113,7 @@ server = 127.0.0.1
 port = ${!kind}
 username = bob@example.net
 password = correct horse
+timeout = 30
 [destination]
 type = MDA_external
 path = $WORK/keep
@@ -123,7 +124,13 @@ max_messages_per_session = 50
 delivered_to = false
 received = false
 END
-    succeeds "getmail by $kind" timeout 200 getmail --getmaildir "$WORK/getmail-$kind" --quiet
+    # getmail sometimes does not notice that its own child, the delivery agent, has ended; nothing of the server is in that.
+    for ((attempt = 1; attempt <= 3; attempt++)); do
+        output=$(timeout 60 getmail --getmaildir "$WORK/getmail-$kind" --quiet 2>&1) && status=0 || status=$?
+        grep -q 'waiting child pid .* timed out' <<<"$output" || break
+        rm "$WORK/got-$kind"
+    done
+    expect "exit status of getmail by $kind" 0 "$status"
     expect 'what it fetched' 50 "$(grep -c '^end of ' "$WORK/got-$kind")"
 done
 stop_server
