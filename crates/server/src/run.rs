@@ -294,7 +294,16 @@ fn status_source(context: &Arc<Context>, listeners: &[Listener]) -> admin::Statu
         started,
         listeners: listeners.clone(),
         connections: context.connections.count(),
-        trouble: context.store.health().err().map(|error| error.to_string()),
+        trouble: trouble(&context.store),
         store: None,
+    })
+}
+
+/// Why no mail is accepted, and whether none leaves either; `None` when all is well.
+fn trouble(store: &SharedStore) -> Option<String> {
+    let trouble = store.health().err()?;
+    Some(match store.can_settle() {
+        Ok(()) => trouble.to_string(),
+        Err(_) => format!("{trouble}; deliveries have stopped as well"),
     })
 }

@@ -41,6 +41,7 @@ impl Spool for Local {
         lease: Timestamp,
     ) -> Result<Vec<Claim>> {
         self.engine.catch_up().await?;
+        self.engine.status.check_change()?;
         let ids = self.engine.view.queue().claim(queue, now, limit, lease);
         if ids.is_empty() {
             return Ok(Vec::new());
@@ -200,6 +201,11 @@ impl Spool for Local {
 
     fn health(&self) -> Result<()> {
         self.engine.status.health()
+    }
+
+    fn can_settle(&self) -> Result<()> {
+        self.engine.retry_index();
+        self.engine.status.check_change()
     }
 
     async fn close(&self) -> Result<()> {

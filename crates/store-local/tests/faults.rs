@@ -20,6 +20,7 @@ async fn a_failed_write_or_sync_fences_for_good() {
         let ram = Ram::default();
         let store = Local::open(on(&ram)).unwrap();
         send(&store, b"before").await.unwrap();
+        store.can_settle().unwrap();
         ram.fault(Some(fault));
         let error = send(&store, b"meanwhile").await.unwrap_err();
         assert!(matches!(error, Error::Fenced(_)), "{error}");
@@ -28,6 +29,11 @@ async fn a_failed_write_or_sync_fences_for_good() {
         ram.fault(None);
         assert!(matches!(store.health(), Err(Error::Fenced(_))));
         assert!(matches!(store.stage().map(drop), Err(Error::Fenced(_))));
+        // What is claimed is sent, and that it was could not be kept.
+        assert!(matches!(store.can_settle(), Err(Error::Fenced(_))));
+        let waiting = store.waiting(Timestamp(5), None, 10).await.unwrap();
+        let claimed = store.claim(&waiting[0].queue, Timestamp(5), 10, Timestamp(10)).await;
+        assert!(matches!(claimed, Err(Error::Fenced(_))), "{claimed:?}");
         let inbox_id = store.mailbox(&alice(), &MailboxName::inbox()).await.unwrap().id;
         assert!(matches!(store.expunge(inbox_id, &[Uid(1)]).await, Err(Error::Fenced(_))));
         assert!(matches!(store.remove_account(&alice()).await, Err(Error::Fenced(_))));

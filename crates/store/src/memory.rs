@@ -147,7 +147,8 @@ impl Memory {
         Memory { inner: Arc::new(inner) }
     }
 
-    /// From now on [`Spool::health`] says this, and as long as it is an error whatever writes fails with it.
+    /// From now on [`Spool::health`] says this, and as long as it is an error whatever writes fails with it; for want of space
+    /// ([`Error::Full`]) deliveries can be settled all the same.
     pub fn set_health(&self, health: Result<()>) {
         self.inner.model().health = health;
     }
@@ -164,8 +165,13 @@ impl Inner {
 
     /// Runs a change, unless the store is made to refuse, and tells the watchers.
     fn change<T>(&self, change: impl FnOnce(&mut Model) -> Result<T>) -> Result<T> {
+        self.model().health.clone()?;
+        self.make(change)
+    }
+
+    /// The same whatever the store is made to refuse.
+    fn make<T>(&self, change: impl FnOnce(&mut Model) -> Result<T>) -> Result<T> {
         let mut model = self.model();
-        model.health.clone()?;
         let result = change(&mut model)?;
         self.watch.send_if_modified(|seen| std::mem::replace(seen, model.modseq) != model.modseq);
         for (account, event) in std::mem::take(&mut model.happened) {
@@ -204,13 +210,15 @@ impl Spool for Memory {
         limit: usize,
         lease: Timestamp,
     ) -> Result<Vec<Claim>> {
+        self.can_settle()?;
         let mut model = self.inner.model();
         let ids = model.claim(queue, now, limit, lease);
         Ok(ids.into_iter().map(|id| Claim { delivery: model.delivery(id), lease }).collect())
     }
 
     async fn settle(&self, id: DeliveryId, outcome: Outcome) -> Result<()> {
-        self.inner.change(|model| model.settle(id, outcome))
+        self.can_settle()?;
+        self.inner.make(|model| model.settle(id, outcome))
     }
 
     async fn let_go(&self, ids: &[DeliveryId]) -> Result<()> {
@@ -287,6 +295,13 @@ impl Spool for Memory {
 
     fn health(&self) -> Result<()> {
         self.inner.model().health.clone()
+    }
+
+    fn can_settle(&self) -> Result<()> {
+        match self.health() {
+            Err(Error::Full(_)) => Ok(()),
+            health => health,
+        }
     }
 
     async fn close(&self) -> Result<()> {

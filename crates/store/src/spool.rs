@@ -273,6 +273,8 @@ pub trait Spool: Send + Sync {
     async fn latest(&self, now: Timestamp, limit: usize) -> Result<Vec<Waiting>>;
 
     /// Takes up to `limit` deliveries for one destination that are due at `now` and not held by anybody, and holds them until `lease`.
+    /// Fails as [`can_settle`](Spool::can_settle) does: what is taken is about to be tried.
+    ///
     /// The senders ([`crate::sender_group`]) take turns: the delivery due first of each comes before the second of any, and among those
     /// that stand equal the one due first comes first.
     async fn claim(
@@ -336,6 +338,11 @@ pub trait Spool: Send + Sync {
 
     /// Whether messages can be accepted now, and if not, why. Cheap enough to ask at each MAIL.
     fn health(&self) -> Result<()>;
+
+    /// Whether what becomes of deliveries can be kept now, and if not, why. To be asked before anything is sent: what cannot be settled
+    /// afterwards would be sent again. A disk that is too full to accept mail is no reason, since mail that leaves makes room. As cheap as
+    /// [`health`](Spool::health).
+    fn can_settle(&self) -> Result<()>;
 
     /// Finishes what was begun, writes out what is written late, and lets go of everything. Whatever comes later fails with
     /// [`crate::Error::Closed`]; what was acknowledged is safe without this call as well.

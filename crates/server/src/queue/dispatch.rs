@@ -22,6 +22,8 @@ pub(super) struct Dispatcher {
     /// Whether a worker was begun since then.
     found: Seen,
     next: Next,
+    /// How the store was when it was last asked.
+    settling: Settling,
     /// When something that is due may be begun that could not be.
     later: Option<Instant>,
 }
@@ -43,6 +45,14 @@ enum Seen {
     Some,
 }
 
+/// Whether the store can keep what becomes of deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settling {
+    Works,
+    /// No: nothing is begun.
+    Fails,
+}
+
 impl Dispatcher {
     pub(super) fn new(shared: Arc<Shared>) -> Dispatcher {
         Dispatcher {
@@ -51,6 +61,7 @@ impl Dispatcher {
             after: None,
             found: Seen::All,
             next: Next::Latest,
+            settling: Settling::Works,
             later: None,
         }
     }
@@ -61,6 +72,9 @@ impl Dispatcher {
         let Outbound { store, clock, bounds, .. } = &*shared.outbound;
         let now = clock();
         self.later = None;
+        if self.ask(store.can_settle()) == Settling::Fails {
+            return AFTER_TROUBLE;
+        }
         let elapsed = self.began.elapsed();
         let most = ramp(elapsed, bounds.connections);
         let seen = match self.give(workers, most, now).await {
@@ -80,6 +94,19 @@ impl Dispatcher {
             Err(_) => AFTER_TROUBLE,
         };
         self.later.map_or(due, |later| due.min(later.saturating_duration_since(Instant::now())))
+    }
+
+    /// Takes note of whether deliveries can be settled, and says so when that is news.
+    fn ask(&mut self, answer: store::Result<()>) -> Settling {
+        let now = if answer.is_ok() { Settling::Works } else { Settling::Fails };
+        match (std::mem::replace(&mut self.settling, now), answer) {
+            (Settling::Works, Err(error)) => {
+                tracing::error!(%error, "deliveries have stopped: what is sent now could not be settled and would be sent again");
+            }
+            (Settling::Fails, Ok(())) => tracing::info!("deliveries go on"),
+            (Settling::Works, Ok(())) | (Settling::Fails, Err(_)) => {}
+        }
+        now
     }
 
     /// Gives out what places there are.

@@ -167,7 +167,7 @@ impl Mail {
                 // Nobody waits for a large message of another sender who was claimed together with them.
                 self.letters.make_contiguous().sort_by_key(size_class);
             }
-            Err(error) => tracing::error!(%error, queue = %self.queue, "the queue cannot be read"),
+            Err(error) => tracing::error!(%error, queue = %self.queue, "nothing can be taken from the queue"),
         }
     }
 
@@ -328,7 +328,8 @@ impl Supply for Mail {
             Pass::First => self.fresh().await,
             Pass::Second => self.put_off(),
         }?;
-        if !self.slot.take_message() {
+        // What cannot be settled would be sent again by the next life of the store, or at the end of the lease.
+        if self.shared.outbound.store.can_settle().is_err() || !self.slot.take_message() {
             self.enough();
             self.put_back(letter);
             return None;

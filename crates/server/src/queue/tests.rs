@@ -3,6 +3,7 @@
 mod certificates;
 mod connections;
 mod fairness;
+mod fenced;
 mod forwarding;
 mod lab;
 mod mta_sts;

@@ -102,6 +102,7 @@ type Shared = Arc<Mutex<World>>;
 pub(super) struct Lab {
     world: Shared,
     store: SharedStore,
+    memory: Memory,
     wake: Arc<Notify>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     content: Mutex<String>,
@@ -147,7 +148,8 @@ impl Lab {
             Timestamp(1_700_000_000_000 + i64::try_from(started.elapsed().as_millis()).expect("a short test"))
         });
         let store_clock = Arc::clone(&clock);
-        let store: SharedStore = Arc::new(Memory::new(move || store_clock()));
+        let memory = Memory::new(move || store_clock());
+        let store: SharedStore = Arc::new(memory.clone());
         let world = Shared::default();
         let (stop, stopped) = watch::channel(false);
         let own_name = Domain::parse("mail.example.org").expect("a domain");
@@ -199,7 +201,7 @@ impl Lab {
         }
         let running = tokio::spawn(run(Arc::clone(&outbound), stopped));
         let content = Mutex::new("Subject: hello\r\n\r\n.dots\r\n".to_owned());
-        Lab { outbound, world, store, wake, clock, content, authority, data, stop, running }
+        Lab { outbound, world, store, memory, wake, clock, content, authority, data, stop, running }
     }
 
     /// Stops the queue, and waits until it has ended.
@@ -215,6 +217,11 @@ impl Lab {
 
     pub(super) fn store(&self) -> &SharedStore {
         &self.store
+    }
+
+    /// How the store is from now on.
+    pub(super) fn health(&self, health: store::Result<()>) {
+        self.memory.set_health(health);
     }
 
     /// Tells the queue of an operator's order.

@@ -1,0 +1,64 @@
+//! What the queue does while the store cannot keep what becomes of deliveries.
+
+use super::lab::{Lab, SENDER, Say};
+use std::time::Duration;
+use store::Error;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn fenced() -> store::Result<()> {
+    Err(Error::Fenced("a sync failed".to_owned()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_begun_that_cannot_be_settled() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    lab.domain("example.net", &[(10, "mx", 2)]);
+    lab.send_later(SENDER, &["a@example.com"]).await;
+    lab.send_later(SENDER, &["b@example.net"]).await;
+    lab.health(fenced());
+    lab.nudge().await;
+    lab.wait(2 * HOUR).await;
+    assert_eq!((lab.connections(1), lab.connections(2)), (0, 0));
+    lab.health(Ok(()));
+    let took = lab.until_empty(async {}).await;
+    assert!(took < 10 * SECOND, "nobody holds what could not be sent: {took:?}");
+    assert_eq!(lab.taken().len(), 2);
+}
+
+/// A session has a message in flight when the disk fails, and more are waiting for it: nothing helps the first one, and the others stay here.
+#[tokio::test(start_paused = true)]
+async fn what_is_in_hand_is_given_back_when_the_store_fails_meanwhile() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    for to in ["a@example.com", "b@example.com", "c@example.com"] {
+        lab.send_later(SENDER, &[to]).await;
+    }
+    lab.says(1, ".", &[Say::After(20 * SECOND, "250 2.0.0 taken")]);
+    lab.nudge().await;
+    lab.wait(10 * SECOND).await;
+    lab.health(fenced());
+    lab.wait(2 * HOUR).await;
+    assert_eq!((lab.taken().len(), lab.connections(1)), (1, 1), "{:?}", lab.said(1));
+    assert!(lab.queued().await.iter().all(|one| one.attempts == 0), "nothing could be settled");
+    lab.health(Ok(()));
+    lab.wait(10 * SECOND).await;
+    assert_eq!(
+        lab.taken().len(),
+        3,
+        "the others were given back; the first one is held until its lease ends"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_is_drained() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    lab.send_later(SENDER, &["a@example.com", "b@example.com"]).await;
+    lab.health(Err(Error::Full("no room".to_owned())));
+    let took = lab.until_empty(lab.nudge()).await;
+    assert!(took < 10 * SECOND, "{took:?}");
+    assert_eq!(lab.taken().len(), 1);
+}
