@@ -201,10 +201,16 @@ impl Server {
     /// Begins to read a chunk. Its octets follow whether it may come or not (RFC 3030 §2), so a refusal waits
     /// for their end.
     fn bdat(&mut self, mut chunk: Chunk, line: &Bytes) {
+        let is_idle = chunk.size == 0 && !chunk.last;
         match self.recipients_for_content(Verb::Bdat) {
+            // Octets are bounded by the size of a message; chunks without any are not.
+            Ok(_) if is_idle && self.idle_commands >= IDLE_COMMANDS_MAX => {
+                chunk.refuse_command(replies::NO_PURPOSE, line.clone());
+            }
             Err(reply) => chunk.refuse_command(reply, line.clone()),
             Ok(recipients) => {
                 chunk.recipients = recipients;
+                self.idle_commands += u32::from(is_idle);
                 let received = self.transaction.as_ref().map_or(0, |transaction| transaction.received);
                 if self.config.is_too_big(received.saturating_add(chunk.size)) {
                     chunk.refuse_content(replies::MESSAGE_TOO_BIG);
