@@ -11,6 +11,7 @@ mod listener;
 mod proxies;
 mod relay;
 mod route;
+mod share;
 mod show;
 mod site;
 mod submission;
@@ -241,7 +242,7 @@ impl Settings {
         let host_name = written.hostname.map_or(host_name, |name| name.into_inner().0);
         let shown = written.classroom.shows.iter().map(ours).collect::<Result<_, _>>()?;
         let auth = written.auth.resolve(written.tls.client_ca.as_deref(), &wrong)?;
-        let proxies = written.proxies.resolve();
+        let proxies = written.proxies.resolve(&wrong)?;
         let routes = route::resolve(&written.route, &domains, &wrong)?;
         let relay =
             Relay::resolve((&written.relay, &domains), (&written.queue, &written.site), routes, &wrong)?;

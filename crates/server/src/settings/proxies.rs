@@ -2,9 +2,11 @@
 
 use super::file::Text;
 use super::values::Network;
+use super::{At, SettingsError, share};
 use serde::Deserialize;
 use std::fmt;
 use std::net::IpAddr;
+use toml::Spanned;
 
 /// Networks of one's own proxies; none unless they are named.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,15 +32,22 @@ pub enum Proxied {
 #[serde(deny_unknown_fields, default)]
 pub struct File {
     /// Who sends PROXY headers.
-    proxy_protocol: Vec<Text<Network>>,
+    proxy_protocol: Vec<Spanned<Text<Network>>>,
     /// Who says XCLIENT.
-    xclient: Vec<Text<Network>>,
+    xclient: Vec<Spanned<Text<Network>>>,
 }
 
 impl File {
-    pub(super) fn resolve(&self) -> Proxies {
-        let networks = |written: &[Text<Network>]| written.iter().map(|network| network.0).collect();
-        Proxies { header: networks(&self.proxy_protocol), xclient: networks(&self.xclient) }
+    /// Whoever may say where a connection comes from can have the rights of any network: to relay, or to be exempt from limits.
+    pub(super) fn resolve(&self, wrong: At<'_>) -> Result<Proxies, SettingsError> {
+        let networks = |written| {
+            share::not_everybody(written, wrong, |value| {
+                format!(
+                    "with {value} too much of the world could claim any address, and with it the rights of your own networks: an open relay. Name your proxies"
+                )
+            })
+        };
+        Ok(Proxies { header: networks(&self.proxy_protocol)?, xclient: networks(&self.xclient)? })
     }
 }
 

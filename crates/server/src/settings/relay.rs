@@ -5,17 +5,17 @@ use super::file::Text;
 use super::route::{self, Resolved};
 use super::site::{self, SiteFile};
 use super::values::{Network, Span};
-use super::{At, SettingsError};
+use super::{At, SettingsError, share};
 use crate::confine::Switch;
 use crate::queue::Bounds;
-use crate::resolve::{Dnssec, is_private};
+use crate::resolve::Dnssec;
 use crate::route::Routes;
 use crate::schedule::Schedule;
 use crate::tls_reports;
 use serde::Deserialize;
 use smtp::Domain;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 use store::FateLimits;
 use toml::Spanned;
@@ -159,7 +159,11 @@ impl Relay {
             None => default.mx_port,
         };
         Ok(Relay {
-            networks: networks(&relay.networks, wrong)?,
+            networks: share::not_everybody(&relay.networks, wrong, |value| {
+                format!(
+                    "with {value} too much of the world could send mail through this server: an open relay. Name your own networks"
+                )
+            })?,
             resolvers: relay.resolvers.iter().map(|address| address.0).collect(),
             dnssec: relay.dnssec,
             mta_sts: relay.mta_sts,
@@ -182,52 +186,6 @@ impl Relay {
             },
         })
     }
-}
-
-/// The networks that may relay. An open relay is refused, under whatever name: public networks that are larger, alone or together, than
-/// any one organisation's.
-fn networks(written: &[Spanned<Text<Network>>], wrong: At<'_>) -> Result<Vec<Network>, SettingsError> {
-    let mut shares = [0u64; 2];
-    for network in written {
-        let value = network.get_ref().0;
-        if is_private_network(&value) {
-            continue;
-        }
-        // Shares of what may be, in millionths, so that small networks count together.
-        let (family, shortest) = match value.address() {
-            IpAddr::V4(_) => (0, 12),
-            IpAddr::V6(_) => (1, 20),
-        };
-        shares[family] += match value.prefix().checked_sub(shortest) {
-            None => WHOLE + 1,
-            Some(longer) => WHOLE >> u32::from(longer).min(63),
-        };
-        if shares[family] > WHOLE {
-            let message = format!(
-                "with {value} too much of the world could send mail through this server: an open relay. Name your own networks"
-            );
-            return Err(wrong(network.span(), message));
-        }
-    }
-    Ok(written.iter().map(|network| network.get_ref().0).collect())
-}
-
-/// One network as large as may be.
-const WHOLE: u64 = 1_000_000;
-
-/// Whether a network lies in private space as a whole.
-fn is_private_network(network: &Network) -> bool {
-    let least = match network.address() {
-        // The shortest prefixes of RFC 1918, RFC 5735 and RFC 4193 that `is_private` knows.
-        IpAddr::V4(v4) if v4.octets()[0] == 172 => 12,
-        IpAddr::V4(v4) if matches!(v4.octets()[0], 169 | 192) => 16,
-        IpAddr::V4(v4) if v4.octets()[0] == 100 => 10,
-        IpAddr::V4(_) => 8,
-        IpAddr::V6(v6) if v6.is_loopback() => 128,
-        IpAddr::V6(v6) if v6.is_unique_local() => 7,
-        IpAddr::V6(_) => 10,
-    };
-    is_private(network.address()) && network.prefix() >= least
 }
 
 /// Reports of other hosts come to this domain, so it must be one of ours.
@@ -392,6 +350,18 @@ mod tests {
             "\"8.0.0.0/13\", \"9.0.0.0/13\"",
         ] {
             parse(&format!("[relay]\nnetworks = [{networks}]")).expect(networks);
+        }
+    }
+
+    #[test]
+    fn who_may_claim_any_address_is_no_network_of_everybody_either() {
+        for list in ["xclient", "proxy_protocol"] {
+            for networks in ["\"0.0.0.0/0\"", "\"::/0\"", "\"8.0.0.0/12\", \"9.0.0.0/12\"", "\"2000::/3\""] {
+                let error = parse(&format!("[proxies]\n{list} = [{networks}]")).expect_err(networks);
+                assert!(error.contains("open relay") && error.contains("posthaste.toml:3:"), "{error}");
+            }
+            let networks = "\"127.0.0.0/8\", \"10.0.0.0/8\", \"198.51.100.7\", \"2001:db8::/64\"";
+            parse(&format!("[proxies]\n{list} = [{networks}]")).expect(list);
         }
     }
 
