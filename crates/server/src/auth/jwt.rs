@@ -59,6 +59,10 @@ impl SignedTokens {
     /// The account that this token is for, at `now` in seconds since 1970.
     pub fn account(&self, token: &str, now: i64) -> Result<String, TokenError> {
         let header = decode_header(token).map_err(|_| TokenError::Refused("it is not a JSON Web Token"))?;
+        // RFC 7515 §4.1.11: what is marked as critical and not understood makes a token invalid. No extension is understood here.
+        if header.crit.is_some() {
+            return Err(TokenError::Refused("it asks for an extension"));
+        }
         let key = self.key(header.kid.as_deref()).ok_or(TokenError::Refused("it names no key of the set"))?;
         let mut validation = Validation::default();
         validation.algorithms.clone_from(&key.algorithms);

@@ -58,8 +58,10 @@ impl TokenRules {
         if !self.scopes.iter().all(|scope| granted.contains(&scope.as_str())) {
             return refused("a scope is missing");
         }
-        // An address that nobody has verified is whatever its owner typed.
-        if self.account_claim == "email" && claims.get("email_verified") == Some(&Value::Bool(false)) {
+        // An address that nobody has verified is whatever its owner typed. Some issuers write the claim as a string.
+        let is_true = |value: &Value| value == &Value::Bool(true) || value.as_str() == Some("true");
+        if self.account_claim == "email" && claims.get("email_verified").is_some_and(|value| !is_true(value))
+        {
             return refused("its address is not verified");
         }
         match text(claims, &self.account_claim) {
@@ -118,6 +120,9 @@ mod tests {
         });
         let account = |claims: &Value, now| rules.account(claims.as_object().expect("an object"), now);
         assert_eq!(account(&good, 950), Ok("bob@b.example".to_owned()));
+        let mut in_words = good.clone();
+        in_words["email_verified"] = json!("true");
+        assert_eq!(account(&in_words, 950), Ok("bob@b.example".to_owned()));
         assert_eq!(account(&good, 1059), Ok("bob@b.example".to_owned()), "clocks differ");
         for (now, name, value, why) in [
             (1060, "x", json!(1), "it has expired"),
@@ -130,6 +135,9 @@ mod tests {
             (950, "aud", Value::Null, "it is for somebody else"),
             (950, "scope", json!("sending"), "a scope is missing"),
             (950, "email_verified", json!(false), "its address is not verified"),
+            (950, "email_verified", json!("false"), "its address is not verified"),
+            (950, "email_verified", json!(0), "its address is not verified"),
+            (950, "email_verified", Value::Null, "its address is not verified"),
             (950, "email", json!(7), "it does not name an account"),
             (950, "email", json!(""), "it does not name an account"),
         ] {

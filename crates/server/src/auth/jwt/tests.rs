@@ -84,6 +84,12 @@ fn others_are_not() {
         BASE64URL_NOPAD.encode(br#"{"alg":"none","kid":"one"}"#),
         BASE64URL_NOPAD.encode(claims().to_string().as_bytes())
     );
+    let header = Header {
+        kid: Some("one".to_owned()),
+        crit: Some(vec!["http://id.example/bound".to_owned()]),
+        ..Header::new(one.algorithm)
+    };
+    let critical = encode(&header, &claims(), &one.key).expect("a token");
     let mut endless = claims();
     endless.as_object_mut().expect("an object").remove("exp");
     for (token, why) in [
@@ -93,6 +99,7 @@ fn others_are_not() {
         (sign(&one, None, &claims()), "it names no key of the set"),
         (sign(&shared, Some("one"), &claims()), signature),
         (forged, signature),
+        (critical, "it asks for an extension"),
         (none, "it is not a JSON Web Token"),
         ("opaque".to_owned(), "it is not a JSON Web Token"),
         (sign(&one, Some("one"), &endless), "it never expires"),
