@@ -7,7 +7,7 @@
 
 use seccompiler::{
     BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule,
+    SeccompRule, sock_filter,
 };
 use std::collections::BTreeMap;
 
@@ -100,20 +100,47 @@ const REFUSED_HERE: &[i64] = &[];
 /// The families of sockets that a server uses: Unix, IPv4, IPv6, and the one by which the C library asks for this host's addresses.
 const FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
+/// The namespaces that clone(2) can make; the one for times has no flag there.
+const NAMESPACES: [i32; 7] = [
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWCGROUP,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
+];
+
 /// Puts the filter in force for this thread and all that it starts.
 pub(super) fn restrict() -> Result<String, Error> {
     let Ok(architecture) = std::env::consts::ARCH.try_into() else {
         return Ok("not restricted, this processor is not known".to_owned());
     };
-    let filter: BpfProgram = SeccompFilter::new(
-        rules()?,
-        SeccompAction::Allow,
-        SeccompAction::Errno(libc::EPERM as u32),
-        architecture,
-    )?
-    .try_into()?;
+    let filter: BpfProgram =
+        SeccompFilter::new(rules()?, SeccompAction::Allow, REFUSAL, architecture)?.try_into()?;
+    if cfg!(target_arch = "x86_64") {
+        seccompiler::apply_filter(&other_numbers())?;
+    }
     seccompiler::apply_filter(&filter)?;
     Ok(format!("{} refused (seccomp)", REFUSED.len() + REFUSED_HERE.len()))
+}
+
+const REFUSAL: SeccompAction = SeccompAction::Errno(libc::EPERM as u32);
+
+/// Refuses every call by its number in the x32 ABI, which a kernel for x86-64 may take beside its own: the same calls under numbers that the
+/// list does not have.
+fn other_numbers() -> BpfProgram {
+    const X32: u32 = 0x4000_0000;
+    let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
+    vec![
+        // BPF_LD | BPF_W | BPF_ABS: the number, which stands first in seccomp_data.
+        step(0x20, 0, 0, 0),
+        // BPF_JMP | BPF_JSET | BPF_K
+        step(0x45, 0, 1, X32),
+        // BPF_RET | BPF_K, twice.
+        step(0x06, 0, 0, REFUSAL.into()),
+        step(0x06, 0, 0, SeccompAction::Allow.into()),
+    ]
 }
 
 fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, Error> {
@@ -134,5 +161,93 @@ fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, Error> {
         let written_and_run = condition(2, SeccompCmpOp::MaskedEq(both), both)?;
         rules.insert(call, vec![SeccompRule::new(vec![written_and_run])?]);
     }
+    let one_of =
+        |flag: i32| SeccompRule::new(vec![condition(0, SeccompCmpOp::MaskedEq(flag as u64), flag as u64)?]);
+    rules.insert(libc::SYS_clone, NAMESPACES.into_iter().map(one_of).collect::<Result<_, _>>()?);
     Ok(rules)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the filters say of a call, as the kernel would run them: each is asked, and a refusal counts more than a permission.
+    fn verdict(number: i64, arguments: [u64; 3]) -> u32 {
+        let architecture = std::env::consts::ARCH.try_into().expect("a known processor");
+        let filter = SeccompFilter::new(rules().expect("rules"), SeccompAction::Allow, REFUSAL, architecture);
+        let filter: BpfProgram = filter.expect("a filter").try_into().expect("a program");
+        // struct seccomp_data: the number, the architecture, where the call comes from, and six arguments.
+        let mut data = (number as u32).to_ne_bytes().to_vec();
+        // The filter asks for the architecture in its second step.
+        data.extend(filter[1].k.to_ne_bytes());
+        data.extend([0; 8]);
+        arguments.iter().chain(&[0; 3]).for_each(|argument| data.extend(argument.to_ne_bytes()));
+        let verdicts = [run(&filter, &data), run(&other_numbers(), &data)];
+        let allowed = u32::from(SeccompAction::Allow);
+        verdicts.into_iter().find(|verdict| *verdict != allowed).unwrap_or(allowed)
+    }
+
+    /// A machine for the instructions that filters consist of (classic BPF).
+    fn run(program: &[sock_filter], data: &[u8]) -> u32 {
+        let (mut at, mut accumulator) = (0, 0u32);
+        loop {
+            let sock_filter { code, jt, jf, k } = program[at];
+            at += 1;
+            let mut jump = |is_met: bool| at += usize::from(if is_met { jt } else { jf });
+            match code {
+                0x20 => {
+                    let word = &data[k as usize..][..4];
+                    accumulator = u32::from_ne_bytes(word.try_into().expect("four octets"));
+                }
+                0x54 => accumulator &= k,
+                0x05 => at += k as usize,
+                0x15 => jump(accumulator == k),
+                0x25 => jump(accumulator > k),
+                0x35 => jump(accumulator >= k),
+                0x45 => jump(accumulator & k != 0),
+                0x06 => return k,
+                other => panic!("an instruction {other:#x} that filters do not have"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_intruder_wants_is_refused_and_nothing_else() {
+        let (refused, allowed) = (u32::from(REFUSAL), u32::from(SeccompAction::Allow));
+        for call in REFUSED.iter().chain(REFUSED_HERE) {
+            assert_eq!(verdict(*call, [0; 3]), refused, "{call}");
+        }
+        let thread = libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_SIGHAND;
+        let thread = (thread | libc::CLONE_THREAD | libc::CLONE_SETTLS) as u64;
+        let all = (libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC) as u64;
+        for (call, arguments, expected) in [
+            (libc::SYS_read, [0; 3], allowed),
+            (libc::SYS_socket, [libc::AF_INET6 as u64, 1, 0], allowed),
+            (libc::SYS_socket, [libc::AF_NETLINK as u64, 1, 0], allowed),
+            (libc::SYS_socket, [libc::AF_PACKET as u64, 1, 0], refused),
+            (libc::SYS_socket, [libc::AF_VSOCK as u64, 1, 0], refused),
+            (libc::SYS_socket, [libc::AF_ALG as u64, 1, 0], refused),
+            (libc::SYS_mmap, [0, 4096, (libc::PROT_READ | libc::PROT_WRITE) as u64], allowed),
+            (libc::SYS_mmap, [0, 4096, (libc::PROT_READ | libc::PROT_EXEC) as u64], allowed),
+            (libc::SYS_mmap, [0, 4096, all], refused),
+            (libc::SYS_mprotect, [0, 4096, all], refused),
+            (libc::SYS_pkey_mprotect, [0, 4096, all], refused),
+            (libc::SYS_clone, [thread, 0, 0], allowed),
+            (libc::SYS_clone, [libc::SIGCHLD as u64, 0, 0], allowed),
+        ] {
+            assert_eq!(verdict(call, arguments), expected, "{call} {arguments:?}");
+        }
+        for namespace in NAMESPACES {
+            let flags = (namespace | libc::SIGCHLD) as u64;
+            assert_eq!(verdict(libc::SYS_clone, [flags, 0, 0]), refused, "{namespace:#x}");
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn a_call_is_not_allowed_under_its_other_number() {
+        for call in [libc::SYS_execve, libc::SYS_ptrace, libc::SYS_socket, libc::SYS_read] {
+            assert_eq!(verdict(call | 0x4000_0000, [0; 3]), u32::from(REFUSAL), "{call}");
+        }
+    }
 }
