@@ -153,10 +153,21 @@ impl Door {
     }
 }
 
-/// A place for a connection from there, or why there is none.
-pub(crate) fn permit(context: &Context, address: IpAddr) -> Result<Permit, Denied> {
+/// A place for a connection from there, or why there is none. A proxy has places for all of its clients: what is too much is said of them,
+/// when it has named them ([`permit_client`]).
+pub(crate) fn permit(context: &Context, address: IpAddr, service: Service) -> Result<Permit, Denied> {
+    let has_xclient = matches!(service, Service::Smtp | Service::Submission | Service::Lmtp);
+    if has_xclient && context.proxies.says_xclient(address) {
+        return context.connections.admit_proxy().map_err(Denied::Full);
+    }
     context.abuse.connection(address, now()).map_err(Denied::Refused)?;
     context.connections.admit(address).map_err(Denied::Full)
+}
+
+/// A place for the client that a proxy names in its connection, or why there is none.
+pub(crate) fn permit_client(context: &Context, client: IpAddr) -> Result<Permit, Denied> {
+    context.abuse.connection(client, now()).map_err(Denied::Refused)?;
+    context.connections.admit_client(client).map_err(Denied::Full)
 }
 
 impl Tally {
@@ -198,6 +209,14 @@ impl Denied {
             Service::Classroom => bytes.extend_from_slice(b"500 SERVER ERROR\r\n"),
         }
         bytes
+    }
+
+    /// What is said in the middle of a session; it ends with that.
+    pub(crate) fn closing(&self) -> Reply {
+        match self {
+            Denied::Refused(refusal) => refusal.closing(),
+            Denied::Full(_) => self.reply(),
+        }
     }
 
     fn reply(&self) -> Reply {

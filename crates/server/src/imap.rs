@@ -23,11 +23,12 @@ pub(crate) use search::searchable;
 pub(crate) use text::Memory;
 
 use crate::abuse::Scope;
+use crate::auth::grant::Grant;
 use crate::drive::Application;
 use crate::inbound::{Context, Peer, shown};
 use crate::login::{Login, Outcome};
 use crate::tls::TlsSession;
-use crate::visit::Visit;
+use crate::visit::{LOGIN_REVOKED, Visit};
 use append::Appending;
 use fetch::Fetching;
 use imap::answer::{Code, Status};
@@ -43,7 +44,7 @@ pub(crate) struct Session {
     /// A login under way.
     login: Option<Box<Login>>,
     /// Who is logged in.
-    account: Option<AccountName>,
+    grant: Option<Grant>,
     /// The mailbox that is selected.
     open: Option<Box<Open>>,
     /// A FETCH under way.
@@ -68,7 +69,7 @@ impl Session {
         Session {
             visit: Visit::new(context, peer),
             login: None,
-            account: None,
+            grant: None,
             open: None,
             fetching: None,
             appending: None,
@@ -113,8 +114,8 @@ impl Session {
                 endpoint.challenge(challenge.as_bytes());
                 self.login = Some(login);
             }
-            Outcome::Granted(account) => {
-                self.account = Some(account);
+            Outcome::Granted(grant) => {
+                self.grant = Some(grant);
                 endpoint.grant();
             }
             Outcome::Refused => self.refuse(endpoint, replies::auth_failed()).await,
@@ -145,7 +146,19 @@ impl Session {
         }
     }
 
+    /// Ends the session if it has outlived what it logged in with; that is the answer to the event in hand then.
+    async fn has_ended(&mut self, endpoint: &mut Server) -> bool {
+        let has_ended = self.visit.has_outlived(self.grant.as_ref()).await;
+        if has_ended {
+            endpoint.dismiss(&replies::NOT_NOW.saying(LOGIN_REVOKED.to_owned()));
+        }
+        has_ended
+    }
+
     async fn request(&mut self, endpoint: &mut Server, request: Request) {
+        if self.has_ended(endpoint).await {
+            return;
+        }
         let result = match request {
             Request::Idle => {
                 let account = self.open.as_ref().map(|open| open.account);
@@ -206,6 +219,9 @@ impl Session {
             // What is looked at now need not wake the session again.
             while news.ready().is_some() {}
         }
+        if self.has_ended(endpoint).await {
+            return;
+        }
         if let Err(error) = self.sync(endpoint).await {
             warn!(session = %self.visit.id, %error, "the mailbox cannot be looked at");
         }
@@ -230,7 +246,8 @@ impl Session {
 
     /// Who is logged in.
     fn account(&self) -> Result<&AccountName, Error> {
-        self.account.as_ref().ok_or_else(|| Error::Invalid("nobody is logged in".to_owned()))
+        let grant = self.grant.as_ref();
+        grant.map(Grant::account).ok_or_else(|| Error::Invalid("nobody is logged in".to_owned()))
     }
 }
 
@@ -279,16 +296,19 @@ impl Application<Server> for Session {
     async fn interruption(&mut self) {
         let Session { visit, news, open, interruption, .. } = self;
         let happened = async {
-            let (Some(news), Some(open)) = (news, open) else { return std::future::pending().await };
+            let (Some(events), Some(open)) = (news.as_mut(), open) else {
+                return std::future::pending().await;
+            };
             loop {
-                match news.next().await {
+                match events.next().await {
                     Some(store::Event::Entries { mailbox, .. }) if mailbox != open.id => {}
                     Some(store::Event::Layout) => {}
                     Some(store::Event::Entries { .. } | store::Event::Missed) => return,
                     // The account is gone, or the store is closing: nothing more will be told.
-                    None => return std::future::pending().await,
+                    None => break,
                 }
             }
+            *news = None;
         };
         tokio::select! {
             biased;

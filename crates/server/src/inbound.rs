@@ -12,6 +12,8 @@ mod receipts;
 mod submission;
 pub(crate) mod transaction;
 
+use crate::abuse::connections::Permit;
+use crate::auth::grant::Grant;
 use crate::drive::Application;
 use crate::login::Login;
 use crate::policy::Verdict;
@@ -20,12 +22,12 @@ use crate::session::SessionId;
 use crate::settings::{ListenerTls, Service};
 use crate::tls::{HandshakeError, TlsSession};
 pub use context::{Clock, Context, Peer};
-use smtp::server::{Abort, Closing, Event, Hello, Mail, Server};
-use smtp::{Mailbox, Recipient, Reply, replies};
+use smtp::server::{Abort, Closing, Config, Event, Hello, Mail, Server};
+use smtp::{Mailbox, Recipient, Reply, Verb, replies};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use store::{AccountName, Error, SharedStore};
+use store::{Error, SharedStore};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 use transaction::{Fit, Here, Mending, Received, ReversePaths};
@@ -39,12 +41,14 @@ pub struct Inbound {
     /// An AUTH under way.
     login: Option<Box<Login>>,
     /// Whose session it is, after an AUTH.
-    account: Option<AccountName>,
+    grant: Option<Grant>,
     transaction: Option<Box<Received>>,
     /// Since the last message that was accepted.
     errors: u32,
     /// The proxy that speaks for the peer by XCLIENT; `peer` is then who it named.
     proxy: Option<IpAddr>,
+    /// The place among the connections of who it named.
+    place: Option<Permit>,
     /// Whether the endpoint knows that the server stops.
     told: bool,
 }
@@ -60,20 +64,19 @@ impl Inbound {
             peer,
             id,
             login: None,
-            account: None,
+            grant: None,
             transaction: None,
             errors: 0,
             proxy: None,
+            place: None,
             told: false,
         }
     }
 
     /// The endpoint to drive for it.
     pub fn endpoint(&self) -> Server {
-        // Without certificates there is nothing to offer.
-        let security = if self.context.tls.is_some() { self.peer.security } else { ListenerTls::None };
         let peer = self.peer.address.ip();
-        let mut server = Server::new(self.context.configs.of(self.peer.service, security, peer));
+        let mut server = Server::new(self.config());
         if self.context.abuse.is_exempt(peer) {
             server.greet_at_once();
         }
@@ -81,6 +84,12 @@ impl Inbound {
             server.offer_xclient();
         }
         server
+    }
+
+    fn config(&self) -> Arc<Config> {
+        // Without certificates there is nothing to offer.
+        let security = if self.context.tls.is_some() { self.peer.security } else { ListenerTls::None };
+        self.context.configs.of(self.peer.service, security, self.peer.address.ip())
     }
 
     /// Writes the session's last line.
@@ -175,7 +184,7 @@ impl Inbound {
 
     /// Whether this peer's mail is sent on. LMTP is for mailboxes here alone (RFC 2033 §3).
     fn relaying(&self) -> Relaying {
-        let who = match &self.account {
+        let who = match &self.grant {
             Some(_) => Who::Account,
             None => Who::Host(self.peer.address.ip()),
         };
@@ -294,9 +303,13 @@ impl Inbound {
 
 impl Application<Server> for Inbound {
     async fn event(&mut self, endpoint: &mut Server, event: Event) {
-        if matches!(event, Event::Hello(_) | Event::Mail(_) | Event::Rcpt(_) | Event::Auth(_))
-            && let Some(reply) = self.too_many_commands()
-        {
+        let is_counted = match event {
+            // A proxy says it in each of its connections, before it has named the client.
+            Event::Hello(_) => self.proxy.is_some() || !self.is_proxy(),
+            Event::Mail(_) | Event::Rcpt(_) | Event::Auth(_) => true,
+            _ => false,
+        };
+        if is_counted && let Some(reply) = self.too_many_commands() {
             return endpoint.reply(reply);
         }
         match event {
@@ -322,7 +335,7 @@ impl Application<Server> for Inbound {
             }
             Event::Auth(auth) => Box::pin(self.auth(endpoint, auth)).await,
             Event::AuthResponse(response) => Box::pin(self.auth_response(endpoint, &response)).await,
-            Event::XClient(attributes) => endpoint.reply(self.speaks_for(&attributes)),
+            Event::XClient(attributes) => self.xclient(endpoint, &attributes),
             Event::AuthCancelled(reply) => self.auth_cancelled(&reply),
             // Told with more in `secured`.
             Event::Secured => {}
@@ -332,6 +345,8 @@ impl Application<Server> for Inbound {
                 let said = Box::pin(self.judged(reply)).await;
                 if said.code().number() == 421 {
                     endpoint.shut_down(said);
+                } else if self.is_proxy() && is_xclient(&line) {
+                    endpoint.shut_down(replies::UNKNOWN_CLIENT);
                 }
             }
             Event::Closing(closing) => self.closing(&closing),
@@ -370,6 +385,11 @@ impl Inbound {
             Closing::ShutDown | Closing::Refused => info!(session = %self.id, "client sent away"),
         }
     }
+}
+
+fn is_xclient(line: &[u8]) -> bool {
+    let verb = Verb::XClient.as_str().as_bytes();
+    line.get(..verb.len()).is_some_and(|word| word.eq_ignore_ascii_case(verb))
 }
 
 /// The moment, on the clock that deadlines and limits run by: it never goes back, and tests can move it.

@@ -85,7 +85,7 @@ fn admit(
         }
         return;
     }
-    match door::permit(context, address.ip()) {
+    match door::permit(context, address.ip(), listener.service) {
         Ok(permit) => {
             let Some(peer) = peer_of(&stream, address, listener) else { return };
             let context = Arc::clone(context);
@@ -127,7 +127,7 @@ async fn through_proxy(mut stream: TcpStream, mut peer: Peer, listener: Listener
     tracing::debug!(%proxy, peer = %peer.address, "connection through a proxy");
     drop(waiting);
     let address = peer.address.ip();
-    match door::permit(&context, address) {
+    match door::permit(&context, address, listener.service) {
         Ok(_permit) => session(stream, peer, context).await,
         Err(denied) => turn_away(stream, Caller { address, listener }, denied, &context),
     }

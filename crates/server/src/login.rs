@@ -5,6 +5,7 @@
 //! [`crate::abuse`] is asked, and it is told of a failure when that is known: a client need not hear the exchange to its end for that.
 
 use crate::abuse::{Attempt, NotNow, Refusal, Scope};
+use crate::auth::grant::{Grant, Shown};
 use crate::auth::pool::Client;
 use crate::auth::{Answered, Asking, Authenticator, Unavailable};
 use crate::inbound::{Context, Peer, now, shown};
@@ -29,7 +30,7 @@ pub(crate) struct Login {
     /// Who the client says it is, once it has.
     user: Option<String>,
     /// What the last question came to.
-    application: Option<String>,
+    shown: Shown,
     reason: &'static str,
     /// While credentials are checked.
     attempt: Option<Attempt>,
@@ -49,8 +50,8 @@ enum Failed {
 pub(crate) enum Outcome {
     /// The client must say more.
     Challenge(String),
-    /// The session is this account's.
-    Granted(AccountName),
+    /// The session is an account's.
+    Granted(Grant),
     /// It is nobody's.
     Refused,
     /// It is nobody's, and it was the one that was too many.
@@ -59,6 +60,19 @@ pub(crate) enum Outcome {
     PutOff(Refusal),
     /// It cannot be looked at now.
     Unavailable,
+}
+
+impl Desk<'_> {
+    /// Whether what this session was opened with is still good.
+    pub(crate) async fn holds(&self, grant: &Grant) -> Result<bool, Unavailable> {
+        let Some(authenticator) = &self.context.authenticator else { return Ok(false) };
+        let holds = authenticator.holds(grant).await?;
+        if !holds {
+            let account = grant.account();
+            info!(session = %self.id, %account, "sent away: what it has logged in with is no good any more");
+        }
+        Ok(holds)
+    }
 }
 
 impl Login {
@@ -74,7 +88,7 @@ impl Login {
         let mut login = Box::new(Login {
             exchange,
             user: None,
-            application: None,
+            shown: Shown::Elsewhere,
             reason: "",
             attempt: None,
             failure: Failed::NotYet,
@@ -133,8 +147,14 @@ impl Login {
                 }
                 Next::Done(identity) => {
                     let account = authorised(authenticator, &identity)?;
-                    self.granted(desk, authenticator, &account).await;
-                    return Ok(Outcome::Granted(account));
+                    return match authenticator.grant(&account, self.shown.clone()).await {
+                        Ok(Some(grant)) => {
+                            self.granted(desk, authenticator, &account).await;
+                            Ok(Outcome::Granted(grant))
+                        }
+                        Ok(None) => Err("the account is gone".to_owned()),
+                        Err(unavailable) => Ok(put_off(desk, &unavailable)),
+                    };
                 }
                 Next::Failed(Failure::Refused) => return Err(self.reason.to_owned()),
                 Next::Failed(failure) => return Err(failure.to_string()),
@@ -145,8 +165,8 @@ impl Login {
                         Err(outcome) => return Ok(outcome),
                     };
                     match answer(desk, authenticator, question, client).await {
-                        Ok(Answered { answer, application, reason }) => {
-                            (self.application, self.reason) = (application, reason);
+                        Ok(Answered { answer, shown, reason }) => {
+                            (self.shown, self.reason) = (shown, reason);
                             if let Answer::Refused = answer
                                 && self.count_failure(desk, authenticator).is_some()
                             {
@@ -155,10 +175,7 @@ impl Login {
                             }
                             self.exchange.answer(answer)
                         }
-                        Err(unavailable) => {
-                            warn!(session = %desk.id, "AUTH put off: {unavailable}");
-                            return Ok(Outcome::Unavailable);
-                        }
+                        Err(unavailable) => return Ok(put_off(desk, &unavailable)),
                     }
                 }
             };
@@ -167,10 +184,10 @@ impl Login {
 
     async fn granted(&self, desk: &Desk<'_>, authenticator: &Authenticator, account: &AccountName) {
         let mechanism = self.exchange.mechanism();
-        let application = self.application.as_deref().unwrap_or("-");
+        let application = self.shown.application().unwrap_or("-");
         info!(session = %desk.id, %mechanism, %account, application, "AUTH succeeded");
         desk.context.abuse.logged_in(desk.peer.address.ip(), account.as_str(), now());
-        if let Some(application) = &self.application {
+        if let Some(application) = self.shown.application() {
             authenticator.note_use(account, application, (desk.context.clock)()).await;
         }
     }
@@ -214,6 +231,11 @@ impl Login {
         self.attempt = None;
         ban
     }
+}
+
+fn put_off(desk: &Desk<'_>, unavailable: &Unavailable) -> Outcome {
+    warn!(session = %desk.id, "AUTH put off: {unavailable}");
+    Outcome::Unavailable
 }
 
 async fn answer(

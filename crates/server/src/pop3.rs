@@ -10,16 +10,17 @@ pub(crate) use config::Configs;
 pub(crate) use lock::Maildrops;
 
 use crate::abuse::Scope;
+use crate::auth::grant::Grant;
 use crate::drive::Application;
 use crate::inbound::{Context, Peer};
 use crate::login::{Login, Outcome};
 use crate::tls::TlsSession;
-use crate::visit::Visit;
+use crate::visit::{LOGIN_REVOKED, Visit};
 use lock::Lock;
 use pop3::server::{Auth, Event, Message, Server};
 use pop3::{Reply, replies};
 use std::sync::Arc;
-use store::{AccountName, Error, Flags, MailboxId, MailboxName, Reader, Uid};
+use store::{Error, Flags, MailboxId, MailboxName, Reader, Uid};
 use tracing::{debug, info, warn};
 
 /// One session.
@@ -34,7 +35,7 @@ pub(crate) struct Session {
 
 /// The maildrop of a session.
 struct Maildrop {
-    account: AccountName,
+    grant: Grant,
     mailbox: MailboxId,
     _lock: Lock,
 }
@@ -81,7 +82,7 @@ impl Session {
                 endpoint.challenge(challenge.as_bytes());
                 self.login = Some(login);
             }
-            Outcome::Granted(account) => match self.open(account).await {
+            Outcome::Granted(grant) => match self.open(grant).await {
                 Ok(messages) => endpoint.open(messages),
                 Err(reply) => endpoint.reply(reply),
             },
@@ -107,13 +108,14 @@ impl Session {
     }
 
     /// Opens the account's INBOX for this session alone.
-    async fn open(&mut self, account: AccountName) -> Result<Vec<Message>, Reply> {
+    async fn open(&mut self, grant: Grant) -> Result<Vec<Message>, Reply> {
+        let account = grant.account();
         let store = Arc::clone(&self.visit.context.store);
         let unavailable = |error: Error| {
             warn!(session = %self.visit.id, %account, %error, "the maildrop cannot be opened");
             replies::UNAVAILABLE
         };
-        let inbox = store.mailbox(&account, &MailboxName::inbox()).await.map_err(unavailable)?;
+        let inbox = store.mailbox(account, &MailboxName::inbox()).await.map_err(unavailable)?;
         let Some(lock) = Maildrops::lock(&self.visit.context.maildrops, inbox.id) else {
             info!(session = %self.visit.id, %account, "the maildrop is in use");
             return Err(replies::IN_USE);
@@ -130,7 +132,7 @@ impl Session {
             );
         }
         info!(session = %self.visit.id, %account, messages = messages.len(), "maildrop opened");
-        self.maildrop = Some(Maildrop { account, mailbox: inbox.id, _lock: lock });
+        self.maildrop = Some(Maildrop { grant, mailbox: inbox.id, _lock: lock });
         Ok(messages)
     }
 
@@ -138,6 +140,9 @@ impl Session {
         // Not counted as commands are: it is an account's own mail, and a client cut off in the middle of a large maildrop would begin
         // from the front for ever.
         let Some(maildrop) = &self.maildrop else { return endpoint.reply(replies::LOGIN_FIRST) };
+        if self.visit.has_outlived(Some(&maildrop.grant)).await {
+            return endpoint.dismiss(replies::NOT_NOW.with_text(LOGIN_REVOKED.to_owned()));
+        }
         let fetched = self.visit.context.store.fetch(maildrop.mailbox, uid(unique)).await;
         match fetched {
             Ok((_, reader)) => {
@@ -170,6 +175,9 @@ impl Session {
         let Some(maildrop) = self.maildrop.take() else { return replies::BYE };
         let store = &self.visit.context.store;
         let id = self.visit.id;
+        if self.visit.has_outlived(Some(&maildrop.grant)).await {
+            return replies::NOT_REMOVED.with_text(LOGIN_REVOKED.to_owned());
+        }
         let uids = |all: &[u64]| all.iter().copied().map(uid).collect::<Vec<Uid>>();
         if !read.is_empty() {
             // That it was read is worth something, and nothing that POP3 promises.
@@ -183,11 +191,11 @@ impl Session {
         }
         match store.expunge(maildrop.mailbox, &uids(deleted)).await {
             Ok(count) => {
-                info!(session = %id, account = %maildrop.account, count, "messages removed");
+                info!(session = %id, account = %maildrop.grant.account(), count, "messages removed");
                 replies::BYE_REMOVED
             }
             Err(error) => {
-                warn!(session = %id, account = %maildrop.account, %error, "messages not removed");
+                warn!(session = %id, account = %maildrop.grant.account(), %error, "messages not removed");
                 replies::NOT_REMOVED
             }
         }

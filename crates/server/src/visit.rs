@@ -3,6 +3,7 @@
 //! What the sessions of POP3 and its like have in common; [`crate::inbound`] has the same for SMTP, where there is more to it.
 
 use crate::abuse::Refusal;
+use crate::auth::grant::Grant;
 use crate::inbound::{Context, Peer, now};
 use crate::login::Desk;
 use crate::session::SessionId;
@@ -22,6 +23,10 @@ pub(crate) struct Visit {
     /// Whether the endpoint knows that the server stops.
     told: bool,
 }
+
+/// What a session is told that has outlived what it logged in with.
+pub(crate) const LOGIN_REVOKED: &str =
+    "what this session has logged in with was changed or removed, log in again";
 
 impl Visit {
     /// A connection with this peer.
@@ -54,6 +59,19 @@ impl Visit {
         let refusal = self.context.abuse.command(self.peer.address.ip(), now()).err()?;
         info!(session = %self.id, "sent away: {refusal}");
         Some(refusal)
+    }
+
+    /// Whether what it has logged in with was changed or removed since, so that the session must end. Where that cannot be told it goes on: the
+    /// store that could not tell will not do what is asked for either.
+    pub(crate) async fn has_outlived(&self, grant: Option<&Grant>) -> bool {
+        let Some(grant) = grant else { return false };
+        match self.desk().holds(grant).await {
+            Ok(holds) => !holds,
+            Err(unavailable) => {
+                warn!(session = %self.id, "cannot tell whether the login is still good: {unavailable}");
+                false
+            }
+        }
     }
 
     /// Counts an error and waits a while if it is one of many; why the session ends if it was one too many.

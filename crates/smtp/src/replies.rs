@@ -141,6 +141,12 @@ pub const TIMEOUT_IN_BARE_CONTENT: Reply = Reply::new(
     "Error: timeout, closing: only <CR><LF>.<CR><LF> ends the content, and it has bare line endings",
 );
 
+/// A session whose password was changed, or whose account was removed, since it logged in.
+pub const LOGIN_REVOKED: Reply = Reply::new(
+    421,
+    status(7, 0),
+    "Error: what this session has logged in with was changed or removed, log in again",
+);
 /// The server stops (RFC 5321 §3.8; X.3.2 system not accepting network messages).
 pub const SHUTTING_DOWN: Reply = Reply::new(421, status(3, 2), "Service shutting down, try again later");
 /// Too many connections, in all or from one address (RFC 5321 §3.8; X.7.0).
@@ -151,6 +157,12 @@ pub const NOT_WELCOME: Reply =
 /// XCLIENT with an address that no client of that proxy can have (Postfix's XCLIENT_README; X.5.4 invalid arguments).
 pub const UNBELIEVABLE_CLIENT: Reply =
     Reply::new(501, status(5, 4), "Error: no client of yours can have that address");
+/// XCLIENT without the client's address, or with one that the proxy does not know.
+pub const NAMELESS_CLIENT: Reply =
+    Reply::new(501, status(5, 4), "Error: XCLIENT must tell the client's address, ADDR");
+/// Follows an XCLIENT that was refused: the client must not be served as if it were the proxy.
+pub const UNKNOWN_CLIENT: Reply =
+    Reply::new(421, status(7, 0), "Error: it is not known for whom this proxy speaks");
 /// Too much came lately, of what is meant here (RFC 5321 §4.2.3; X.7.0).
 pub const TOO_MUCH: Reply = Reply::new(451, status(7, 0), "Error: too much at once, try again later");
 /// No login now, whatever the credentials are (RFC 4954 §6; X.7.0).

@@ -45,6 +45,8 @@ pub(crate) enum Excess {
 #[derive(Debug)]
 pub(crate) struct Permit {
     connections: Arc<Connections>,
+    /// Of the total; none where another permit has the connection's.
+    places: usize,
     counted: Option<[Network; 2]>,
 }
 
@@ -55,10 +57,19 @@ impl Connections {
 
     /// Counts a connection from `peer`, or says which bound it would break.
     pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<Permit, Excess> {
+        self.take(peer, 1)
+    }
+
+    /// Counts for this client a connection that a proxy has made, and that has its place in the total already.
+    pub(crate) fn admit_client(self: &Arc<Self>, client: IpAddr) -> Result<Permit, Excess> {
+        self.take(client, 0)
+    }
+
+    fn take(self: &Arc<Self>, peer: IpAddr, places: usize) -> Result<Permit, Excess> {
         let is_exempt = self.bounds.exempt.iter().any(|network| network.contains(peer));
         let counted = (!is_exempt).then(|| [source::host(peer), source::network(peer)]);
         let mut open = self.open();
-        if open.total >= self.bounds.total {
+        if open.total + places > self.bounds.total {
             return Err(Excess::Total);
         }
         if let Some([host, network]) = counted {
@@ -71,8 +82,8 @@ impl Connections {
                 *open.by_source.entry(source).or_default() += 1;
             }
         }
-        open.total += 1;
-        Ok(Permit { connections: Arc::clone(self), counted })
+        open.total += places;
+        Ok(Permit { connections: Arc::clone(self), places, counted })
     }
 
     /// Counts a connection from a proxy, until it is known for whom it speaks: the bound for one address is not the proxy's.
@@ -82,7 +93,7 @@ impl Connections {
             return Err(Excess::Total);
         }
         open.total += 1;
-        Ok(Permit { connections: Arc::clone(self), counted: None })
+        Ok(Permit { connections: Arc::clone(self), places: 1, counted: None })
     }
 
     /// How many there are.
@@ -98,7 +109,7 @@ impl Connections {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut open = self.connections.open();
-        open.total -= 1;
+        open.total -= self.places;
         for source in self.counted.into_iter().flatten() {
             if let Some(here) = open.by_source.get_mut(&source) {
                 *here -= 1;

@@ -2,9 +2,10 @@
 //!
 //! [`Authenticator`] is what all sessions share. A session begins an exchange with it ([`Authenticator::begin`]), has the questions of
 //! that exchange answered ([`Authenticator::answer`]), and asks at its end whose account it is
-//! ([`Authenticator::account`]). It speaks no protocol and counts no attempts: `inbound` does the one, `abuse` the other.
+//! ([`Authenticator::account`]), and before it acts on that later, whether it still is ([`Authenticator::holds`]). It speaks no protocol and counts no attempts: `inbound` does the one, `abuse` the other.
 
 pub mod check;
+pub mod grant;
 pub mod introspection;
 pub mod jwt;
 pub mod key;
@@ -17,6 +18,7 @@ use crate::settings::{AuthSettings, InClear};
 use crate::tls::TlsSession;
 use check::Match;
 use data_encoding::BASE64;
+use grant::{Grant, Remade, Shown};
 use password::{Cost, Freshness, SALT};
 use pool::{Client, Pool};
 use sasl::server::{Answer, Exchange, Identity, OAuthHints, Question, Terms};
@@ -41,6 +43,7 @@ pub struct Authenticator {
     costs: Costs,
     decoy: DecoyKey,
     tokens: Option<Tokens>,
+    remade: Arc<Remade>,
     /// The domain of a user name without one.
     domain: Domain,
 }
@@ -106,8 +109,8 @@ pub struct Asking<'a> {
 pub struct Answered {
     /// For the exchange.
     pub answer: Answer,
-    /// The application password that is used, to be noted when the exchange succeeds.
-    pub application: Option<String>,
+    /// What is shown, if the exchange succeeds.
+    pub shown: Shown,
     /// Why it was refused, for the log.
     pub reason: &'static str,
 }
@@ -145,6 +148,7 @@ impl Authenticator {
             decoy: DecoyKey::new(key::load(data, key::NAME, &random)?),
             random,
             tokens,
+            remade: Arc::default(),
             domain,
         })
     }
@@ -221,6 +225,22 @@ impl Authenticator {
         }
     }
 
+    /// What a session may do that has proved to be this account's by what was shown; `None` when the account is gone meanwhile.
+    pub async fn grant(&self, account: &AccountName, shown: Shown) -> Result<Option<Grant>, Unavailable> {
+        let account = self.store.account(account).await.map_err(|error| Unavailable(error.to_string()))?;
+        Ok(account.map(|account| Grant::new(account, shown)))
+    }
+
+    /// Whether the account is still there, and what was shown for it still kept.
+    pub async fn holds(&self, grant: &Grant) -> Result<bool, Unavailable> {
+        let account = self.store.account(grant.account()).await;
+        let Some(account) = account.map_err(|error| Unavailable(error.to_string()))? else {
+            return Ok(false);
+        };
+        let credentials = self.credentials(Some(&account.name)).await?;
+        Ok(credentials.is_some_and(|credentials| grant.holds(&account, &credentials, &self.remade)))
+    }
+
     /// Keeps that an application password was used; the store writes it at most once an hour.
     pub async fn note_use(&self, account: &AccountName, application: &str, time: Timestamp) {
         if let Err(error) = self.store.note_use(account, application, time).await {
@@ -238,15 +258,18 @@ impl Authenticator {
         let (Some(name), Some(credentials)) = (name, credentials) else {
             return Ok(Answered::refused("no such account"));
         };
-        let application = match matched {
+        let application = match &matched {
             Match::None => return Ok(Answered::refused("wrong password")),
-            Match::Application(application) => Some(application),
-            Match::Main(freshness) => {
-                self.refresh(&name, credentials, (password, freshness), client);
-                None
-            }
+            Match::Application(application) => Some(application.as_str()),
+            Match::Main(_) => None,
         };
-        Ok(Answered { answer: Answer::Accepted(name.to_string()), application, reason: "" })
+        let Some(shown) = Shown::of(&credentials, application) else {
+            return Ok(Answered::refused("it is not kept any more"));
+        };
+        if let Match::Main(freshness) = matched {
+            self.refresh(&name, credentials, (password, freshness), client);
+        }
+        Ok(Answered { answer: Answer::Accepted(name.to_string()), shown, reason: "" })
     }
 
     async fn verifier(&self, user: &str) -> Result<Answered, Unavailable> {
@@ -256,16 +279,17 @@ impl Authenticator {
         // of the account's name: however that is spelt its salt is the same, as a real one's is.
         let made_up = self.decoy.verifier(name.as_ref().map_or(user, AccountName::as_str), self.costs.scram);
         let decoy = made_up.record();
-        let found = credentials.as_ref().and_then(check::verifier);
+        let found = credentials.as_ref().and_then(|credentials| {
+            let (verifier, application) = check::verifier(credentials)?;
+            Some((verifier, Shown::of(credentials, application)?))
+        });
         Ok(match found {
-            Some((verifier, application)) => Answered {
-                answer: Answer::Verifier(verifier),
-                application: application.map(str::to_owned),
-                reason: "wrong password",
-            },
+            Some((verifier, shown)) => {
+                Answered { answer: Answer::Verifier(verifier), shown, reason: "wrong password" }
+            }
             None => Answered {
                 answer: Answer::Verifier(ScramVerifier::parse(decoy.expose()).unwrap_or(made_up)),
-                application: None,
+                shown: Shown::Elsewhere,
                 reason: "no such account, or no SCRAM verifier for it",
             },
         })
@@ -312,7 +336,7 @@ impl Authenticator {
     async fn existing(&self, name: Option<AccountName>) -> Result<Answered, Unavailable> {
         Ok(match (self.credentials(name.as_ref()).await?, name) {
             (Some(_), Some(name)) => {
-                Answered { answer: Answer::Accepted(name.to_string()), application: None, reason: "" }
+                Answered { answer: Answer::Accepted(name.to_string()), shown: Shown::Elsewhere, reason: "" }
             }
             _ => Answered::refused("no such account"),
         })
@@ -349,9 +373,11 @@ impl Authenticator {
         }
         let Some(before) = before.password else { return };
         let (store, pool, name) = (Arc::clone(&self.store), Arc::clone(&self.pool), name.clone());
-        let made = self.making(password, wanted);
+        let (made, remade) = (self.making(password, wanted), Arc::clone(&self.remade));
         tokio::spawn(async move {
             let Ok(kept) = pool.run(client, |_| made()).await else { return };
+            // Before it is put in place: no session shall see the new one without knowing where it comes from.
+            remade.note(before.clone(), kept.password.clone());
             // A password that was changed meanwhile must not come back.
             match store.replace_password(&name, before, kept.password, kept.scram).await {
                 Ok(()) => tracing::info!(account = %name, "what is kept of the password was made anew"),
@@ -410,7 +436,7 @@ pub fn system_random() -> Random {
 
 impl Answered {
     fn refused(reason: &'static str) -> Answered {
-        Answered { answer: Answer::Refused, application: None, reason }
+        Answered { answer: Answer::Refused, shown: Shown::Elsewhere, reason }
     }
 }
 
@@ -427,3 +453,6 @@ fn salt(random: &Random) -> [u8; SALT] {
 fn stored(secret: &Secret) -> store::Secret {
     store::Secret::new(secret.expose())
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,9 @@ struct Message {
 impl Session {
     /// A message is announced.
     pub(super) async fn append(&mut self, endpoint: &mut Server, append: Append) {
+        if self.has_ended(endpoint).await {
+            return;
+        }
         match self.begin_append(append).await {
             Ok(()) => endpoint.accept(),
             Err(error) => {

@@ -70,7 +70,7 @@ impl Inbound {
     fn party(&self) -> Party<'_> {
         Party {
             address: self.peer.address.ip(),
-            account: self.account.as_ref().map(|account| account.as_str()),
+            account: self.grant.as_ref().map(|grant| grant.account().as_str()),
         }
     }
 

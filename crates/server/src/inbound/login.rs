@@ -47,8 +47,8 @@ impl Inbound {
                 self.login = Some(login);
                 return;
             }
-            Outcome::Granted(account) => {
-                self.account = Some(account);
+            Outcome::Granted(grant) => {
+                self.grant = Some(grant);
                 replies::AUTH_SUCCEEDED
             }
             Outcome::Refused => self.judged(replies::AUTH_FAILED).await,
@@ -63,7 +63,7 @@ impl Inbound {
         endpoint.reply(said);
     }
 
-    fn desk(&self) -> Desk<'_> {
+    pub(super) fn desk(&self) -> Desk<'_> {
         Desk { context: &self.context, peer: &self.peer, id: self.id }
     }
 }

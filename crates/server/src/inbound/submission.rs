@@ -30,7 +30,7 @@ impl Inbound {
     /// MAIL for a submission.
     pub(super) async fn submit(&mut self, mail: Mail, endpoint: &Server) -> Reply {
         let hello = endpoint.hello_name().unwrap_or_default().to_owned();
-        let allowed = match self.submitter() {
+        let allowed = match self.still_logged_in().await {
             Ok(submitter) => submitter.may_send_as(&mail, &hello).await,
             Err(reply) => Err(reply),
         };
@@ -69,7 +69,7 @@ impl Inbound {
     /// Offers the mechanisms that the connection's TLS makes possible.
     pub(super) fn offer_mechanisms(&mut self, endpoint: &mut Server, tls: &TlsSession) {
         // What was said in clear is forgotten (RFC 3207 §4.2), and a login with it.
-        (self.login, self.account) = (None, None);
+        (self.login, self.grant) = (None, None);
         let Some(authenticator) = self.context.authenticator.as_ref().filter(|_| self.is_submission()) else {
             return;
         };
@@ -78,10 +78,23 @@ impl Inbound {
         }
     }
 
+    /// The same while what the session has logged in with is good. A transaction that has begun is not cut off.
+    async fn still_logged_in(&mut self) -> Result<Submitter, Reply> {
+        let grant = self.grant.as_ref().ok_or(replies::AUTH_REQUIRED)?;
+        match self.desk().holds(grant).await {
+            Ok(true) => self.submitter(),
+            Ok(false) => Err(replies::LOGIN_REVOKED),
+            Err(unavailable) => {
+                warn!(session = %self.id, "cannot tell whether the login is still good: {unavailable}");
+                Err(replies::STORAGE_FAILED)
+            }
+        }
+    }
+
     /// The endpoint lets no MAIL through before AUTH.
     fn submitter(&self) -> Result<Submitter, Reply> {
-        let account = self.account.clone().ok_or(replies::AUTH_REQUIRED)?;
-        Ok(Submitter { context: Arc::clone(&self.context), account })
+        let grant = self.grant.as_ref().ok_or(replies::AUTH_REQUIRED)?;
+        Ok(Submitter { context: Arc::clone(&self.context), account: grant.account().clone() })
     }
 }
 

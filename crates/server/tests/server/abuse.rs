@@ -4,7 +4,7 @@ use crate::common::{NOW, Running, Talk, only_message, start};
 use posthaste_server::abuse::Rate;
 use posthaste_server::abuse::ban_file::HandBan;
 use posthaste_server::admin::{Client, Item, Request};
-use posthaste_server::settings::{Acceptance, Network, Proxied, Settings};
+use posthaste_server::settings::{Acceptance, Network, Proxied, Relay, Settings};
 use std::time::Duration;
 
 fn per_hour(amount: u64) -> Option<Rate> {
@@ -220,31 +220,122 @@ async fn xclient_names_the_client_of_a_listed_proxy() {
     assert_eq!(ban.network.to_string(), format!("{REMOTE}/32"));
 }
 
-#[tokio::test]
-async fn a_client_that_claims_this_machines_address_may_relay_nothing() {
-    let running = strict(|settings| {
+/// A server behind a proxy on this machine, which may relay itself and is exempt from limits.
+async fn behind_a_relay() -> Running {
+    strict(|settings| {
         settings.listeners[0].proxied = Proxied::Yes;
         settings.proxies.header = vec!["127.0.0.1".parse().expect("a network")];
         settings.proxies.xclient = settings.proxies.header.clone();
         settings.limits.exempt = settings.proxies.header.clone();
+        settings.relay =
+            Some(Relay { networks: vec!["127.0.0.0/8".parse().expect("a network")], ..Relay::default() });
     })
-    .await;
-    for address in ["127.0.0.1", "198.51.100.1"] {
+    .await
+}
+
+/// What is said to somebody who would send mail elsewhere, after EHLO.
+async fn relayed(talk: &mut Talk) -> String {
+    assert!(talk.say("EHLO localhost").await.starts_with("250-"));
+    talk.say("MAIL FROM:<bob@b.example>").await;
+    talk.say("RCPT TO:<eve@outside.example>").await
+}
+
+#[tokio::test]
+async fn a_proxys_client_may_relay_nothing_though_the_proxy_may() {
+    let running = behind_a_relay().await;
+    for (header, said) in
+        [("PROXY UNKNOWN", "250 2.1.5 "), ("PROXY TCP4 198.51.100.1 198.51.100.1 40000 25", "550 5.7.1 ")]
+    {
         let mut talk = Talk::to(running.address).await;
-        talk.send(format!("PROXY TCP4 {address} 198.51.100.1 40000 25\r\n").as_bytes()).await;
+        talk.send(format!("{header}\r\n").as_bytes()).await;
+        talk.reply().await;
+        let reply = relayed(&mut talk).await;
+        assert!(reply.starts_with(said), "{header}: {reply}");
+    }
+    for attributes in [
+        "ADDR=198.51.100.1 LOGIN=bob",
+        "ADDR=203.0.113.7 NAME=localhost HELO=localhost",
+        "ADDR=IPv6:2001:db8::7",
+    ] {
+        let mut talk = Talk::to(running.address).await;
+        talk.send(b"PROXY UNKNOWN\r\n").await;
         talk.reply().await;
         talk.say("EHLO localhost").await;
-        talk.say("MAIL FROM:<bob@b.example>").await;
-        assert!(talk.say("RCPT TO:<eve@outside.example>").await.starts_with("550 5.7.1 "), "{address}");
+        assert!(talk.say(&format!("XCLIENT {attributes}")).await.starts_with("220 "), "{attributes}");
+        let reply = relayed(&mut talk).await;
+        assert!(reply.starts_with("550 5.7.1 "), "{attributes}: {reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_whose_address_its_proxy_does_not_tell_is_not_served_as_the_proxy() {
+    let running = behind_a_relay().await;
+    for attributes in [
+        "ADDR=[UNAVAILABLE]",
+        "ADDR=[TEMPUNAVAIL] LOGIN=bob",
+        "NAME=spike.example",
+        "PORT=25",
+        "ADDR=224.0.0.1",
+        "ADDR=somewhere",
+    ] {
+        let mut talk = Talk::to(running.address).await;
+        talk.send(b"PROXY UNKNOWN\r\n").await;
+        talk.reply().await;
+        talk.say("EHLO localhost").await;
+        let reply = talk.say(&format!("XCLIENT {attributes}")).await;
+        assert!(reply.starts_with("501 5.5.4 "), "{attributes}: {reply}");
+        let reply = talk.reply().await;
+        assert_eq!(reply, "421 4.7.0 Error: it is not known for whom this proxy speaks", "{attributes}");
+        assert!(talk.closed().await);
     }
     let mut talk = Talk::to(running.address).await;
     talk.send(b"PROXY UNKNOWN\r\n").await;
     talk.reply().await;
     talk.say("EHLO localhost").await;
-    assert!(talk.say("XCLIENT ADDR=127.0.0.1 LOGIN=bob").await.starts_with("220 "));
-    talk.say("EHLO localhost").await;
-    talk.say("MAIL FROM:<bob@b.example>").await;
-    assert!(talk.say("RCPT TO:<eve@outside.example>").await.starts_with("550 5.7.1 "));
+    assert!(talk.say("XCLIENT ADDR=203.0.113.7").await.starts_with("220 "));
+    assert!(talk.say("XCLIENT PORT=40000").await.starts_with("220 "), "the address was told before");
+    assert!(relayed(&mut talk).await.starts_with("550 5.7.1 "));
+}
+
+/// A session through the proxy for this client; what its XCLIENT is answered with.
+async fn through_proxy(running: &Running, client: &str) -> (Talk, String) {
+    let mut talk = Talk::hello(running.address).await;
+    let reply = talk.say(&format!("XCLIENT ADDR={client}")).await;
+    (talk, reply)
+}
+
+#[tokio::test]
+async fn connections_through_xclient_count_for_the_clients_and_not_for_the_proxy() {
+    let running = strict(|settings| {
+        settings.proxies.xclient = vec!["127.0.0.1".parse().expect("a network")];
+        settings.limits.connections_per_address = 1;
+        settings.abuse.rates.connections = per_hour(20);
+        // The proxy says EHLO in each of its connections.
+        settings.abuse.rates.commands = per_hour(20);
+    })
+    .await;
+    let mut open = Vec::new();
+    for network in 1..=25 {
+        let (talk, reply) = through_proxy(&running, &format!("10.0.{network}.1")).await;
+        assert!(reply.starts_with("220 "), "{network}: {reply}");
+        open.push(talk);
+    }
+    let (mut second, reply) = through_proxy(&running, "10.0.1.1").await;
+    assert_eq!(reply, "421 4.7.0 Error: too many connections from your address");
+    assert!(second.closed().await);
+    let mut first = open.remove(0);
+    assert!(first.say("QUIT").await.starts_with("221 "));
+    assert!(first.closed().await);
+    drop(first);
+    // Its place is free as soon as the server has done with it.
+    for _ in 0..15 {
+        let (_talk, reply) = through_proxy(&running, "10.0.1.1").await;
+        if reply.starts_with("220 ") {
+            return;
+        }
+        assert_eq!(reply, "421 4.7.0 Error: too many connections from your address");
+    }
+    panic!("the place stays taken");
 }
 
 #[tokio::test]

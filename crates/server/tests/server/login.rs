@@ -159,6 +159,23 @@ async fn nobody_logs_in_without_tls_unless_it_is_allowed() {
 }
 
 #[tokio::test]
+async fn a_proxys_client_that_is_elsewhere_does_not_log_in_in_clear() {
+    let running = start_submission(|settings| {
+        settings.proxies.xclient = vec!["127.0.0.1".parse().expect("a network")];
+    })
+    .await;
+    let mut talk = Talk::to(running.address).await;
+    talk.reply().await;
+    assert!(talk.say("EHLO proxy.example").await.contains("AUTH "), "the proxy itself is on this machine");
+    for (client, may) in [("203.0.113.7", false), ("127.0.0.1", true), ("IPv6:2001:db8::7", false)] {
+        assert!(talk.say(&format!("XCLIENT ADDR={client}")).await.starts_with("220 "));
+        assert_eq!(talk.say("EHLO client.example").await.contains("AUTH "), may, "{client}");
+        let said = talk.say(&plain("bob", PASSWORD)).await;
+        assert_eq!(said == GRANTED, may, "{client}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn under_tls_the_channel_can_be_bound() {
     let running = start_submission(|settings| {
         settings.auth.in_clear = InClear::Never;

@@ -5,6 +5,7 @@ mod admin;
 mod classroom;
 mod common;
 mod forwarding;
+mod grants;
 mod imap;
 mod imap_bounds;
 mod imap_stress;

@@ -10,25 +10,25 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 /// A POP3 client.
-struct Reader(BufReader<TcpStream>);
+pub(crate) struct Reader(BufReader<TcpStream>);
 
 impl Reader {
     /// Connects and hears the greeting.
-    async fn to(address: SocketAddr) -> Reader {
+    pub(crate) async fn to(address: SocketAddr) -> Reader {
         let mut reader = Reader(BufReader::new(TcpStream::connect(address).await.expect("a connection")));
         assert_eq!(reader.line().await, "+OK mx.example POP3 ready");
         reader
     }
 
     /// The same, logged in as bob.
-    async fn bob(address: SocketAddr) -> Reader {
+    pub(crate) async fn bob(address: SocketAddr) -> Reader {
         let mut reader = Reader::to(address).await;
         assert_eq!(reader.say("USER bob@b.example").await, "+OK send the password");
         assert!(reader.say(&format!("PASS {PASSWORD}")).await.starts_with("+OK maildrop has "));
         reader
     }
 
-    async fn say(&mut self, line: &str) -> String {
+    pub(crate) async fn say(&mut self, line: &str) -> String {
         self.0.write_all(format!("{line}\r\n").as_bytes()).await.expect("the server reads");
         self.line().await
     }
@@ -50,7 +50,7 @@ impl Reader {
         }
     }
 
-    async fn closed(&mut self) -> bool {
+    pub(crate) async fn closed(&mut self) -> bool {
         let mut rest = Vec::new();
         self.0.read_to_end(&mut rest).await.expect("an orderly end");
         rest.is_empty()
@@ -58,7 +58,7 @@ impl Reader {
 }
 
 /// A server where mail comes by SMTP and goes by POP3; returns where the latter is.
-async fn start_pop3() -> (Running, SocketAddr) {
+pub(crate) async fn start_pop3() -> (Running, SocketAddr) {
     let running = start(|settings| {
         settings.listeners.push(Listener {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),

@@ -1,10 +1,11 @@
 //! Who the peer is and what protects the connection: STARTTLS, AUTH and XCLIENT.
 
-use super::{Auth, Closing, Event, Favours, Login, Phase, Question, Server, StartTls};
+use super::{Auth, Closing, Config, Event, Favours, Login, Phase, Question, Server, StartTls};
 use crate::sasl::may_use;
 use crate::xclient::Attribute;
 use crate::{AUTH_LINE_MAX, Reply, SaslMessage, Verb, replies};
 use bytes::{BufMut, Bytes};
+use std::sync::Arc;
 use std::time::Instant;
 use wire::{Channel, Line};
 
@@ -44,6 +45,12 @@ impl Server {
     /// Offers XCLIENT to this peer: it is a proxy that is trusted to say for whom it speaks.
     pub fn offer_xclient(&mut self) {
         self.favours.get_or_insert_default().xclient = true;
+    }
+
+    /// Goes by this configuration from here on: what holds for the client that a proxy names need not be what holds for the proxy. To be called
+    /// before the answer to [`Event::XClient`].
+    pub fn reconfigure(&mut self, config: Arc<Config>) {
+        self.config = config;
     }
 
     /// Counts the peer as authenticated without AUTH, because a proxy that is trusted says so (XCLIENT LOGIN). To be
