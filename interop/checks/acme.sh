@@ -37,8 +37,9 @@ END
     echo '  FAIL pebble does not answer'
     exit 1
 }
-# settings CHALLENGE
+# settings CHALLENGE [AUTHORITY'S_CA [IMPLICIT_TLS TLS_ALPN]]
 settings() {
+    local ca=${2-"directory_ca = \"$WORK/ca.pem\""}
     cat >"$WORK/posthaste.toml" <<END
 hostname = "mail.example.net"
 data = "$DATA"
@@ -47,16 +48,16 @@ accounts = ["bob@example.net"]
 [[listen]]
 address = "127.0.0.1:$PORT"
 [[listen]]
-address = "127.0.0.1:$smtps"
+address = "127.0.0.1:${3-$smtps}"
 tls = "implicit"
 [acme]
 domains = ["mail.example.net", "smtp.example.net"]
 contact = ["postmaster@example.net"]
 directory = "https://localhost:$acme/dir"
-directory_ca = "$WORK/ca.pem"
+$ca
 challenges = ["$1"]
 http = ["127.0.0.1:$http"]
-tls_alpn = ["127.0.0.1:$alpn"]
+tls_alpn = ["127.0.0.1:${4-$alpn}"]
 END
 }
 serve() {
@@ -126,5 +127,14 @@ curl --silent --cacert "$WORK/ca.pem" "https://localhost:$management/roots/0" >"
 succeeds 'verified by the root of the authority' swaks --server "127.0.0.1:$smtps" --tls-on-connect --tls-verify \
     --tls-ca-path "$WORK/root.pem" --tls-sni mail.example.net --from ann@example.org --to bob@example.net
 expect 'messages of bob@example.net' 2 "$(messages bob@example.net)"
+stop_server
+
+# An authority that the system trusts, as Let's Encrypt is; and its check is answered where mail is submitted.
+rm "$DATA/tls/acme.pem" "$DATA/tls/acme-account.json"
+settings tls-alpn-01 '' "$alpn" "$smtps"
+SSL_CERT_FILE="$WORK/ca.pem" serve
+smtps=$alpn
+wait_for 'a certificate by TLS-ALPN-01 on a listener, from an authority of the system' 'issuer=CN = Pebble' shown
+succeeds 'mail on that listener' swaks --server "127.0.0.1:$smtps" --tls-on-connect --from ann@example.org --to bob@example.net
 stop_server
 [ "$FAULTS" = 0 ] || { echo '  pebble:'; tail -5 "$WORK/pebble.log" | sed 's/^/    /'; }

@@ -57,6 +57,9 @@ const SYSTEM: &[&str] = &[
     "/usr/share/zoneinfo",
 ];
 
+/// Where else the authorities of the system may be (openssl-env(7), and what reads them here honours it, too).
+const AUTHORITIES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
 /// The version of Landlock that this was written for: files with truncation and devices, TCP, signals and abstract sockets.
 const KNOWN: ABI = ABI::V6;
 
@@ -77,6 +80,9 @@ pub(super) fn restrict(data: &Path, needs: &Needs) -> Result<String, RulesetErro
     }
     for path in SYSTEM {
         ruleset = allow(ruleset, Path::new(path), read)?;
+    }
+    for path in AUTHORITIES.iter().filter_map(std::env::var_os) {
+        ruleset = allow(ruleset, Path::new(&path), read)?;
     }
     ruleset = allow(ruleset, Path::new("/dev/null"), AccessFs::ReadFile | AccessFs::WriteFile)?;
     for directory in needs.files.iter().flat_map(|file| directories(file)) {

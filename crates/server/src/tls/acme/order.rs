@@ -1,6 +1,6 @@
 //! One order at an authority: an account, answers to its checks, a certificate.
 
-use super::super::connect::authorities;
+use super::super::connect::{authorities, system};
 use super::super::files::{read, write_private};
 use super::super::{TlsError, VERSIONS, provider};
 use super::answers::Answers;
@@ -107,12 +107,16 @@ async fn create(settings: &Acme, file: &Path) -> Result<Account, OrderError> {
 }
 
 fn builder(settings: &Acme) -> Result<AccountBuilder, OrderError> {
-    let Some(file) = &settings.directory_ca else { return Ok(Account::builder()?) };
-    // `Account::builder_with_root` would read the first certificate of the file and no other.
+    // One client, whoever has signed the authority's certificate: `Account::builder` has another verifier, and
+    // `Account::builder_with_root` reads the first certificate of the file and no other.
+    let roots = match &settings.directory_ca {
+        Some(file) => authorities(file)?,
+        None => system()?,
+    };
     let config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(VERSIONS)
         .map_err(|error| TlsError::Internal(error.to_string()))?
-        .with_root_certificates(authorities(file)?)
+        .with_root_certificates(roots)
         .with_no_client_auth();
     let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().build();
     let client: Client<_, BodyWrapper<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
