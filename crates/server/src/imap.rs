@@ -20,7 +20,6 @@ mod thread;
 
 pub(crate) use config::Configs;
 pub(crate) use search::searchable;
-pub(crate) use text::Memory;
 
 use crate::abuse::Scope;
 use crate::auth::grant::Grant;

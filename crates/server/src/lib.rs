@@ -29,6 +29,7 @@ pub mod policy;
 mod pop3;
 pub mod proxied;
 pub mod queue;
+mod reading;
 pub mod resolve;
 pub mod route;
 mod run;

@@ -14,6 +14,7 @@ use crate::auth::grant::Grant;
 use crate::drive::Application;
 use crate::inbound::{Context, Peer};
 use crate::login::{Login, Outcome};
+use crate::reading::{Ahead, Wanted};
 use crate::tls::TlsSession;
 use crate::visit::{LOGIN_REVOKED, Visit};
 use lock::Lock;
@@ -31,6 +32,15 @@ pub(crate) struct Session {
     maildrop: Option<Maildrop>,
     /// The text that is being sent.
     reader: Option<Reader>,
+    reading: Box<Reading>,
+}
+
+/// What is read ahead for a client that fetches one message after the other.
+#[derive(Default)]
+struct Reading {
+    /// The message that it would ask for next.
+    expected: Option<u64>,
+    ahead: Ahead,
 }
 
 /// The maildrop of a session.
@@ -43,7 +53,13 @@ struct Maildrop {
 impl Session {
     /// A session with this peer.
     pub(crate) fn new(context: Arc<Context>, peer: Peer) -> Session {
-        Session { visit: Visit::new(context, peer), login: None, maildrop: None, reader: None }
+        Session {
+            visit: Visit::new(context, peer),
+            login: None,
+            maildrop: None,
+            reader: None,
+            reading: Box::default(),
+        }
     }
 
     /// The endpoint to drive for it.
@@ -143,13 +159,22 @@ impl Session {
         if self.visit.has_outlived(Some(&maildrop.grant)).await {
             return endpoint.dismiss(replies::NOT_NOW.with_text(LOGIN_REVOKED.to_owned()));
         }
-        let fetched = self.visit.context.store.fetch(maildrop.mailbox, uid(unique)).await;
-        match fetched {
-            Ok((_, reader)) => {
+        let wanted = |message: Message| Wanted { uid: uid(message.unique), size: message.octets };
+        let this = Wanted { uid: uid(unique), size: 0 };
+        let is_next = self.reading.expected == Some(unique);
+        let following = endpoint.following().take_while(|_| is_next).map(wanted);
+        let wanted = std::iter::once(this).chain(following);
+        let context = &self.visit.context;
+        let Reading { expected, ahead } = &mut *self.reading;
+        let Some(plan) = ahead.plan(&context.reading, wanted) else { return endpoint.reply(replies::GONE) };
+        let text = ahead.text(&context.store, maildrop.mailbox, plan).await;
+        *expected = endpoint.following().next().map(|message| message.unique);
+        match text {
+            Ok(Some(reader)) => {
                 self.reader = Some(reader);
                 endpoint.begin();
             }
-            Err(Error::NoSuchMessage(_) | Error::NoSuchMailbox(_)) => endpoint.reply(replies::GONE),
+            Ok(None) | Err(Error::NoSuchMailbox(_)) => endpoint.reply(replies::GONE),
             Err(error) => {
                 warn!(session = %self.visit.id, %error, "a message cannot be read");
                 endpoint.reply(replies::UNAVAILABLE);

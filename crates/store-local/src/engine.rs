@@ -5,6 +5,7 @@ use crate::Work;
 use crate::file::{Files, Lock};
 use crate::index::MessageRow;
 use crate::large::{LargeFiles, Unfinished};
+use crate::rolls::Rolls;
 use crate::roster::Roster;
 use crate::segments::Segments;
 use crate::sieve::Sieves;
@@ -29,6 +30,7 @@ pub(crate) struct Engine {
     pub(crate) writer: Writer,
     pub(crate) space: Arc<Space>,
     pub(crate) sieves: Sieves,
+    pub(crate) rolls: Rolls,
     pub(crate) clock: Clock,
     pub(crate) work: Work,
     /// Content longer than this gets a file of its own.

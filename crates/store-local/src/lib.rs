@@ -38,6 +38,7 @@ mod recover;
 mod repair;
 mod restore;
 mod rewrite;
+mod rolls;
 mod roster;
 mod scan;
 mod segment;

@@ -118,12 +118,8 @@ impl Mailboxes for Local {
     }
 
     async fn roll(&self, mailbox: MailboxId) -> Result<Arc<Roll>> {
-        self.snapshot(move |index| {
-            let status = index.mailbox(mailbox)?;
-            let marks = index.marks(&status)?;
-            Ok(Arc::new(Roll { status, marks }))
-        })
-        .await
+        let engine = self.engine.clone();
+        self.engine.read(move || engine.rolls.roll(&engine.view.read()?, mailbox)).await
     }
 
     async fn fetch(&self, mailbox: MailboxId, uid: Uid) -> Result<(Entry, Reader)> {
@@ -135,6 +131,23 @@ impl Mailboxes for Local {
                 Ok((entry, reader))
             })
             .await
+    }
+
+    async fn fetch_several(&self, mailbox: MailboxId, uids: &[Uid]) -> Result<Vec<(Entry, Reader)>> {
+        let (engine, uids) = (self.engine.clone(), uids.to_vec());
+        let read = move || {
+            let mut several = Vec::with_capacity(uids.len());
+            for entry in engine.view.read()?.present(mailbox, uids)? {
+                match engine.text(entry.spool, For::Entry(entry.delivery)) {
+                    Ok(reader) => several.push((entry, reader)),
+                    Err(Error::NoSuchMessage(_)) => {}
+                    Err(error) if several.is_empty() => return Err(error),
+                    Err(_) => break,
+                }
+            }
+            Ok(several)
+        };
+        self.engine.read(read).await
     }
 
     async fn append(&self, mailbox: MailboxId, messages: Vec<NewMessage>) -> Result<Appended> {

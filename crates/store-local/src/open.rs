@@ -13,6 +13,7 @@ use crate::log::{self, Log};
 use crate::mend::Source;
 use crate::prepare::Preparer;
 use crate::recover::{self, Damage, Tail, Visitor};
+use crate::rolls::Rolls;
 use crate::roster::Roster;
 use crate::scan::Batch;
 use crate::segment;
@@ -99,6 +100,7 @@ pub(crate) fn open_held(options: Options, lock: Box<dyn Lock>) -> Result<(Engine
         writer,
         space,
         sieves,
+        rolls: Rolls::default(),
         clock: options.clock,
         work: options.work,
         large_from: options.large_from.min(LARGE_FROM_MAX),

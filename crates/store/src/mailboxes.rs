@@ -213,6 +213,21 @@ pub trait Mailboxes: Send + Sync {
     /// One entry and its whole text: the entry's own trace fields, the message's, then the content.
     async fn fetch(&self, mailbox: MailboxId, uid: Uid) -> Result<(Entry, Reader)>;
 
+    /// The same for several entries, in the order of these UIDs and without those that are gone. It may end before one whose text cannot be
+    /// read: that is an error only where it is the first. What is short is read at once, so the caller bounds how many it asks for.
+    async fn fetch_several(&self, mailbox: MailboxId, uids: &[Uid]) -> Result<Vec<(Entry, Reader)>> {
+        let mut several = Vec::with_capacity(uids.len());
+        for uid in uids {
+            match self.fetch(mailbox, *uid).await {
+                Ok(found) => several.push(found),
+                Err(Error::NoSuchMessage(_)) => {}
+                Err(error) if several.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(several)
+    }
+
     /// Puts messages into a mailbox, all or none. Their UIDs ascend in their order. They count towards the account's quota:
     /// [`crate::Error::OverQuota`]. [`crate::Error::Limit`] with more than [`APPEND_MAX`] messages, or keywords as in
     /// [`mark`](Mailboxes::mark); [`crate::Error::Invalid`] without any, or when a stage is another store's.

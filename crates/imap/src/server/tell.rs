@@ -12,8 +12,9 @@ use std::fmt::Write;
 /// So many octets are told before they are sent: then [`Server::has_room`] says no.
 pub const ROOM: usize = 64 * 1024;
 
-/// A piece of a text that is at least so long is sent as it is, without being copied.
-const PIECE_MIN: usize = 4096;
+/// A piece of a text that is at least so long is sent as it is, without being copied. A shorter one is copied to what it is sent with: one
+/// call of the system more takes longer.
+const PIECE_MIN: usize = 16 * 1024;
 
 /// The message of a FETCH that is being told.
 #[derive(Debug)]

@@ -101,7 +101,7 @@ impl Server {
         }
     }
 
-    /// Asks for the next piece of a text when the one before is on its way.
+    /// Asks for the next piece of a text when the one before is on its way, or in the output.
     fn go_on_sending(&mut self) -> bool {
         if self.peer_gone {
             self.output.clear();
@@ -109,7 +109,7 @@ impl Server {
             return true;
         }
         match &self.phase {
-            Phase::Retrieving(_, piece) if self.output.is_empty() && piece.is_empty() => {}
+            Phase::Retrieving(_, piece) if piece.is_empty() => {}
             _ => return false,
         }
         if let Phase::Retrieving(retrieval, _) = std::mem::replace(&mut self.phase, Phase::Command) {
@@ -156,4 +156,4 @@ impl Extent {
 }
 
 /// Replies are sent when they have become this long, in octets, even if more could be said.
-const OUTPUT_MAX: usize = 4096;
+const OUTPUT_MAX: usize = 32 * 1024;

@@ -61,6 +61,12 @@ impl Maildrop {
         Some((found as u32 + 1, self.messages[found]))
     }
 
+    /// All messages from this index on that are not marked.
+    pub(super) fn all_from(&self, index: usize) -> impl Iterator<Item = Message> {
+        let all = self.messages.iter().zip(&self.marks).skip(index);
+        all.filter(|(_, marks)| marks.0 & DELETED == 0).map(|(message, _)| *message)
+    }
+
     pub(super) fn delete(&mut self, number: u32) -> Result<(), Missing> {
         let index = self.index(number)?;
         self.marks[index].0 |= DELETED;

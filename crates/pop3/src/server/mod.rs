@@ -254,10 +254,26 @@ impl Server {
         }
     }
 
+    /// The messages behind the one that [`Event::Retrieve`] asks for, without those marked as deleted: a client that reads one after the
+    /// other asks for them next.
+    pub fn following(&self) -> impl Iterator<Item = Message> {
+        let at = match (&self.phase, &self.state) {
+            (Phase::Asked(Question::Retrieve(retrieval)), State::Transaction(maildrop)) => {
+                Some((maildrop, retrieval.number as usize))
+            }
+            _ => None,
+        };
+        at.into_iter().flat_map(|(maildrop, number)| maildrop.all_from(number))
+    }
+
     /// Answers [`Event::More`] with a piece of the text.
     pub fn content(&mut self, piece: Bytes) {
         match std::mem::replace(&mut self.phase, Phase::Command) {
             Phase::Asked(Question::More(mut retrieval)) => match retrieval.text.encode(piece) {
+                (piece, Wanted::More) if piece.len() < PIECE_MIN => {
+                    self.output.extend_from_slice(&piece);
+                    self.phase = Phase::Retrieving(retrieval, Bytes::new());
+                }
                 (piece, Wanted::More) => self.phase = Phase::Retrieving(retrieval, piece),
                 (piece, Wanted::Enough) => {
                     self.output.extend_from_slice(&piece);
@@ -279,7 +295,6 @@ impl Server {
     /// Answers [`Event::More`]: the rest of the text cannot be read. Nothing can be said in the middle of a text, so the
     /// connection ends, and the client sees that the message is not whole.
     pub fn content_lost(&mut self) {
-        self.output.clear();
         self.close(Closing::ContentLost);
     }
 
@@ -346,3 +361,7 @@ impl Server {
         self.events.push_back(Event::Closing(closing));
     }
 }
+
+/// A piece of a text that is at least so long, in octets, is sent as it is, without being copied. A shorter one is copied to what it is sent
+/// with: one call of the system more takes longer.
+const PIECE_MIN: usize = 16 * 1024;

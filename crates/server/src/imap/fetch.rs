@@ -6,8 +6,9 @@
 use super::envelope::envelope;
 use super::select::ranges;
 use super::structure::{self, Place, body_structure};
-use super::text::{self, Room, apart};
+use super::text::{self, apart};
 use super::{Session, marks};
+use crate::reading::{Ahead, Room, Wanted};
 use bytes::Bytes;
 use imap::answer::{Code, Condition, FetchData, LiteralName, Status, Untagged};
 use imap::server::{Access, Fetch, Server};
@@ -26,6 +27,8 @@ pub(super) struct Fetching {
     left: Numbers,
     /// Those that were, and not told yet.
     page: VecDeque<Entry>,
+    /// Texts of those that come next.
+    ahead: Ahead,
     /// The message that is being told.
     telling: Option<Telling>,
     /// A text that is on its way as the last item of its message.
@@ -86,6 +89,7 @@ impl Session {
             missing: uids.len() as u64,
             left: uids,
             page: VecDeque::new(),
+            ahead: Ahead::default(),
             telling: None,
             passing: None,
             room: None,
@@ -170,7 +174,7 @@ impl Session {
         let Some(entry) = fetching.page.pop_front() else { return Ok(Told::Some) };
         let mut room = None;
         if fetching.need == Need::Whole {
-            let memory = &self.visit.context.imap_memory;
+            let memory = &self.visit.context.reading;
             room = match fetching.room {
                 // Who waits holds nothing: all the room may be what is held here.
                 Some(_) => memory.room_now(entry.size),
@@ -226,13 +230,13 @@ impl Session {
         let mut text = Bytes::new();
         let mut passing = None;
         if fetching.need != Need::Nothing {
-            let reader = match self.visit.context.store.fetch(open.id, entry.uid).await {
-                Ok((_, reader)) => reader,
-                Err(Error::NoSuchMessage(_)) => {
-                    fetching.missing += 1;
-                    return Ok(());
-                }
-                Err(error) => return Err(error.into()),
+            let context = &self.visit.context;
+            let next = std::iter::once(&entry).chain(&fetching.page);
+            let next = next.map(|entry| Wanted { uid: entry.uid, size: entry.size });
+            let Some(plan) = fetching.ahead.plan(&context.reading, next) else { return Ok(()) };
+            let Some(reader) = fetching.ahead.text(&context.store, open.id, plan).await? else {
+                fetching.missing += 1;
+                return Ok(());
             };
             match fetching.need {
                 Need::Passing => passing = Some(reader),

@@ -5,12 +5,15 @@
 
 use super::Session;
 use super::text;
+use crate::reading::{Ahead, Room, Wanted};
+use bytes::Bytes;
 use imap::answer::{Found, Status};
 use imap::server::Server;
 use imap::{Date, SearchKey};
 use message::{Content, Limits, Part, PartNumber, Structure, encoded_word, unfold};
 use std::cell::OnceCell;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use store::{Entry, Error, Flags, Keyword, Uid};
 
 /// How many messages are looked up at once.
@@ -29,50 +32,62 @@ impl Session {
     /// The entries that a search means, by UID. Only such as the client knows.
     pub(super) async fn matching(&mut self, endpoint: &Server, key: &SearchKey) -> Result<Vec<Entry>, Error> {
         let Some(open) = &self.open else { return Ok(Vec::new()) };
-        let store = &self.visit.context.store;
+        let (mailbox, store) = (open.id, Arc::clone(&self.visit.context.store));
         let criteria = Criteria { now: (self.visit.context.clock)().0, keywords: open.keywords.clone() };
         let key = prepared(key);
         let mut wanted = Vec::new();
         needles(&key, &mut wanted);
         let mut ranges = match wanted.is_empty() {
             true => vec![Uid(1)..=Uid(u32::MAX)],
-            false => store.sift(open.id, &wanted).await?,
+            false => store.sift(mailbox, &wanted).await?,
         };
-        let mut found = Vec::new();
+        let (mut found, mut ahead) = (Vec::new(), Ahead::default());
         loop {
-            let page = store.entries_in(open.id, &ranges, PAGE).await?;
+            let page = store.entries_in(mailbox, &ranges, PAGE).await?;
             let Some(last) = page.last() else { return Ok(found) };
             behind(&mut ranges, last.uid);
-            for entry in page {
-                if !endpoint.knows(entry.uid.0) {
-                    continue;
-                }
-                let verdict = match criteria.by_entry(&key, &entry) {
-                    Verdict::Open(need) => {
-                        let size = match need {
-                            Needs::Header => entry.size.min(text::HEADER_MAX as u64),
-                            Needs::Text => entry.size,
-                        };
-                        let _room = self.visit.context.imap_memory.room(size).await.ok_or_else(busy)?;
-                        let reader = match store.fetch(open.id, entry.uid).await {
-                            Ok((_, reader)) => reader,
-                            Err(Error::NoSuchMessage(_)) => continue,
-                            Err(error) => return Err(error),
-                        };
-                        let text = match need {
-                            Needs::Header => text::head(reader).await?,
-                            Needs::Text => text::whole(reader).await?,
-                        };
-                        criteria.by_text(&key, &entry, &Text::of(&text))
-                    }
+            let known = page.into_iter().filter(|entry| endpoint.knows(entry.uid.0));
+            let judged: Vec<_> = known.map(|entry| (criteria.by_entry(&key, &entry), entry)).collect();
+            for (at, (verdict, entry)) in judged.iter().enumerate() {
+                let is_meant = match verdict {
+                    Verdict::Open(_) => match self.looked_into(&mut ahead, &judged[at..]).await? {
+                        Some((text, _room)) => criteria.by_text(&key, entry, &Text::of(&text)),
+                        None => false,
+                    },
                     Verdict::Yes => true,
                     Verdict::No => false,
                 };
-                if verdict {
-                    found.push(entry);
+                if is_meant {
+                    found.push(entry.clone());
                 }
             }
         }
+    }
+
+    /// What is needed of the text of the first of these messages; `None` when it is gone. Those of the others are wanted after it.
+    async fn looked_into(
+        &mut self,
+        ahead: &mut Ahead,
+        judged: &[(Verdict, Entry)],
+    ) -> Result<Option<(Bytes, Room)>, Error> {
+        let (Some(open), Some((Verdict::Open(need), first))) = (&self.open, judged.first()) else {
+            return Ok(None);
+        };
+        let context = &self.visit.context;
+        let size = match need {
+            Needs::Header => first.size.min(text::HEADER_MAX as u64),
+            Needs::Text => first.size,
+        };
+        let room = context.reading.room(size).await.ok_or_else(busy)?;
+        let wanted = judged.iter().filter(|(verdict, _)| matches!(verdict, Verdict::Open(_)));
+        let wanted = wanted.map(|(_, entry)| Wanted { uid: entry.uid, size: entry.size });
+        let Some(plan) = ahead.plan(&context.reading, wanted) else { return Ok(None) };
+        let text = ahead.text(&context.store, open.id, plan).await?;
+        Ok(match (text, need) {
+            (None, _) => None,
+            (Some(reader), Needs::Header) => Some((text::head(reader).await?, room)),
+            (Some(reader), Needs::Text) => Some((text::whole(reader).await?, room)),
+        })
     }
 }
 

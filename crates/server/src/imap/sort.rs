@@ -1,6 +1,7 @@
 //! SORT: messages in an order (RFC 5256 §3, RFC 5957).
 
 use super::{Session, cut, text};
+use crate::reading::{Ahead, Wanted};
 use bytes::Bytes;
 use imap::answer::{Found, Status};
 use imap::server::Server;
@@ -25,10 +26,14 @@ impl Session {
         let needs_header =
             criteria.iter().any(|criterion| !matches!(criterion.key, SortKey::Arrival | SortKey::Size));
         let mut sorted = Vec::with_capacity(found.len());
-        for entry in found {
-            let header = if needs_header { self.header(&entry).await? } else { Bytes::new() };
+        let mut ahead = Ahead::default();
+        for (at, entry) in found.iter().enumerate() {
+            let header = match needs_header {
+                true => self.header(&mut ahead, &found[at..]).await?,
+                false => Bytes::new(),
+            };
             let structure = Structure::of(&header, &Limits::default());
-            let values = criteria.iter().map(|criterion| value(criterion.key, &entry, (&header, &structure)));
+            let values = criteria.iter().map(|criterion| value(criterion.key, entry, (&header, &structure)));
             sorted.push((values.collect::<Vec<_>>(), entry.uid.0));
         }
         // RFC 5256 §3: what is equal stands in the order of the mailbox, which is how it came.
@@ -44,13 +49,15 @@ impl Session {
         Ok(Status::ok("Sort completed"))
     }
 
-    /// The header section of a message; empty when it is gone.
-    pub(super) async fn header(&mut self, entry: &Entry) -> Result<Bytes, Error> {
+    /// The header section of the first of these messages; empty when it is gone. Those of the others are wanted after it.
+    pub(super) async fn header(&mut self, ahead: &mut Ahead, entries: &[Entry]) -> Result<Bytes, Error> {
         let Some(open) = &self.open else { return Ok(Bytes::new()) };
-        match self.visit.context.store.fetch(open.id, entry.uid).await {
-            Ok((_, reader)) => text::head(reader).await,
-            Err(Error::NoSuchMessage(_)) => Ok(Bytes::new()),
-            Err(error) => Err(error),
+        let context = &self.visit.context;
+        let wanted = entries.iter().map(|entry| Wanted { uid: entry.uid, size: entry.size });
+        let Some(plan) = ahead.plan(&context.reading, wanted) else { return Ok(Bytes::new()) };
+        match ahead.text(&context.store, open.id, plan).await? {
+            Some(reader) => text::head(reader).await,
+            None => Ok(Bytes::new()),
         }
     }
 }

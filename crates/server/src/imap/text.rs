@@ -1,52 +1,12 @@
 //! Texts of messages, as far as an answer needs them: the header, all of it, or piece by piece.
 //!
-//! What needs a message as a whole (its structure, its parts) has it in memory for a moment; [`Memory`] bounds how much that is in all sessions
-//! together.
+//! What needs a message as a whole (its structure, its parts) has it in memory for a moment, within the bounds of [`crate::reading::Memory`].
 
 use bytes::{Bytes, BytesMut};
-use std::sync::Arc;
-use std::time::Duration;
 use store::{Reader, Result};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Room for messages that are in memory as a whole.
-pub(crate) struct Memory(Arc<Semaphore>);
-
-/// Some of it.
-pub(super) type Room = OwnedSemaphorePermit;
-
-/// Counted in units of so many octets.
-const UNIT: u64 = 1024;
-/// All of it: 64 MiB.
-const UNITS: u32 = 64 * 1024;
-/// How long a message waits for room.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Header sections are read so far, in octets; what is beyond is no field that anybody looks for.
 pub(super) const HEADER_MAX: usize = 512 * 1024;
-
-impl Default for Memory {
-    fn default() -> Memory {
-        Memory(Arc::new(Semaphore::new(UNITS as usize)))
-    }
-}
-
-impl Memory {
-    /// Room for a message of this size; waits a while for others to be done, but not for clients that do not read. One that is larger than
-    /// all the room is alone.
-    pub(super) async fn room(&self, size: u64) -> Option<Room> {
-        let room = Arc::clone(&self.0).acquire_many_owned(units(size));
-        tokio::time::timeout(PATIENCE, room).await.ok()?.ok()
-    }
-
-    /// The same without waiting: for who holds room already, and so may be what the others wait for.
-    pub(super) fn room_now(&self, size: u64) -> Option<Room> {
-        Arc::clone(&self.0).try_acquire_many_owned(units(size)).ok()
-    }
-}
-
-fn units(size: u64) -> u32 {
-    u32::try_from(size.div_ceil(UNIT)).unwrap_or(UNITS).clamp(1, UNITS)
-}
 
 /// The whole text.
 pub(super) async fn whole(mut reader: Reader) -> Result<Bytes> {

@@ -5,6 +5,7 @@
 
 use super::sort::sent;
 use super::{Session, cut};
+use crate::reading::Ahead;
 use imap::answer::{Status, Threaded};
 use imap::server::Server;
 use imap::{SearchKey, ThreadAlgorithm};
@@ -34,8 +35,9 @@ impl Session {
     ) -> Result<Status, Error> {
         let found = self.matching(endpoint, &key).await?;
         let mut messages = Vec::with_capacity(found.len());
-        for entry in found {
-            let header = self.header(&entry).await?;
+        let mut ahead = Ahead::default();
+        for (at, entry) in found.iter().enumerate() {
+            let header = self.header(&mut ahead, &found[at..]).await?;
             let structure = Structure::of(&header, &Limits::default());
             let field = |name: &'static str| structure.root().header.value(&header, name).unwrap_or_default();
             let title = subject::base(&encoded_word::decode(&field("Subject")));

@@ -15,6 +15,7 @@ use crate::imap;
 use crate::policy::recipient::{Onwards, Rules};
 use crate::policy::sender;
 use crate::pop3::{Configs as Pop3Configs, Maildrops};
+use crate::reading;
 use crate::session::SessionIds;
 use crate::settings::{ListenerTls, Proxies, Service, Settings};
 use crate::srs::Srs;
@@ -42,7 +43,8 @@ pub struct Context {
     pub(crate) pop3: Pop3Configs,
     pub(crate) maildrops: Arc<Maildrops>,
     pub(crate) imap: imap::Configs,
-    pub(crate) imap_memory: imap::Memory,
+    /// How much of texts being read may be in memory.
+    pub(crate) reading: reading::Memory,
     /// Whose mail is shown in the classroom.
     pub(crate) shown: Shown,
     /// The largest message in octets; 0 is no limit.
@@ -113,7 +115,7 @@ impl Context {
             pop3: Pop3Configs::new(settings),
             maildrops: Arc::default(),
             imap: imap::Configs::new(settings),
-            imap_memory: imap::Memory::default(),
+            reading: reading::Memory::default(),
             shown: Shown::new(settings),
             message_size: limits.message_size,
             clock,

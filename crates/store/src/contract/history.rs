@@ -428,7 +428,10 @@ impl Pair {
         assert_eq!(engine_entries.len(), model_entries.len());
         let roll = self.engine.roll(engine_id).await.unwrap();
         assert!(roll.marks.iter().copied().eq(engine_entries.iter().map(Entry::mark)));
-        for (got, expected) in engine_entries.iter().zip(&model_entries) {
+        let uids = engine_entries.iter().map(|entry| entry.uid).chain([engine.uid_next]).collect::<Vec<_>>();
+        let texts = self.engine.fetch_several(engine_id, &uids).await.unwrap();
+        assert_eq!(texts.len(), engine_entries.len());
+        for ((got, expected), (entry, text)) in engine_entries.iter().zip(&model_entries).zip(texts) {
             let facts = |entry: &Entry| {
                 let Entry { uid, flags, keywords, received, size, delivery, .. } = *entry;
                 (uid, flags, keywords, received, size, delivery)
@@ -436,9 +439,14 @@ impl Pair {
             assert_eq!(facts(got), facts(expected));
             assert_eq!(got.spool, self.spools[&expected.spool]);
             assert!(got.modseq <= engine.highest_modseq);
-            let (entry, engine) = self.engine.fetch(engine_id, got.uid).await.unwrap();
             let (_, model) = self.model.fetch(model_id, got.uid).await.unwrap();
             assert_eq!(entry, *got);
+            same_text(text, model).await;
+        }
+        if let Some(last) = engine_entries.last() {
+            let (entry, engine) = self.engine.fetch(engine_id, last.uid).await.unwrap();
+            let (_, model) = self.model.fetch(model_id, last.uid).await.unwrap();
+            assert_eq!(entry, *last);
             same_text(engine, model).await;
         }
     }
