@@ -153,3 +153,6 @@ impl Ahead {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use store::{Content, Error, Reader, Result, SpoolId};
+use store::{Content, Entry, Error, MailboxId, Reader, Result, SpoolId, Uid};
 
 /// A text being read.
 struct Text {
@@ -39,6 +39,28 @@ impl Engine {
     pub(crate) fn text(self: &Arc<Self>, spool: SpoolId, reader: For) -> Result<Reader> {
         let text = self.with_message(spool, |message| self.text_of(spool, message, reader))?;
         text.ok_or_else(|| Error::NoSuchMessage(spool.to_string()))
+    }
+
+    /// The texts of entries, as [`store::Mailboxes::fetch_several`] has them.
+    pub(crate) fn texts(
+        self: &Arc<Self>,
+        mailbox: MailboxId,
+        uids: Vec<Uid>,
+    ) -> Result<Vec<(Entry, Reader)>> {
+        let snapshot = self.view.read()?;
+        let entries = snapshot.present(mailbox, uids)?;
+        let rows = snapshot.messages(entries.iter().map(|entry| entry.spool))?;
+        let mut texts = Vec::with_capacity(entries.len());
+        for (entry, row) in entries.into_iter().zip(rows) {
+            let read = |message| self.text_of(entry.spool, message, For::Entry(entry.delivery));
+            match self.with_message_at(entry.spool, row, read) {
+                Ok(Some(reader)) => texts.push((entry, reader)),
+                Ok(None) => {}
+                Err(error) if texts.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(texts)
     }
 
     /// The whole text of an entry, read at once.

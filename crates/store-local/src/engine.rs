@@ -58,9 +58,19 @@ impl Engine {
     pub(crate) fn with_message<T>(
         &self,
         spool: SpoolId,
+        read: impl FnMut(MessageRow) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let at = self.view.read()?.message(spool)?;
+        self.with_message_at(spool, at, read)
+    }
+
+    /// The same where it is known what the index says, or said a moment ago.
+    pub(crate) fn with_message_at<T>(
+        &self,
+        spool: SpoolId,
+        mut at: Option<MessageRow>,
         mut read: impl FnMut(MessageRow) -> Result<T>,
     ) -> Result<Option<T>> {
-        let mut at = self.view.read()?.message(spool)?;
         while let Some(message) = at {
             match read(message) {
                 Ok(text) => return Ok(Some(text)),

@@ -135,19 +135,7 @@ impl Mailboxes for Local {
 
     async fn fetch_several(&self, mailbox: MailboxId, uids: &[Uid]) -> Result<Vec<(Entry, Reader)>> {
         let (engine, uids) = (self.engine.clone(), uids.to_vec());
-        let read = move || {
-            let mut several = Vec::with_capacity(uids.len());
-            for entry in engine.view.read()?.present(mailbox, uids)? {
-                match engine.text(entry.spool, For::Entry(entry.delivery)) {
-                    Ok(reader) => several.push((entry, reader)),
-                    Err(Error::NoSuchMessage(_)) => {}
-                    Err(error) if several.is_empty() => return Err(error),
-                    Err(_) => break,
-                }
-            }
-            Ok(several)
-        };
-        self.engine.read(read).await
+        self.engine.read(move || engine.texts(mailbox, uids)).await
     }
 
     async fn append(&self, mailbox: MailboxId, messages: Vec<NewMessage>) -> Result<Appended> {

@@ -84,6 +84,16 @@ impl Snapshot {
         self.row(MESSAGES, (spool.0, 0))
     }
 
+    /// The same of several messages, each in its place.
+    pub(crate) fn messages(&self, spools: impl Iterator<Item = SpoolId>) -> Result<Vec<Option<MessageRow>>> {
+        let table = self.transaction.open_table(MESSAGES).map_err(index_error)?;
+        let row = |spool: SpoolId| {
+            let row = table.get((spool.0, 0)).map_err(index_error)?;
+            row.map(|bytes| body::decode(bytes.value())).transpose()
+        };
+        spools.map(row).collect()
+    }
+
     /// Every message.
     pub(crate) fn all_messages(&self, mut each: impl FnMut(SpoolId, MessageRow) -> Result<()>) -> Result<()> {
         self.rows(MESSAGES, (0, 0), |key, row| each(SpoolId(key.0), row).map(|()| true))
