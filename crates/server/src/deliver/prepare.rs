@@ -30,12 +30,13 @@ async fn fitted(
     letter: &Letter,
 ) -> store::Result<(Envelope, Reader)> {
     let mut envelope = letter.envelope.clone();
-    // Many clients say BODY=8BITMIME whatever they send. Content without 8-bit octets needs nothing of the sort.
-    if envelope.body == Body::EightBitMime
-        && !offered.eight_bit_mime()
-        && is_ascii(store.content(letter.spool).await?).await?
-    {
-        envelope.body = Body::SevenBit;
+    // Many clients say BODY=8BITMIME whatever they send, and some say nothing and send 8-bit octets. For a host without 8BITMIME what counts
+    // is what is there.
+    if envelope.body != Body::BinaryMime && !offered.eight_bit_mime() {
+        envelope.body = match is_ascii(store.content(letter.spool).await?).await? {
+            true => Body::SevenBit,
+            false => Body::EightBitMime,
+        };
     }
     let content = store.content(letter.spool).await?;
     let fits = match envelope.body {

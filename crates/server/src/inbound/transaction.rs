@@ -10,7 +10,7 @@ use message::submission::{Findings, Mender};
 use message::trace::{self, Dialect, With};
 use message::{Date, HopCounter};
 use smtp::server::Mail;
-use smtp::{Envelope, ForwardPath, Mailbox, Notify, OriginalRecipient, Recipient, ReversePath};
+use smtp::{Body, Envelope, ForwardPath, Mailbox, Notify, OriginalRecipient, Recipient, ReversePath};
 use std::collections::HashSet;
 use std::sync::Arc;
 use store::{
@@ -25,6 +25,8 @@ pub(crate) struct Received {
     /// Those that were left out because their mail goes round in circles.
     looping: Vec<Recipient>,
     content: Content,
+    /// What the content that came needs to be sent on, whatever was declared.
+    body: Body,
     hops: HopCounter,
     /// What mends a submission while it comes.
     mender: Option<Box<Mender>>,
@@ -134,8 +136,9 @@ pub(crate) struct Committed {
 impl Received {
     pub(crate) fn new(mail: Mail, mending: Mending) -> Received {
         let mender = (mending == Mending::Yes).then(Box::default);
-        let hops = HopCounter::default();
-        Received { mail, recipients: Vec::new(), looping: Vec::new(), content: Content::None, hops, mender }
+        let (body, hops) = (mail.parameters.body, HopCounter::default());
+        let (recipients, looping) = (Vec::new(), Vec::new());
+        Received { mail, recipients, looping, content: Content::None, body, hops, mender }
     }
 
     pub(crate) fn add(&mut self, recipient: Recipient, here: Here) {
@@ -217,6 +220,10 @@ impl Received {
     /// Takes the next bytes. A failure is kept for the end: the client can only hear of it there.
     pub(crate) async fn content(&mut self, store: &SharedStore, bytes: Bytes) {
         self.hops.read(&bytes);
+        // Many send 8-bit content without a word. Whoever it is sent on to must be told, or must get it converted (RFC 6152 §3).
+        if self.body == Body::SevenBit && !bytes.is_ascii() {
+            self.body = Body::EightBitMime;
+        }
         let kept = match &mut self.mender {
             Some(mender) => mender.pass(bytes),
             None => bytes,
@@ -310,7 +317,7 @@ impl Received {
         let envelope = Envelope {
             reverse_path: self.mail.reverse_path,
             recipients,
-            body: parameters.body,
+            body: self.body,
             smtputf8: parameters.smtputf8,
             require_tls: parameters.require_tls,
             ret: parameters.ret,

@@ -270,31 +270,35 @@ async fn a_host_that_reports_is_asked_to() {
 async fn eight_bits_are_never_cut_off_in_silence() {
     let signed = "Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nGrüße\r\n--b--\r\n";
     let large = format!("Subject: x\r\n\r\n{}", "Grüße\r\n".repeat(1_000_000));
-    for (content, expected) in [
-        ("Subject: x\r\n\r\nplain\r\n", Some("Subject: x\r\n\r\nplain\r\n")),
-        (
-            "Content-Type: text/plain; charset=utf-8\r\n\r\nGrüße aus Bonn\r\n",
-            Some(
-                "charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\nMIME-Version: 1.0\r\n\r\nGr=C3=BC=C3=9Fe aus Bonn\r\n",
+    let plain = "Subject: x\r\n\r\nplain\r\n";
+    // Whether it was declared or not.
+    for body in [Body::EightBitMime, Body::SevenBit] {
+        for (content, expected) in [
+            (plain, Some(plain)),
+            (
+                "Content-Type: text/plain; charset=utf-8\r\n\r\nGrüße aus Bonn\r\n",
+                Some(
+                    "charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\nMIME-Version: 1.0\r\n\r\nGr=C3=BC=C3=9Fe aus Bonn\r\n",
+                ),
             ),
-        ),
-        (signed, None),
-        ("Subject: Grüße\r\n\r\nplain\r\n", None),
-        (&large, None),
-    ] {
-        let lab = Lab::new();
-        lab.domain("example.com", &[(10, "mx", 1)]);
-        lab.says(1, "EHLO", &[Say::Reply("250 mx"); 2]);
-        lab.content(content);
-        let sent = lab.send_with(&["a@example.com"], |envelope| envelope.body = Body::EightBitMime);
-        lab.until_empty(sent).await;
-        let taken = lab.taken();
-        assert_eq!(taken.len(), usize::from(expected.is_some()), "{content:.80}");
-        if let Some(expected) = expected {
-            assert!(taken[0].content.ends_with(expected), "{}", taken[0].content);
+            (signed, None),
+            ("Subject: Grüße\r\n\r\nplain\r\n", None),
+            (&large, None),
+        ] {
+            let lab = Lab::new();
+            lab.domain("example.com", &[(10, "mx", 1)]);
+            lab.says(1, "EHLO", &[Say::Reply("250 mx"); 2]);
+            lab.content(content);
+            let sent = lab.send_with(&["a@example.com"], |envelope| envelope.body = body);
+            lab.until_empty(sent).await;
+            let taken = lab.taken();
+            assert_eq!(taken.len(), usize::from(expected.is_some()), "{body:?} {content:.80}");
+            if let Some(expected) = expected {
+                assert!(taken[0].content.ends_with(expected), "{}", taken[0].content);
+            }
+            let report = report_text(&lab.reports().await);
+            assert_eq!(report.contains("554 5.6.3"), expected.is_none(), "{report}");
         }
-        let report = report_text(&lab.reports().await);
-        assert_eq!(report.contains("554 5.6.3"), expected.is_none(), "{report}");
     }
 }
 

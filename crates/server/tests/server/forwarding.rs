@@ -181,3 +181,21 @@ async fn a_return_path_that_was_made_up_makes_it_no_relay() {
     assert!(reply.starts_with("550 5.7.1 "), "{reply}");
     assert!(queued(&running).await.is_empty());
 }
+
+#[tokio::test]
+async fn what_is_sent_on_says_of_itself_whether_it_has_8_bit_octets() {
+    let running = server().await;
+    for (said, content, body) in [
+        ("", "Subject: x\r\n\r\nplain", smtp::Body::SevenBit),
+        ("", "Subject: x\r\n\r\nGrüße", smtp::Body::EightBitMime),
+        (" BODY=7BIT", "Subject: x\r\n\r\nGrüße", smtp::Body::EightBitMime),
+        (" BODY=8BITMIME", "Subject: x\r\n\r\nplain", smtp::Body::EightBitMime),
+    ] {
+        let sender = format!("<ann@world.example>{said}");
+        let reply = send(&running, &sender, &["<out@inside.example>"], content).await;
+        assert!(reply.starts_with("250 2.0.0 "), "{said}: {reply}");
+        let newest = queued(&running).await.iter().map(|delivery| delivery.id.spool).max();
+        let envelope = running.store.envelope(newest.expect("it is queued")).await.expect("it is there");
+        assert_eq!(envelope.body, body, "{said:?} {content}");
+    }
+}

@@ -30,6 +30,24 @@ async fn a_message_arrives_as_it_was_sent_below_our_trace_fields() {
 }
 
 #[tokio::test]
+async fn a_message_that_has_been_through_too_many_hosts_is_refused() {
+    let running = start(|settings| settings.limits.hops = 3).await;
+    let mut talk = Talk::hello(running.address).await;
+    for (hosts, expected) in [(2, "250 2.0.0 "), (3, "554 5.4.6 "), (50, "554 5.4.6 ")] {
+        talk.say("MAIL FROM:<alice@a.example>").await;
+        assert_eq!(talk.say("RCPT TO:<bob@b.example>").await, "250 2.1.5 Ok");
+        talk.say("DATA").await;
+        let field = "Received: from one by another; Fri, 2 Jan 2026 03:04:05 +0000\r\n";
+        // Those of a message within are about that one.
+        let content = format!("{}Subject: x\r\n\r\n{field}{field}{field}.\r\n", field.repeat(hosts));
+        talk.send(content.as_bytes()).await;
+        let reply = talk.reply().await;
+        assert!(reply.starts_with(expected), "{hosts}: {reply}");
+    }
+    only_message(&running.store, "bob@b.example").await;
+}
+
+#[tokio::test]
 async fn several_recipients_are_not_told_of_each_other() {
     let running = start(|_| {}).await;
     let mut talk = Talk::hello(running.address).await;
