@@ -9,6 +9,7 @@
 mod replies;
 mod session;
 
+pub use replies::Tally;
 pub use session::{Session, Wear};
 
 use super::login::{self, Login};
@@ -105,7 +106,9 @@ pub struct Ended {
     pub reached: Progress,
     /// How many transactions were ended on it this time.
     pub transactions: u32,
-    /// The same since it was opened.
+    /// How many of these took mail, and how many only put it off.
+    pub tally: Tally,
+    /// How many were ended since it was opened.
     pub carried: u32,
     /// What was wrong with it, as a reply that could be shown to a sender; `None` when it was closed in order.
     pub trouble: Option<Reply>,
@@ -204,6 +207,7 @@ struct Courier<'a, S> {
     usage: Use,
     /// Transactions ended in this use of the connection.
     transactions: u32,
+    tally: Tally,
     /// Nothing is left to do, and the connection is to stay open.
     leaves: bool,
 }
@@ -244,6 +248,7 @@ impl<'a, S: Supply> Courier<'a, S> {
             wear,
             usage: Use::First,
             transactions: 0,
+            tally: Tally::default(),
             leaves: false,
         }
     }
@@ -309,6 +314,7 @@ impl<'a, S: Supply> Courier<'a, S> {
         }
         self.transactions += 1;
         self.facts.transactions += 1;
+        self.tally.count(&letter, &replies);
         // Those who were too many for one transaction get another, if others did get through (RFC 5321 §4.5.3.1.10).
         if replies.iter().any(is_too_many) && !replies.iter().all(is_too_many) {
             let ((left, _), (now, replies)) = split(&letter, &replies, is_too_many);
@@ -366,6 +372,7 @@ impl<'a, S: Supply> Courier<'a, S> {
         Ended {
             reached,
             transactions: self.transactions,
+            tally: self.tally,
             carried: self.facts.transactions,
             trouble,
             obstacle,

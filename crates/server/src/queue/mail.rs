@@ -10,8 +10,9 @@ use super::fate::{self, Tried};
 use super::in_hand::InHand;
 use super::sites::{Mood, Slot};
 use super::worker::Found;
-use crate::deliver::relay::{Ended, Letter, NextHop, Progress, Rest, Supply, split};
+use crate::deliver::relay::{Ended, Letter, NextHop, Progress, Rest, Supply, Tally, split};
 use crate::resolve::Target;
+use crate::route::Route;
 use crate::tls::{Flaw, TlsSession};
 use smtp::{Reply, ReplySource, Severity, Status, replies};
 use std::collections::VecDeque;
@@ -227,9 +228,22 @@ impl Mail {
                 self.give_back_all(&reply, NextHop::WithoutReports).await;
             }
             Found::Nobody => {
-                self.slot.went(Mood::Badly);
+                self.slot.went(match reply.severity() {
+                    // What is for good (a loop) costs no time, and goes back at once.
+                    Severity::Permanent => Mood::Badly,
+                    _ => Mood::Silent(self.longest_silence()),
+                });
                 self.give_back_all(&reply, NextHop::WithoutReports).await;
             }
+        }
+    }
+
+    /// How long the destination's site is left alone at most when nobody can be spoken with there.
+    fn longest_silence(&self) -> Duration {
+        match self.shared.outbound.routes.of(&self.queue.host()) {
+            // A host of our own is back soon, and then somebody waits for the mail.
+            Route::Hops(_) => OWN_SILENCE_MAX,
+            Route::Mx | Route::Discard => SILENCE_MAX,
         }
     }
 
@@ -261,6 +275,7 @@ impl Mail {
         Ended {
             reached,
             transactions: 0,
+            tally: Tally::default(),
             carried: 0,
             trouble: Some(reply),
             obstacle: None,
@@ -483,5 +498,9 @@ pub(super) const SESSION_MAX: Duration = Duration::from_secs(2 * 3600);
 /// A transaction is begun only with so much of the lease left, in milliseconds: more than a session has, so that nobody else can have taken
 /// the deliveries while they are still being sent.
 const LEASE_LEFT: i64 = 3 * 3600 * 1000;
+/// How long a site is left alone at most when nobody can be spoken with there, ...
+const SILENCE_MAX: Duration = Duration::from_secs(15 * 60);
+/// ... and one that a route names.
+const OWN_SILENCE_MAX: Duration = Duration::from_secs(60);
 /// How many connections may fail under one letter in one attempt.
 const FAILURES_MAX: u32 = 2;

@@ -68,6 +68,8 @@ struct Site {
     well_at: Option<Instant>,
     /// Until when it is left alone.
     paused_until: Option<Instant>,
+    /// How often in a row nobody could be spoken with there.
+    silences: u32,
     /// After how many messages it ended a connection, and until when that is believed.
     enough: Option<(u32, Instant)>,
     connections: Meter,
@@ -100,8 +102,12 @@ pub(super) enum Mood {
     Well,
     /// Mail was taken, and then the host ended the connection by itself, after so many messages.
     Enough(u32),
-    /// The host could not be reached, or something went wrong.
+    /// Some was taken and some put off.
+    Middling,
+    /// The host could not be reached, or something went wrong, or it put off what it was sent.
     Badly,
+    /// None of its hosts could be spoken with. It is left alone for a while, the longer the more often that happens, and for this long at most.
+    Silent(Duration),
     /// Its hosts have no time for us.
     Busy,
 }
@@ -129,6 +135,19 @@ impl Sites {
             messages: site.messages_max(now),
             wait: until.map(|until| until - now),
         })
+    }
+
+    /// The sites of these destinations are tried again at once although nobody could be spoken with there a moment ago: an operator wants it.
+    pub(crate) fn look_again<'a>(&self, queues: impl Iterator<Item = &'a QueueName>) {
+        let mut inner = lock(&self.inner);
+        for queue in queues {
+            let name = inner.queues.get(queue).and_then(|queue| queue.site.clone());
+            if let Some(site) =
+                name.and_then(|name| inner.sites.get_mut(&name)).filter(|site| site.silences > 0)
+            {
+                (site.silences, site.paused_until) = (0, None);
+            }
+        }
     }
 
     /// A place for one more worker for this destination, if there is room, and its hosts were not all paused by this version of the pauses.
@@ -229,7 +248,7 @@ impl Slot {
             .unwrap_or(false)
     }
 
-    /// Takes note of how a connection went.
+    /// Takes note of how a connection went, or an attempt at all hosts.
     pub(super) fn went(&self, mood: Mood) {
         self.with_site(|site, now, _| site.went(mood, now));
     }
@@ -265,6 +284,7 @@ impl Site {
             went_well: 0,
             well_at: None,
             paused_until: None,
+            silences: 0,
             enough: None,
             connections: Meter::default(),
             messages: Meter::default(),
@@ -297,7 +317,8 @@ impl Site {
                     self.went_well = 0;
                 }
             }
-            Mood::Badly => {
+            Mood::Middling => (self.well_at, self.went_well) = (Some(now), 0),
+            Mood::Badly | Mood::Silent(_) => {
                 self.limit = (self.limit / 2).max(1);
                 self.went_well = 0;
             }
@@ -306,7 +327,16 @@ impl Site {
         match mood {
             Mood::Enough(messages) => self.enough = Some((messages.max(1), now + ENOUGH_FOR)),
             Mood::Busy => self.paused_until = Some(now + self.limits.pause),
-            Mood::Well | Mood::Badly => {}
+            // What several workers found at the same time counts once.
+            Mood::Silent(longest) if self.paused_until.is_none_or(|until| until <= now) => {
+                let pause = SILENCE.saturating_mul(1 << self.silences.min(16)).min(longest);
+                self.paused_until = Some(now + pause);
+                self.silences += 1;
+            }
+            Mood::Well | Mood::Middling | Mood::Badly | Mood::Silent(_) => {}
+        }
+        if matches!(mood, Mood::Well | Mood::Enough(_) | Mood::Middling) {
+            self.silences = 0;
         }
     }
 }
@@ -343,6 +373,8 @@ fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
 const FIRST_LIMIT: usize = 2;
 /// The most destinations that are remembered: some megabytes.
 const KNOWN_MAX: usize = 20_000;
+/// How long a site is left alone after nobody could be spoken with there once; twice as long each time.
+const SILENCE: Duration = Duration::from_secs(60);
 /// How long a site counts as well after it took mail.
 const WELL_FOR: Duration = Duration::from_secs(600);
 /// How long it is believed that a site ends connections after so many messages.
@@ -460,6 +492,30 @@ mod tests {
         drop(slot);
         tokio::time::sleep_until(until).await;
         assert!(begin(&sites, "a.example", 0).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_site_is_left_alone_longer_and_longer() {
+        let sites = sites(4);
+        let queue = name("a.example");
+        let longest = 5 * SILENCE;
+        let pause = |mood| {
+            let slot = worker(&sites, "a.example", "mx").expect("room");
+            slot.went(mood);
+            slot.went(mood);
+            sites.of(&queue).expect("known").wait.map_or(0, |wait| wait.as_secs())
+        };
+        for expected in [60, 120, 240, 300, 300] {
+            assert_eq!(pause(Mood::Silent(longest)), expected);
+            tokio::time::sleep(Duration::from_secs(expected)).await;
+        }
+        assert_eq!(pause(Mood::Well), 0);
+        assert_eq!(pause(Mood::Silent(longest)), 60, "it had spoken again");
+        sites.look_again([&queue].into_iter());
+        assert_eq!(sites.of(&queue).expect("known").wait, None);
+        assert_eq!(pause(Mood::Busy), 60);
+        sites.look_again([&queue].into_iter());
+        assert!(sites.of(&queue).expect("known").wait.is_some(), "what it asked for is kept to");
     }
 
     #[tokio::test(start_paused = true)]

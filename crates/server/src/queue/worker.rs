@@ -9,7 +9,7 @@ use super::sites::{Mood, Slot};
 use crate::deliver::dial::{Reached, Unreached, reach};
 use crate::deliver::health::Standing;
 use crate::deliver::pool::Kept;
-use crate::deliver::relay::{self, Ended, NextHop, Obstacle, Progress};
+use crate::deliver::relay::{self, Ended, NextHop, Obstacle, Progress, Tally};
 use crate::deliver::secure::{Level, Security};
 use crate::resolve::{self, Target};
 use crate::route::Route;
@@ -327,6 +327,7 @@ async fn speak(shared: &Arc<Shared>, mail: &mut Mail, reached: Reached) -> Ended
         return Ended {
             reached,
             transactions: 0,
+            tally: Tally::default(),
             carried: 0,
             trouble,
             obstacle: None,
@@ -408,7 +409,12 @@ fn mood(ended: &Ended) -> Mood {
         Some(reply) if reply.code().number() == 421 && ended.carried > 0 => Mood::Enough(ended.carried),
         Some(reply) if reply.code().number() == 421 => Mood::Busy,
         Some(reply) if reply.severity() != Severity::Positive => Mood::Badly,
-        Some(_) | None => Mood::Well,
+        Some(_) | None => match ended.tally {
+            Tally { put_off: 0, .. } => Mood::Well,
+            // It takes our connections, and puts off what comes over them: it wants fewer, not more.
+            Tally { taken, put_off } if put_off > taken => Mood::Badly,
+            Tally { .. } => Mood::Middling,
+        },
     }
 }
 

@@ -193,6 +193,9 @@ impl Act {
         match (self, &access.outbound) {
             (Act::Adjust(adjustment), _) => {
                 access.store.adjust(&ids, adjustment.clone()).await?;
+                if let (Adjustment::Due(_), Some(outbound)) = (adjustment, &access.outbound) {
+                    outbound.sites.look_again(page.iter().map(|delivery| &delivery.queue));
+                }
                 Ok(page)
             }
             (Act::Report(reason), Some(outbound)) => {

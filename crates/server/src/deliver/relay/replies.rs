@@ -1,9 +1,9 @@
-//! What is said to senders of a connection that failed, and of a letter whose recipients got different replies: pure functions of
-//! [`super::session`].
+//! What is said to senders of a connection that failed, of a letter whose recipients got different replies, and what the replies say of the
+//! host: pure functions of [`super::session`].
 
 use super::Letter;
 use smtp::client::Failure;
-use smtp::{Reply, Status};
+use smtp::{Reply, ReplySource, Severity, Status};
 
 /// A failed connection, as a reply: always transient, but for a host that says that it takes no mail at all.
 pub(super) fn trouble(failure: &Failure) -> Reply {
@@ -30,6 +30,42 @@ fn sentence(failure: &Failure) -> String {
 /// `452 4.5.3`: too many recipients for one transaction.
 pub(super) fn is_too_many(reply: &Reply) -> bool {
     reply.code().number() == 452 && reply.status() == Some(Status { subject: 5, detail: 3 })
+}
+
+/// What transactions came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Somebody got the mail.
+    pub taken: u32,
+    /// Nobody got it, and the host would rather not have had it now.
+    pub put_off: u32,
+}
+
+impl Tally {
+    /// Counts a transaction with these replies.
+    pub(super) fn count(&mut self, letter: &Letter, replies: &[Reply]) {
+        let pairs = || letter.deliveries.iter().zip(replies);
+        if replies.iter().any(|reply| reply.severity() == Severity::Positive) {
+            self.taken += 1;
+        } else if pairs().any(|(delivery, reply)| is_about_pace(reply, delivery.attempts)) {
+            self.put_off += 1;
+        }
+    }
+}
+
+/// Whether a host that says this to a delivery that was tried so often before would rather have less mail at the moment. It would not when the reply is about an
+/// address, a mailbox or the message, or when it looks like greylisting, which wants a second attempt and no slower one.
+fn is_about_pace(reply: &Reply, attempts: u32) -> bool {
+    let grey = |text: &str| ["greylist", "graylist"].iter().any(|word| text.contains(word));
+    if reply.source() != ReplySource::Peer || reply.severity() != Severity::Transient {
+        return false;
+    }
+    match reply.status() {
+        None => reply.code().number() != 450,
+        Some(Status { subject: 1 | 2 | 6, .. } | Status { subject: 5, detail: 3 }) => false,
+        Some(Status { subject: 7, detail: 1 }) if attempts == 0 => false,
+        Some(_) => !grey(&reply.to_string().to_ascii_lowercase()),
+    }
 }
 
 /// The recipients of a letter whose replies are wanted, and the others, each with theirs.

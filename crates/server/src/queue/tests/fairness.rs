@@ -89,3 +89,30 @@ async fn small_messages_go_before_large_ones_that_were_claimed_with_them() {
     let to: Vec<String> = lab.taken().into_iter().flat_map(|taken| taken.to).collect();
     assert_eq!(to, ["<small@example.com>", "<large@example.com>"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn dead_domains_with_steady_mail_leave_room_for_others() {
+    let lab = Lab::with_bounds(Bounds { connections: 20, ..Bounds::default() });
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    for number in 0..100 {
+        lab.domain(&format!("dead{number}.example"), &[(10, "silent", 77)]);
+    }
+    // A message a minute for each of them: each attempt keeps one of the 20 places for half a minute.
+    let steady = async |part: usize| {
+        for number in part % 10 * 10..part % 10 * 10 + 10 {
+            lab.send_later(SENDER, &[&format!("a@dead{number}.example")]).await;
+        }
+        lab.nudge().await;
+        lab.wait(6 * SECOND).await;
+    };
+    for part in 0..80 {
+        steady(part).await;
+    }
+    let mut slowest = Duration::ZERO;
+    for part in 0..10 {
+        lab.send(SENDER, &["b@example.com"]).await;
+        slowest = slowest.max(lab.until_taken(part + 1).await);
+        steady(part).await;
+    }
+    assert!(slowest < SECOND, "{slowest:?}");
+}

@@ -186,3 +186,56 @@ async fn each_attempt_says_why_it_went_where_it_went() {
         "the last that was left, preference 20; dead.example.com did not take it; connected in 0.0 ms"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_site_that_puts_off_what_it_is_sent_gets_fewer_connections() {
+    for (reply, limit) in [
+        ("451 4.7.0 slow down", 1),
+        ("452 4.3.1 no room", 1),
+        ("451 later", 1),
+        ("450 4.2.1 that mailbox is busy", 4),
+        ("451 4.7.1 try again later", 4),
+        ("451 4.7.0 you are greylisted", 4),
+        ("550 5.1.1 no such user", 4),
+    ] {
+        let lab = Lab::new();
+        lab.domain("example.com", &[(10, "mx", 1)]);
+        lab.says(1, "RCPT", &[Say::Reply(reply); 20]);
+        for _ in 0..20 {
+            lab.send(SENDER, &["a@example.com"]).await;
+            lab.wait(Duration::from_secs(7)).await;
+        }
+        let site = lab.site("example.com").expect("it is known");
+        assert!(if limit == 1 { site.limit == 1 } else { site.limit >= limit }, "{reply}: {}", site.limit);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_where_nobody_answers_is_asked_less_and_less() {
+    let lab = Lab::new();
+    lab.domain("dead.example", &[(10, "mx", 66)]);
+    for _ in 0..120 {
+        lab.send(SENDER, &["a@dead.example"]).await;
+        lab.wait(Duration::from_secs(30)).await;
+    }
+    assert!((6..=9).contains(&lab.connections(66)), "once for all that is due: {}", lab.connections(66));
+    let left = lab.queued().await;
+    let tried = left.iter().filter(|delivery| delivery.attempts > 0).count();
+    assert!(tried >= 90, "each attempt stands for all that waited: {tried}");
+    // Another host takes its place, and nobody needs to tell the queue.
+    lab.exchanges("dead.example", vec![exchange(10, "new.dead.example")]);
+    lab.address("new.dead.example", "192.0.32.1");
+    lab.wait(Duration::from_secs(15 * 60 + 5)).await;
+    assert!(!lab.taken().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_of_a_route_is_asked_again_within_a_minute() {
+    let lab =
+        Lab::with_routes("[[route]]\ndomain = \"*\"\nvia = \"smtp://192.0.32.66:2525\"\ntls = \"none\"\n");
+    for _ in 0..60 {
+        lab.send(SENDER, &["a@example.com"]).await;
+        lab.wait(Duration::from_secs(10)).await;
+    }
+    assert!((9..=12).contains(&lab.connections(66)), "{}", lab.connections(66));
+}
