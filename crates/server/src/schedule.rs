@@ -64,6 +64,11 @@ impl Schedule {
         Next::Retry(after(now, self.wait(attempts, chance)).min(end))
     }
 
+    /// When something is tried again that went wrong here, and not at another host.
+    pub fn soon(&self, now: Timestamp) -> Timestamp {
+        after(now, self.first_retry)
+    }
+
     /// When a message that came at `received` goes back to its sender.
     pub fn end(&self, mail: Mail, received: Timestamp) -> Timestamp {
         after(

@@ -44,6 +44,23 @@ enum Late {
     No,
 }
 
+/// Whether the sender's report about a failure is committed, as far as one is owed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reported {
+    Yes,
+    No,
+}
+
+impl Fate {
+    /// Without its report a failure would be lost: it is tried again, soon, though not at once.
+    fn as_reported(self, reported: Reported, schedule: &Schedule, now: Timestamp) -> Fate {
+        match (self, reported) {
+            (Fate::Failed(_), Reported::No) => Fate::Retry { due: schedule.soon(now), late: Late::No },
+            (fate, _) => fate,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
     /// A host said so.
@@ -78,15 +95,8 @@ pub(super) async fn settle(
     let mut settling = JoinSet::new();
     for ((delivery, reply), fate) in letter.deliveries.iter().zip(&replies).zip(fates) {
         let attempt = attempt(&tried, reply, now);
-        let done = |ending, attempt| Outcome::Done(End { at: now, ending, attempt: Some(attempt) });
-        let outcome = match fate {
-            Fate::Retry { due, .. } => Outcome::Deferred { due, attempt },
-            // Without its report a failure would be lost. The lease ends, and it is tried again.
-            Fate::Failed(_) if !reported => continue,
-            Fate::Delivered if next_hop == NextHop::Nowhere => done(Ending::Discarded, attempt),
-            Fate::Delivered => done(Ending::Delivered, attempt),
-            Fate::Failed(_) => done(Ending::Failed, attempt),
-        };
+        let fate = fate.as_reported(reported, &outbound.schedule, now);
+        let outcome = outcome(fate, next_hop, attempt, now);
         // Together, so that they share a sync.
         settling.spawn(finish(Arc::clone(shared), delivery.id, outcome));
     }
@@ -94,6 +104,17 @@ pub(super) async fn settle(
         super::report(ended);
     }
     outbound.wake.notify_one();
+}
+
+/// What the store is to make of it.
+fn outcome(fate: Fate, next_hop: NextHop, attempt: Attempt, now: Timestamp) -> Outcome {
+    let ending = match fate {
+        Fate::Retry { due, .. } => return Outcome::Deferred { due, attempt },
+        Fate::Delivered if next_hop == NextHop::Nowhere => Ending::Discarded,
+        Fate::Delivered => Ending::Delivered,
+        Fate::Failed(_) => Ending::Failed,
+    };
+    Outcome::Done(End { at: now, ending, attempt: Some(attempt) })
 }
 
 async fn finish(shared: Arc<Shared>, id: DeliveryId, outcome: Outcome) {
@@ -147,14 +168,14 @@ fn attempt(tried: &Tried, reply: &Reply, now: Timestamp) -> Attempt {
     }
 }
 
-/// Commits the reports that the sender is owed; says whether every failure is reported, or needs no report.
+/// Commits the reports that the sender is owed; says whether those about failures are, or none is needed.
 async fn report(
     shared: &Arc<Shared>,
     letter: &Letter,
     replies: &[Reply],
     fates: &[Fate],
     (tried, next_hop, now): (&Tried, NextHop, Timestamp),
-) -> bool {
+) -> Reported {
     let outbound = &shared.outbound;
     let Delivery { received, queue, .. } = &letter.deliveries[0];
     let host = tried.host.as_deref();
@@ -162,7 +183,7 @@ async fn report(
         Route::Mx => Host::Public(host),
         Route::Hops(_) | Route::Discard => Host::Private(host),
     };
-    let mut reported = true;
+    let mut reported = Reported::Yes;
     for kind in [Kind::Failed, Kind::Delayed, Kind::Relayed, Kind::Delivered] {
         let about = |fate: &Fate| match fate {
             Fate::Failed(_) => kind == Kind::Failed,
@@ -190,7 +211,9 @@ async fn report(
         };
         if let Err(error) = dsn::send(&outbound.desk(), notice).await {
             tracing::error!(id = %letter.spool, %error, "a report to the sender cannot be stored");
-            reported &= kind != Kind::Failed;
+            if kind == Kind::Failed {
+                reported = Reported::No;
+            }
         }
     }
     reported
@@ -272,6 +295,24 @@ mod tests {
                 (Timestamp(now * HOUR), 100),
             );
             assert_eq!(got, expected, "{code} after {now} h");
+        }
+    }
+
+    #[test]
+    fn a_failure_that_nobody_could_be_told_of_is_tried_again_soon() {
+        let now = Timestamp(HOUR);
+        for (fate, reported, expected) in [
+            (Fate::Failed(Why::Refused), Reported::No, Some(Timestamp(HOUR + 300_000))),
+            (Fate::Failed(Why::Expired), Reported::No, Some(Timestamp(HOUR + 300_000))),
+            (Fate::Failed(Why::Refused), Reported::Yes, None),
+            (Fate::Delivered, Reported::No, None),
+        ] {
+            let fate = fate.as_reported(reported, &Schedule::default(), now);
+            let due = match outcome(fate, NextHop::WithoutReports, Attempt::default(), now) {
+                Outcome::Deferred { due, .. } => Some(due),
+                Outcome::Done(_) => None,
+            };
+            assert_eq!(due, expected, "{fate:?} {reported:?}");
         }
     }
 

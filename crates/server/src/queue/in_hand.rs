@@ -3,7 +3,7 @@
 use super::Outbound;
 use std::collections::HashSet;
 use std::sync::Arc;
-use store::{Adjustment, DeliveryId, Timestamp};
+use store::{Adjustment, DeliveryId};
 
 /// The deliveries that a task has to settle.
 pub(super) struct InHand {
@@ -44,8 +44,7 @@ impl Drop for InHand {
 
 /// Lets others have these deliveries, but not at once: whatever made the worker panic may do so again.
 async fn put_off(outbound: &Outbound, ids: &[DeliveryId]) {
-    let wait = i64::try_from(outbound.schedule.first_retry.as_millis()).unwrap_or(i64::MAX);
-    let due = Timestamp((outbound.clock)().0.saturating_add(wait));
+    let due = outbound.schedule.soon((outbound.clock)());
     let adjusted = outbound.store.adjust(ids, Adjustment::Due(due)).await;
     match adjusted.and(outbound.store.let_go(ids).await) {
         Ok(()) => {
