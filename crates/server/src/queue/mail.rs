@@ -4,6 +4,7 @@
 //! What was put off so waits for a second pass over the hosts that are left; its replies stand when none of those answers.
 
 mod careless;
+mod letters;
 
 use super::Shared;
 use super::fate::{self, Tried};
@@ -14,11 +15,12 @@ use crate::deliver::relay::{Ended, Letter, NextHop, Progress, Rest, Supply, Tall
 use crate::resolve::Target;
 use crate::route::Route;
 use crate::tls::{Flaw, TlsSession};
+use letters::{letters, size_class};
 use smtp::{Reply, ReplySource, Severity, Status, replies};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Claim, DeliveryId, Identity, QueueName, Timestamp, Tls};
+use store::{DeliveryId, Identity, QueueName, Timestamp, Tls};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -428,40 +430,6 @@ fn is_about_host(reply: &Reply) -> bool {
 fn lacks(reply: &Reply) -> bool {
     let needs = [replies::PEER_LACKS_REQUIRETLS, replies::PEER_LACKS_SMTPUTF8, replies::PEER_LACKS_BODY];
     reply.source() == ReplySource::Own && needs.contains(reply)
-}
-
-/// Small before large, in steps of sixteen times.
-fn size_class(letter: &Letter) -> u32 {
-    letter
-        .deliveries
-        .first()
-        .map_or(0, |delivery| (delivery.size >> 16).checked_ilog2().map_or(0, |log| log / 4 + 1))
-}
-
-/// The claims as letters: one for each message, and for each way in which it is forwarded, in the order of its first recipient.
-async fn letters(shared: &Arc<Shared>, claims: Vec<Claim>) -> Vec<Letter> {
-    let mut letters: Vec<Letter> = Vec::new();
-    for Claim { delivery, lease } in claims {
-        let spool = delivery.id.spool;
-        let together = |letter: &&mut Letter| letter.spool == spool && letter.forward == delivery.forward;
-        if let Some(letter) = letters.iter_mut().rev().find(together) {
-            letter.envelope.recipients.push(delivery.recipient.clone());
-            letter.deliveries.push(delivery);
-            continue;
-        }
-        match shared.outbound.store.envelope(spool).await {
-            Ok(mut envelope) => {
-                envelope.recipients = vec![delivery.recipient.clone()];
-                let forward = delivery.forward.clone();
-                let deliveries = vec![delivery];
-                letters.push(Letter { spool, envelope, forward, deliveries, lease, failures: 0 });
-            }
-            // It was removed meanwhile.
-            Err(store::Error::NoSuchMessage(_)) => {}
-            Err(error) => tracing::error!(id = %spool, %error, "a queued envelope cannot be read"),
-        }
-    }
-    letters
 }
 
 const fn status(subject: u16, detail: u16) -> Option<Status> {
