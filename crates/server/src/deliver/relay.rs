@@ -19,9 +19,9 @@ use crate::drive::{Application, WhenUnheard, drive, drive_secured};
 use crate::tls::{Connector, Flaw, HandshakeError, Stream, TlsSession};
 pub use replies::split;
 use replies::{CONNECTION_BROKE, NO_HANDSHAKE, NO_LOGIN, NOT_BELIEVED, UNREADABLE, is_too_many, trouble};
-use session::{Facts, Protection, Trust};
+use session::{Facts, Protection, Served, Trust};
 use smtp::client::{Authentication, Client, Config, Event, Failure, Stage};
-use smtp::{Envelope, Protocol, Reply, ReversePath, Severity};
+use smtp::{Envelope, Limits, Protocol, Reply, ReversePath, Severity};
 use std::time::Duration;
 use store::{Delivery, Forward, Reader, SharedStore, SpoolId, Timestamp};
 use tokio::time::Instant;
@@ -127,7 +127,8 @@ pub enum Obstacle {
     Tls(String),
     /// EHLO: the host closed the connection at it.
     Extensions,
-    /// The connection itself: it had been kept, and was found dead before the host had answered anything (it may close what is idle, by right).
+    /// The connection itself: it had been kept, and was found dead before the host had answered anything (it may close what is idle, by right), or cannot
+    /// take the mail of one more domain.
     Stale,
     /// The host has no time for us now: it said 4yz to the connection, or to EHLO.
     Busy,
@@ -163,6 +164,7 @@ pub async fn session<S: Supply>(
         trust: if security.is_verified() { Trust::Verified } else { Trust::None },
         protection: Protection::None,
         transactions: 0,
+        limits: Limits::default(),
         opened: Instant::now(),
         send_timeout: config.timeouts.block,
     };
@@ -179,9 +181,9 @@ pub async fn session<S: Supply>(
 
 /// Goes on with a connection that was left open.
 pub async fn resume<S: Supply>(session: Session, wear: Wear, store: SharedStore, supply: &mut S) -> Ended {
-    let Session { mut client, mut stream, facts } = session;
+    let Session { mut client, mut stream, facts, served } = session;
     let mut courier =
-        Courier { greeted: true, usage: Use::Resumed, ..Courier::new(store, supply, facts, wear) };
+        Courier { greeted: true, usage: Use::Resumed, served, ..Courier::new(store, supply, facts, wear) };
     courier.go_on(&mut client).await;
     let driven = drive(&mut client, &mut stream, &mut courier).await;
     courier.end(driven, client, stream)
@@ -203,6 +205,7 @@ struct Courier<'a, S> {
     greeted: bool,
     login: Option<login::Attempt>,
     facts: Facts,
+    served: Served,
     wear: Wear,
     usage: Use,
     /// Transactions ended in this use of the connection.
@@ -245,6 +248,7 @@ impl<'a, S: Supply> Courier<'a, S> {
             greeted: false,
             login: None,
             facts,
+            served: Served::default(),
             wear,
             usage: Use::First,
             transactions: 0,
@@ -268,6 +272,13 @@ impl<'a, S: Supply> Courier<'a, S> {
                 let replies = vec![smtp::replies::PEER_LACKS_REQUIRETLS; letter.deliveries.len()];
                 self.supply.answered(letter, replies, NextHop::WithoutReports);
                 continue;
+            }
+            if !self.served.admits(&letter.envelope, self.facts.limits) {
+                if self.transactions == 0 {
+                    self.obstacle = Some(Obstacle::Stale);
+                }
+                self.supply.put_back(letter);
+                return client.quit();
             }
             match prepared(&self.store, client.extensions(), &letter).await {
                 Ok((envelope, reader)) => {
@@ -367,8 +378,12 @@ impl<'a, S: Supply> Courier<'a, S> {
         }
         let reached = if self.greeted { Progress::Greeted } else { Progress::Nowhere };
         let obstacle = self.obstacle.filter(|obstacle| !self.greeted || *obstacle == Obstacle::Stale);
-        let left =
-            (self.leaves && !client.is_closed()).then_some(Session { client, stream, facts: self.facts });
+        let left = (self.leaves && !client.is_closed()).then_some(Session {
+            client,
+            stream,
+            facts: self.facts,
+            served: self.served,
+        });
         Ended {
             reached,
             transactions: self.transactions,
@@ -451,6 +466,7 @@ impl<S: Supply> Application<Client> for Courier<'_, S> {
                     return client.abandon();
                 }
                 self.greeted = true;
+                self.facts.limits = client.extensions().limits();
                 if client.extensions().dsn() {
                     self.facts.next_hop = NextHop::WithReports;
                 }

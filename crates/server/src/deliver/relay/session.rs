@@ -4,6 +4,8 @@ use super::NextHop;
 use crate::drive::{Application, drive};
 use crate::tls::Stream;
 use smtp::client::{Client, Event};
+use smtp::{Envelope, Limits, Recipient};
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -31,6 +33,29 @@ pub struct Session {
     pub(super) client: Client,
     pub(super) stream: Stream<Box<dyn crate::deliver::dial::Stream>>,
     pub(super) facts: Facts,
+    pub(super) served: Served,
+}
+
+/// The domains of the recipients so far, where the host limits their number (RFC 9422, RCPTDOMAINMAX).
+#[derive(Debug, Default)]
+pub(super) struct Served(BTreeSet<String>);
+
+impl Served {
+    /// Counts those of an envelope. `false` if they would be too many together with those before; a connection's first envelope never is, for no
+    /// other connection would take it.
+    pub(super) fn admits(&mut self, envelope: &Envelope, limits: Limits) -> bool {
+        let Some(most) = limits.recipient_domains else { return true };
+        let name = |recipient: &Recipient| {
+            recipient.forward_path.as_mailbox().map(|mailbox| mailbox.host().to_string())
+        };
+        let names = envelope.recipients.iter().filter_map(name).map(|name| name.to_ascii_lowercase());
+        let new: BTreeSet<String> = names.filter(|name| !self.0.contains(name)).collect();
+        let fits = self.0.is_empty() || (self.0.len() + new.len()) as u64 <= most;
+        if fits {
+            self.0.extend(new);
+        }
+        fits
+    }
 }
 
 /// What stays true of a connection from one use to the next.
@@ -41,13 +66,16 @@ pub(super) struct Facts {
     pub(super) protection: Protection,
     /// Ended on it so far.
     pub(super) transactions: u32,
+    /// What the host says that it bears (RFC 9422).
+    pub(super) limits: Limits,
     pub(super) opened: Instant,
     pub(super) send_timeout: Duration,
 }
 
 impl Facts {
     pub(super) fn is_spent(&self, wear: Wear) -> bool {
-        self.transactions >= wear.messages || self.opened.elapsed() >= wear.age
+        let most = u64::from(wear.messages).min(self.limits.transactions.unwrap_or(u64::MAX));
+        u64::from(self.transactions) >= most || self.opened.elapsed() >= wear.age
     }
 }
 
