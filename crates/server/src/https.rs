@@ -3,7 +3,7 @@
 //!
 //! Who looks for MTA-STS policies calls it, and who sends reports on TLS.
 
-use crate::deliver::dial::{Dialer, reach};
+use crate::deliver::dial::{Dialer, Race, reach};
 use crate::deliver::secure::{Level, Security};
 use crate::resolve::{Dns, Lookup, Private, Target};
 use crate::tls::{Authorities, Connector, Demand, Stream, Transport};
@@ -57,7 +57,7 @@ impl Web<'_> {
         most: usize,
     ) -> Result<Response<Bytes>, HttpsError> {
         let unreachable = |why: String| HttpsError::Unreachable(format!("{host}: {why}"));
-        let (reached, unreached) = reach(self.dialer, self.targets(host).await?).await;
+        let Race { reached, unreached, .. } = reach(self.dialer, self.targets(host).await?).await;
         let Some(reached) = reached else {
             let why = unreached.first().map_or("no answer".to_owned(), |failed| failed.cause.to_string());
             return Err(HttpsError::Unreachable(format!("no connection to {host}: {why}")));

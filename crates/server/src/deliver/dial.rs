@@ -74,16 +74,38 @@ pub struct Unreached {
     pub cause: io::Error,
 }
 
+/// A host that another one was quicker than: it may answer yet, and nobody waits for it.
+#[derive(Debug)]
+pub struct Overtaken {
+    /// Which.
+    pub target: Target,
+    /// How long it had not answered by then.
+    pub waited: Duration,
+}
+
+/// What came of connecting to several hosts.
+#[derive(Default)]
+pub struct Race {
+    /// The first that answered.
+    pub reached: Option<Reached>,
+    /// Those that did not.
+    pub unreached: Vec<Unreached>,
+    /// Those that had not yet.
+    pub overtaken: Vec<Overtaken>,
+}
+
 /// Connects to the first of these that answers. They are tried in this order, each a little after the one before or as soon as
 /// that one failed, and not given up for it: a slow host or a dead address family costs a moment, not a time-out (RFC 8305 §5).
 ///
-/// What did not answer comes back beside it; what was not tried, or not to its end, stays out.
-pub async fn reach(dialer: &Arc<dyn Dialer>, targets: Vec<Target>) -> (Option<Reached>, Vec<Unreached>) {
+/// What did not answer comes back beside it; what was not tried stays out.
+pub async fn reach(dialer: &Arc<dyn Dialer>, targets: Vec<Target>) -> Race {
     let mut waiting = VecDeque::from(targets);
     let mut dialing = JoinSet::new();
-    let mut unreached = Vec::new();
+    let mut race = Race::default();
+    let mut running: Vec<(Target, Instant)> = Vec::new();
     loop {
         if let Some(target) = waiting.pop_front() {
+            running.push((target.clone(), Instant::now()));
             let dialer = Arc::clone(dialer);
             dialing.spawn(async move { attempt(&*dialer, target).await });
         }
@@ -95,9 +117,18 @@ pub async fn reach(dialer: &Arc<dyn Dialer>, targets: Vec<Target>) -> (Option<Re
         };
         tokio::select! {
             ended = dialing.join_next() => match ended {
-                None => return (None, unreached),
-                Some(Ok(Ok(reached))) => return (Some(reached), unreached),
-                Some(Ok(Err(failed))) => unreached.push(failed),
+                None => return race,
+                Some(Ok(Ok(reached))) => {
+                    running.retain(|(target, _)| *target != reached.target);
+                    let late = |(target, since): (Target, Instant)| Overtaken { target, waited: since.elapsed() };
+                    race.overtaken = running.into_iter().map(late).collect();
+                    race.reached = Some(reached);
+                    return race;
+                }
+                Some(Ok(Err(failed))) => {
+                    running.retain(|(target, _)| *target != failed.target);
+                    race.unreached.push(failed);
+                }
                 Some(Err(panicked)) => std::panic::resume_unwind(panicked.into_panic()),
             },
             () = head_start => {}
@@ -160,7 +191,7 @@ mod tests {
         };
         let dialer: Arc<dyn Dialer> = Arc::new(Lab);
         let started = Instant::now();
-        let (reached, unreached) = reach(&dialer, answers.iter().map(target).collect()).await;
+        let Race { reached, unreached, .. } = reach(&dialer, answers.iter().map(target).collect()).await;
         let octet = |reached: Reached| match reached.target.address.ip().map(|address| address.ip()) {
             Some(IpAddr::V4(v4)) => v4.octets()[3],
             _ => unreachable!("all are IPv4"),

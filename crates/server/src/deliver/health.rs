@@ -1,8 +1,9 @@
 //! What is remembered of other hosts' addresses: how quickly they answer, and whether they did.
 //!
-//! Preference is DNS's word and comes first. Among hosts of equal preference the healthy ones come before those that failed a moment
-//! ago, and the quick ones before the slow; who is about as quick shares the load by chance. What is not known yet is tried early,
-//! so that it becomes known. All of it is in memory, and bounded.
+//! Hosts that failed a moment ago come after all others: a dead host is not waited for again and again while another one serves. Among the
+//! healthy ones preference is DNS's word and comes first; among hosts of equal preference come the quick ones before the slow, and the
+//! address families in turn (RFC 8305 §4). Who is about as quick shares the load by chance. What is not known yet is tried early, so that it becomes known, and
+//! what others overtook counts as slow for a while. All of it is in memory, and bounded.
 
 use crate::resolve::{Address, Target};
 use std::collections::HashMap;
@@ -20,6 +21,8 @@ pub struct Health {
 struct Known {
     /// How long connecting takes, the latest times weighing most; `None` when it never worked.
     connect: Option<Duration>,
+    /// How long it had not answered when another host was quicker, and until when that is believed.
+    overtaken: Option<(Duration, Timestamp)>,
     /// Until when it counts as ill.
     ill_until: Timestamp,
     /// When it was heard of last.
@@ -33,6 +36,8 @@ pub enum Standing {
     Unknown,
     /// It answers after about this time.
     Answers(Duration),
+    /// It had not answered after this time lately, and another one had.
+    Slower(Duration),
     /// It failed a moment ago.
     Ill,
 }
@@ -44,7 +49,26 @@ impl Health {
         make_room(&mut known);
         let before = known.get(address).and_then(|known| known.connect);
         let connect = before.map_or(took, |before| (before * 3 + took) / 4);
-        known.insert(address.clone(), Known { connect: Some(connect), ill_until: Timestamp(0), at: now });
+        let ill_until = Timestamp(0);
+        known.insert(address.clone(), Known { connect: Some(connect), overtaken: None, ill_until, at: now });
+    }
+
+    /// Takes note of a host that had not answered after this time, when another one did: it may be slow or silent.
+    pub fn overtaken(&self, address: &Address, waited: Duration, now: Timestamp) {
+        let mut known = self.known();
+        make_room(&mut known);
+        let before = known.get(address).copied();
+        let (connect, ill_until) =
+            before.map_or((None, Timestamp(0)), |before| (before.connect, before.ill_until));
+        let overtaken = Some((waited, Timestamp(now.0.saturating_add(OVERTAKEN_FOR))));
+        known.insert(address.clone(), Known { connect, overtaken, ill_until, at: now });
+    }
+
+    /// Takes note that a host that failed before is about to be tried again: others need not do so meanwhile.
+    pub fn trying(&self, address: &Address, now: Timestamp) {
+        if let Some(known) = self.known().get_mut(address).filter(|known| known.ill_until > Timestamp(0)) {
+            known.ill_until = known.ill_until.max(Timestamp(now.0.saturating_add(TRIED_FOR)));
+        }
     }
 
     /// Takes note of a host that could not be reached, or would not serve.
@@ -53,33 +77,82 @@ impl Health {
         make_room(&mut known);
         let connect = known.get(address).and_then(|known| known.connect);
         let ill_until = Timestamp(now.0.saturating_add(ILL_FOR));
-        known.insert(address.clone(), Known { connect, ill_until, at: now });
+        known.insert(address.clone(), Known { connect, overtaken: None, ill_until, at: now });
     }
 
     /// What is known of an address at this moment.
     pub fn standing(&self, address: &Address, now: Timestamp) -> Standing {
         match self.known().get(address) {
-            Some(known) if known.ill_until > now => Standing::Ill,
-            Some(Known { connect: Some(connect), .. }) => Standing::Answers(*connect),
-            Some(_) | None => Standing::Unknown,
+            Some(known) => known.standing(now),
+            None => Standing::Unknown,
         }
     }
 
     /// Puts targets in the order in which they are to be tried. `random` gives any number, each as likely.
-    pub fn order(&self, targets: &mut [Target], now: Timestamp, random: &dyn Fn() -> u64) {
+    pub fn order(&self, targets: &mut Vec<Target>, now: Timestamp, random: &dyn Fn() -> u64) {
         shuffle(targets, random);
-        let known = self.known();
-        targets.sort_by_key(|target| {
-            let (ill, speed) = match known.get(&target.address) {
-                Some(known) => (known.ill_until > now, known.connect.map_or(0, speed)),
-                None => (false, 0),
+        let mut ranked: Vec<(Target, Standing)> = {
+            let known = self.known();
+            let standing = |target: Target| {
+                let standing =
+                    known.get(&target.address).map_or(Standing::Unknown, |known| known.standing(now));
+                (target, standing)
             };
-            (target.preference, ill, speed)
-        });
+            targets.drain(..).map(standing).collect()
+        };
+        ranked.sort_by_key(|(target, standing)| (standing.is_ill(), target.preference, standing.speed()));
+        for equals in ranked
+            .chunk_by(|(a, ill), (b, also)| a.preference == b.preference && ill.is_ill() == also.is_ill())
+        {
+            take_turns(equals.iter().map(|(target, _)| target.clone()), targets);
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Address, Known>> {
         self.known.lock().expect("no holder of this lock panics")
+    }
+}
+
+impl Known {
+    fn standing(&self, now: Timestamp) -> Standing {
+        match (self.overtaken, self.connect) {
+            _ if self.ill_until > now => Standing::Ill,
+            (Some((waited, until)), connect) if until > now => {
+                Standing::Slower(waited.max(connect.unwrap_or_default()))
+            }
+            (_, Some(connect)) => Standing::Answers(connect),
+            (_, None) => Standing::Unknown,
+        }
+    }
+}
+
+impl Standing {
+    /// Whether it failed a moment ago.
+    pub fn is_ill(self) -> bool {
+        self == Standing::Ill
+    }
+
+    fn speed(self) -> u32 {
+        match self {
+            Standing::Answers(time) | Standing::Slower(time) => speed(time),
+            Standing::Unknown | Standing::Ill => 0,
+        }
+    }
+}
+
+/// Appends targets so that the address families alternate as long as there are several; within each the order stays, and the first stays first.
+fn take_turns(targets: impl Iterator<Item = Target>, into: &mut Vec<Target>) {
+    let is_six = |target: &Target| target.address.ip().is_some_and(|address| address.is_ipv6());
+    let mut targets = targets.peekable();
+    let first = targets.peek().is_some_and(is_six);
+    let (these, those): (Vec<Target>, Vec<Target>) = targets.partition(|target| is_six(target) == first);
+    let (mut these, mut those) = (these.into_iter(), those.into_iter());
+    loop {
+        let pair = [these.next(), those.next()];
+        if pair == [None, None] {
+            return;
+        }
+        into.extend(pair.into_iter().flatten());
     }
 }
 
@@ -108,8 +181,13 @@ fn make_room(known: &mut HashMap<Address, Known>) {
 
 /// The most addresses that are remembered: some hundred kilobytes.
 const KNOWN_MAX: usize = 8192;
-/// How long a host that failed comes after the others, in milliseconds.
-const ILL_FOR: i64 = 5 * 60 * 1000;
+/// How long a host that failed comes after the others, in milliseconds: what it put off by failing goes to it first when it is tried again.
+const ILL_FOR: i64 = 4 * 60 * 1000;
+
+/// How long it is believed that a host is slower than another, in milliseconds: RFC 8305 §9.2 has about this for what a race has told.
+const OVERTAKEN_FOR: i64 = 10 * 60 * 1000;
+/// How long others stay away from a host that is being tried again after it failed, in milliseconds: longer than connecting may take.
+const TRIED_FOR: i64 = 60 * 1000;
 
 #[cfg(test)]
 mod tests {
@@ -143,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn preference_comes_before_speed_and_health() {
+    fn health_comes_before_preference_and_that_before_speed() {
         let health = Health::default();
         let targets = [target(20, 1), target(10, 2), target(10, 3)];
         health.answered(&targets[0].address, Duration::from_millis(1), Timestamp(0));
@@ -151,8 +229,48 @@ mod tests {
         health.answered(&targets[2].address, Duration::from_millis(90), Timestamp(0));
         assert_eq!(order(&health, &targets, 1, 1), [3, 2, 1]);
         health.failed(&targets[2].address, Timestamp(0));
-        assert_eq!(order(&health, &targets, 1, 1), [2, 3, 1]);
+        assert_eq!(order(&health, &targets, 1, 1), [2, 1, 3]);
         assert_eq!(order(&health, &targets, ILL_FOR, 1), [3, 2, 1], "it may have got well");
+        health.failed(&targets[1].address, Timestamp(0));
+        assert_eq!(order(&health, &targets, 1, 1)[0], 1, "the backup serves while both are ill");
+        health.trying(&targets[1].address, Timestamp(ILL_FOR));
+        assert_eq!(
+            order(&health, &targets, ILL_FOR + 1, 1),
+            [3, 1, 2],
+            "one tries whether it is well, the others do not"
+        );
+    }
+
+    #[test]
+    fn who_was_overtaken_comes_later_for_a_while() {
+        let health = Health::default();
+        let targets = [target(10, 1), target(10, 2)];
+        health.answered(&targets[0].address, Duration::from_millis(30), Timestamp(0));
+        assert_eq!(order(&health, &targets, 1, 1), [2, 1], "not known yet");
+        health.overtaken(&targets[1].address, Duration::from_millis(280), Timestamp(1));
+        assert_eq!(
+            health.standing(&targets[1].address, Timestamp(2)),
+            Standing::Slower(Duration::from_millis(280))
+        );
+        assert_eq!(order(&health, &targets, 2, 1), [1, 2]);
+        assert_eq!(order(&health, &targets, OVERTAKEN_FOR + 2, 1), [2, 1], "it may have become quicker");
+        health.answered(&targets[1].address, Duration::from_millis(5), Timestamp(3));
+        assert_eq!(order(&health, &targets, 4, 1), [2, 1]);
+    }
+
+    #[test]
+    fn families_alternate_among_equals() {
+        let health = Health::default();
+        let six = |last: u16| {
+            let ip = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last);
+            let host = format!("mx{last}.example").into();
+            Target { host, address: SocketAddr::from((ip, 25)).into(), ..target(10, 1) }
+        };
+        let targets = [six(1), six(2), six(3), six(4), six(5), target(10, 9)];
+        for seed in 0..20 {
+            let place = order(&health, &targets, 1, seed).iter().position(|one| *one == 9);
+            assert!(place < Some(2), "{place:?}");
+        }
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::time::Duration;
 pub(super) struct Choice<'a> {
     /// The addresses of the best preference that is left, in the order in which they are tried, and what was known of them.
     pub(super) group: &'a [(Target, Standing)],
-    /// Whether there are others, of worse preference.
+    /// Hosts of better preference that failed a moment ago.
+    pub(super) ill: Vec<&'a str>,
+    /// How many other addresses there are.
     pub(super) worse: usize,
     /// The hosts that came before, and did not take the mail.
     pub(super) passed: &'a [Arc<str>],
@@ -20,6 +22,7 @@ impl Choice<'_> {
     pub(super) fn connected(&self, took: Duration) -> String {
         let preference = self.group.first().map_or(0, |(target, _)| target.preference);
         let why = match (self.group, self.worse) {
+            ([_], _) if !self.ill.is_empty() => format!("the best preference that is well, {preference}"),
             ([_], 0) if self.passed.is_empty() => "the only address of this destination".to_owned(),
             ([_], 0) => format!("the last that was left, preference {preference}"),
             ([_], _) => format!("the best preference, {preference}"),
@@ -39,10 +42,14 @@ impl Choice<'_> {
     }
 
     fn after(&self) -> String {
-        match self.passed {
-            [] => String::new(),
-            passed => format!("; {} did not take it", passed.join(", ")),
+        let mut after = String::new();
+        if !self.ill.is_empty() {
+            after = format!("; {} failed lately", self.ill.join(", "));
         }
+        if !self.passed.is_empty() {
+            after = format!("{after}; {} did not take it", self.passed.join(", "));
+        }
+        after
     }
 }
 
@@ -51,6 +58,7 @@ fn order(group: &[(Target, Standing)]) -> String {
         let known = match standing {
             Standing::Unknown => "not known yet".to_owned(),
             Standing::Answers(time) => milliseconds(*time),
+            Standing::Slower(time) => format!("no answer within {} lately", milliseconds(*time)),
             Standing::Ill => "failed lately".to_owned(),
         };
         format!("{} ({}) {known}", target.host, target.address)
@@ -109,11 +117,16 @@ mod tests {
                  a (192.0.2.1:25) not known yet, b (192.0.2.2:25) 12 ms, c (192.0.2.3:25) failed lately; connected in 1.5 ms",
             ),
         ] {
-            let choice = Choice { group, worse, passed };
+            let choice = Choice { group, ill: Vec::new(), worse, passed };
             assert_eq!(choice.connected(Duration::from_micros(1500)), expected);
         }
+        let choice = Choice { group: &one, ill: vec!["x"], worse: 0, passed: &[] };
+        assert_eq!(
+            choice.connected(Duration::from_micros(1500)),
+            "the best preference that is well, 10; x failed lately; connected in 1.5 ms"
+        );
         let many = vec![one[0].clone(); 9];
-        let choice = Choice { group: &many, worse: 0, passed: &[] };
+        let choice = Choice { group: &many, ill: Vec::new(), worse: 0, passed: &[] };
         assert!(choice.connected(ms(20)).ends_with("not known yet, and 3 more; connected in 20 ms"));
         assert_eq!(choice.reused(), "a connection to it was open from mail before");
     }

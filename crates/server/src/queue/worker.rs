@@ -6,7 +6,7 @@ use super::fate::Tried;
 use super::mail::{CLAIM_MAX, DISCARDED, LOOPS_BACK, Mail, NO_ANSWER, Others, SESSION_MAX};
 use super::manner::Manner;
 use super::sites::{Mood, Slot};
-use crate::deliver::dial::{Reached, Unreached, reach};
+use crate::deliver::dial::{Overtaken, Race, Reached, Unreached, reach};
 use crate::deliver::health::Standing;
 use crate::deliver::pool::Kept;
 use crate::deliver::relay::{self, Ended, NextHop, Obstacle, Progress, Tally};
@@ -166,10 +166,9 @@ impl Visit {
         while mail.has_some()
             && !mail.is_stopping()
             && sessions < SESSIONS_MAX
-            && let Some(best) = self.targets.first().map(|target| target.preference)
+            && let group = self.group(shared)
+            && !group.is_empty()
         {
-            let group: Vec<Target> =
-                self.targets.iter().take_while(|target| target.preference == best).cloned().collect();
             let kept = match reuse {
                 Reuse::Yes => kept(shared, mail, &group),
                 Reuse::No => None,
@@ -182,10 +181,7 @@ impl Visit {
                         mail.others = self.others(&target);
                         (target, speak(shared, mail, reached).await)
                     }
-                    Ok(None) => {
-                        self.targets.retain(|target| target.preference != best);
-                        continue;
-                    }
+                    Ok(None) => continue,
                     Err(Enough) => return mail.enough(),
                 },
             };
@@ -203,7 +199,17 @@ impl Visit {
         }
     }
 
-    /// Connects to the first of these that answers.
+    /// Those to try now: the first, and whoever is as good, by preference and by health.
+    fn group(&self, shared: &Shared) -> Vec<Target> {
+        let Some(first) = self.targets.first() else { return Vec::new() };
+        let now = (shared.outbound.clock)();
+        let rank =
+            |target: &Target| (target.preference, shared.health.standing(&target.address, now).is_ill());
+        let best = rank(first);
+        self.targets.iter().take_while(|target| rank(target) == best).cloned().collect()
+    }
+
+    /// Connects to the first of these that answers. Those that do not are not tried again.
     async fn connect(
         &mut self,
         shared: &Arc<Shared>,
@@ -221,7 +227,11 @@ impl Visit {
         let known = |target: &Target| shared.health.standing(&target.address, began);
         let standings: Vec<(Target, Standing)> =
             group.iter().map(|target| (target.clone(), known(target))).collect();
-        let (reached, unreached) = reach(&outbound.dialer, group).await;
+        group.iter().for_each(|target| shared.health.trying(&target.address, began));
+        let Race { reached, unreached, overtaken } = reach(&outbound.dialer, group).await;
+        for Overtaken { target, waited } in overtaken {
+            shared.health.overtaken(&target.address, waited, (outbound.clock)());
+        }
         for Unreached { target, cause } in &unreached {
             shared.health.failed(&target.address, (outbound.clock)());
             tracing::info!(queue = %mail.queue, host = %target.host, address = %target.address, error = %cause, "cannot connect");
@@ -233,9 +243,8 @@ impl Visit {
             self.passed.push(Arc::clone(&target.host));
         }
         if let Some(reached) = &reached {
-            let worse = self.targets.len() - standings.len();
             self.passed.dedup();
-            let choice = Choice { group: &standings, worse, passed: &self.passed };
+            let choice = self.choice(&standings);
             mail.tried.choice = Some(choice.connected(reached.took));
         }
         self.targets.retain(|target| unreached.iter().all(|failed| failed.target != *target));
@@ -246,7 +255,7 @@ impl Visit {
     async fn go_on(&self, shared: &Arc<Shared>, mail: &mut Mail, kept: Kept) -> Ended {
         let outbound = &shared.outbound;
         let Kept { target, tls, session, .. } = kept;
-        let choice = Choice { group: &[], worse: 0, passed: &self.passed };
+        let choice = self.choice(&[]);
         mail.tried = Tried {
             host: Some(target.host.to_string()),
             address: target.address.ip(),
@@ -290,6 +299,17 @@ impl Visit {
             }
             self.targets.retain(|other| other != target);
         }
+    }
+
+    /// What the choice of one of these is to be told of.
+    fn choice<'a>(&'a self, group: &'a [(Target, Standing)]) -> Choice<'a> {
+        let best = group.first().map_or(0, |(target, _)| target.preference);
+        let is_left = |target: &&Target| group.iter().all(|(one, _)| one != *target);
+        let (better, worse): (Vec<&Target>, Vec<&Target>) =
+            self.targets.iter().filter(is_left).partition(|target| target.preference < best);
+        let mut ill: Vec<&str> = better.iter().map(|target| &*target.host).collect();
+        ill.dedup();
+        Choice { group, ill, worse: worse.len(), passed: &self.passed }
     }
 
     fn others(&self, target: &Target) -> Others {
@@ -353,7 +373,7 @@ async fn speak(shared: &Arc<Shared>, mail: &mut Mail, reached: Reached) -> Ended
         }
         let plainer = ended.obstacle.as_ref().and_then(|obstacle| manner.without(obstacle));
         let again = match &plainer {
-            Some(_) => reach(&outbound.dialer, vec![target.clone()]).await.0,
+            Some(_) => reach(&outbound.dialer, vec![target.clone()]).await.reached,
             None => None,
         };
         match (plainer, again) {

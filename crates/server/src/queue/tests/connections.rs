@@ -184,3 +184,74 @@ async fn other_credentials_and_other_demands_on_tls_need_another_connection() {
     }
     assert_eq!(lab.told(1, "AUTH"), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_equal_host_is_waited_for_once() {
+    let lab = Lab::without_reuse();
+    lab.domain("example.com", &[(10, "silent", 77), (10, "mx", 1), (10, "mute", 77)]);
+    for number in 0..12 {
+        let took = lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+        assert!(number < 2 || took < Duration::from_millis(50), "{number}: {took:?}");
+    }
+    assert_eq!(lab.taken().len(), 12);
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_dead_addresses_of_a_family_cost_a_moment() {
+    let lab = Lab::without_reuse();
+    let six: Vec<String> = (1..=5).map(|number| format!("2001:4860::{number}")).collect();
+    lab.exchanges("example.com", vec![exchange(10, "mx.example.com")]);
+    six.iter().for_each(|address| lab.address("mx.example.com", address));
+    lab.address("mx.example.com", "192.0.32.1");
+    let mut slow = 0;
+    for _ in 0..12 {
+        let took = lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+        assert!(took < Duration::from_millis(300), "one head start at most: {took:?}");
+        slow += usize::from(took > Duration::from_millis(50));
+    }
+    assert!(slow <= 5, "each is waited for once: {slow}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_best_host_is_not_waited_for_while_the_backup_serves() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "silent", 77), (20, "backup", 2)]);
+    let took = lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert_eq!(took.as_secs(), 30, "nothing was known of it: {took:?}");
+    for _ in 0..10 {
+        lab.wait(A_MOMENT).await;
+        let took = lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+        assert!(took < A_MOMENT, "{took:?}");
+    }
+    assert_eq!((lab.connections(77), lab.connections(2)), (1, 1), "the open connection serves");
+    // It may have got well: one of several finds out, the others do not wait for it.
+    lab.wait(Duration::from_secs(300)).await;
+    lab.send(SENDER, &["a@example.com"]).await;
+    lab.wait(A_MOMENT).await;
+    let before = lab.taken().len();
+    lab.send(SENDER, &["b@example.com"]).await;
+    lab.wait(A_MOMENT).await;
+    assert_eq!((lab.connections(77), lab.taken().len()), (2, before + 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_host_says_that_it_bears_is_kept_to() {
+    // RFC 9422: transactions and recipient domains in one connection.
+    for (limits, expected) in [
+        ("250-mx\r\n250 SIZE", 1),
+        ("250-mx\r\n250 LIMITS MAILMAX=2", 3),
+        ("250-mx\r\n250 LIMITS RCPTDOMAINMAX=1", 6),
+        ("250-mx\r\n250 LIMITS RCPTDOMAINMAX=2", 1),
+    ] {
+        let lab = Lab::new();
+        for domain in ["one.example", "two.example"] {
+            lab.exchanges(domain, vec![exchange(10, "mx.site.example")]);
+        }
+        lab.address("mx.site.example", "192.0.32.1");
+        lab.says(1, "EHLO", &[Say::Reply(limits); 9]);
+        for _ in 0..3 {
+            two(&lab, "a@one.example", "b@two.example").await;
+        }
+        assert_eq!((lab.taken().len(), lab.connections(1)), (6, expected), "{limits}");
+    }
+}

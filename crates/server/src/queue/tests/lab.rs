@@ -530,7 +530,8 @@ struct Wires(Shared);
 #[async_trait]
 impl Dialer for Wires {
     async fn dial(&self, address: SocketAddr) -> io::Result<Connection> {
-        let IpAddr::V4(v4) = address.ip() else { return Err(io::ErrorKind::Unsupported.into()) };
+        // IPv6 leads nowhere here.
+        let IpAddr::V4(v4) = address.ip() else { return std::future::pending().await };
         let hop = v4.octets()[3];
         let first = {
             let mut world = self.0.lock().expect("not poisoned");

@@ -183,7 +183,7 @@ async fn each_attempt_says_why_it_went_where_it_went() {
     lab.wait(Duration::from_secs(1)).await;
     assert_eq!(
         choice(&lab).await,
-        "the last that was left, preference 20; dead.example.com did not take it; connected in 0.0 ms"
+        "the best preference that is well, 20; dead.example.com failed lately; connected in 0.0 ms"
     );
 }
 
