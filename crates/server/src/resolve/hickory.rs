@@ -1,71 +1,51 @@
 //! DNS over the network: the system's name servers, or those of the settings, with what is known of the authenticity of answers.
 
-use super::provider::{Belief, Provider};
+mod source;
+
 use super::{Answer, Authenticity, Dns, Dnssec, Exchange, Lookup};
 use crate::tls::Tlsa;
 use async_trait::async_trait;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverOpts};
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use smtp::Domain;
+use source::{SYSTEM_FILE, Source};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
 /// Asks name servers, and remembers what they said for as long as they allow.
 pub struct Resolver {
-    /// Or why there is none.
-    inner: Result<hickory_resolver::Resolver<Provider>, String>,
+    source: Source,
 }
 
 impl Resolver {
-    /// One that asks these name servers; with none, those that the system is set up with. When that cannot be read every look-up
-    /// fails, and says why: mail then waits.
+    /// One that asks these name servers; with none, those that the system is set up with at the moment. As long as that cannot be read every
+    /// look-up fails, and says why: mail then waits.
     pub fn new(servers: &[SocketAddr], dnssec: Dnssec) -> Resolver {
         Resolver::anchored(servers, dnssec, TrustAnchors::default())
     }
 
     /// The same with these keys as the ones that all others are validated by, where that is done here.
     pub(super) fn anchored(servers: &[SocketAddr], dnssec: Dnssec, anchors: TrustAnchors) -> Resolver {
-        let inner =
-            Resolver::build(servers, dnssec, anchors).map_err(|error| format!("no name servers: {error}"));
-        if let Err(error) = &inner {
-            tracing::warn!("mail for other hosts has to wait: {error}");
-        }
-        Resolver { inner }
-    }
-
-    fn build(
-        servers: &[SocketAddr],
-        dnssec: Dnssec,
-        anchors: TrustAnchors,
-    ) -> Result<hickory_resolver::Resolver<Provider>, NetError> {
-        let provider = Provider::new(match dnssec {
-            Dnssec::Resolver => Belief::Local,
-            Dnssec::Validate | Dnssec::Off => Belief::Nobody,
-        });
-        let mut builder = if servers.is_empty() {
-            hickory_resolver::Resolver::builder(provider)?
-        } else {
-            let servers = servers.iter().map(name_server).collect();
-            let config = ResolverConfig::from_parts(None, Vec::new(), servers);
-            hickory_resolver::Resolver::builder_with_config(config, provider)
+        let source = match servers {
+            [] => Source::system(Path::new(SYSTEM_FILE), dnssec, anchors),
+            servers => Source::fixed(servers, dnssec, anchors),
         };
-        tune(builder.options_mut());
-        if dnssec == Dnssec::Validate {
-            builder = builder.with_trust_anchor(Arc::new(anchors));
+        if let Err(error) = source.current() {
+            tracing::warn!("mail for other hosts has to wait: no name servers: {error}");
         }
-        builder.build()
+        Resolver { source }
     }
 
     async fn ask(&self, name: &str, kind: RecordType) -> Answer<Vec<RData>> {
         // With the dot at its end a name stands for itself: the system's search list is for people.
         let Ok(name) = Name::from_ascii(format!("{name}.")) else { return Lookup::NoName.into() };
-        let resolver = match &self.inner {
+        let resolver = match self.source.current() {
             Ok(resolver) => resolver,
-            Err(error) => return Lookup::Failed(error.clone()).into(),
+            Err(error) => return Lookup::Failed(format!("no name servers: {error}")).into(),
         };
         let answer = match resolver.lookup(name.clone(), kind).await {
             Ok(answer) => answer,

@@ -12,6 +12,7 @@ use hickory_resolver::proto::serialize::binary::{BinDecodable, BinEncodable};
 use hickory_server::Server;
 use hickory_server::store::in_memory::InMemoryZoneHandler;
 use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneType};
+use std::sync::Arc;
 use tokio::net::UdpSocket;
 
 fn name(text: &str) -> Name {
