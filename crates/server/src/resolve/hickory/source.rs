@@ -137,7 +137,7 @@ mod tests {
         let file = directory.path().join("resolv.conf");
         let source = Source::system(&file, Dnssec::Off, TrustAnchors::empty());
         let same = |a: &Arc<Inner>, b: &Arc<Inner>| Arc::ptr_eq(a, b);
-        let why = source.current().err().expect("there is none yet");
+        let Err(why) = source.current() else { panic!("there is none yet") };
         assert!(why.contains("resolv.conf: "), "{why}");
         std::fs::write(&file, "nameserver 192.0.2.1\n").expect("it is written");
         assert!(source.current().is_err(), "the file is not read for each question");
