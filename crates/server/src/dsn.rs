@@ -7,6 +7,7 @@
 //! Called by the queue for what it delivered or gave up, and by the receiving side for what is decided at acceptance. What a report says is
 //! in [`text`], its form in [`message::report`].
 
+mod advice;
 mod text;
 
 use crate::confine::Switch;

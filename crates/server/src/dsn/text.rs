@@ -1,5 +1,6 @@
 //! What a report says: the fields for programs, and the words for people.
 
+use super::advice::{advice, span};
 use super::{Audience, Desk, Extent, FULL_MAX, Host, Kind, Notice};
 use message::Date;
 use message::report::{Action, International, Report, Reported, Returned, SaidBy};
@@ -72,6 +73,10 @@ struct Texts<'a> {
     said: Option<Said>,
     /// The same for people, line by line.
     words: Vec<String>,
+    /// How long it was tried, where that is why it failed.
+    tried: Option<String>,
+    /// What to do about it.
+    advice: Vec<String>,
 }
 
 struct Said {
@@ -108,6 +113,13 @@ impl<'a> Texts<'a> {
             // Of what went well there is no more to say than that; but a host that took it has given its word.
             said: (is_bad || by == SaidBy::Remote).then(|| Said { by, text: reply.to_string() }),
             words: if is_bad { words(reply, host) } else { Vec::new() },
+            tried: (notice.kind == Kind::Failed && reply.severity() != Severity::Permanent)
+                .then(|| span(notice.now.0.saturating_sub(notice.received.0))),
+            advice: match (notice.kind, &generic) {
+                (Kind::Failed, None) => lines(advice(reply)),
+                (Kind::Failed, Some(_)) => lines(OWN_ADVICE),
+                _ => Vec::new(),
+            },
         }
     }
 }
@@ -125,7 +137,12 @@ fn words(reply: &Reply, host: Option<&str>) -> Vec<String> {
         words.push(' ');
     }
     words.push_str(&reply.lines().collect::<Vec<_>>().join(" / "));
-    let words = one_line(&words).into_owned();
+    lines(&words)
+}
+
+/// A text in lines that fit a screen.
+fn lines(words: &str) -> Vec<String> {
+    let words = one_line(words).into_owned();
     let mut lines = vec![String::new()];
     let mut width = 0;
     for word in words.split_inclusive(' ') {
@@ -195,29 +212,44 @@ fn explain(desk: &Desk<'_>, notice: &Notice<'_>, texts: &[Texts<'_>], letter: Op
     }
     for one in texts {
         text.push_str(&format!("\n  {}\n", one_line(&one.recipient)));
-        for line in &one.words {
+        if let Some(tried) = &one.tried {
+            text.push_str(&format!("      It was tried for {tried}, and is given up. The last time:\n"));
+        }
+        // Advice is for who can follow it.
+        let advice = one.advice.iter().filter(|_| letter.is_some());
+        for line in one.words.iter().chain(advice) {
             text.push_str(&format!("      {}\n", line.trim_end()));
         }
     }
     if let Some(letter) = letter {
-        text.push_str(match (notice.kind, letter.extent) {
-            (Kind::Failed, Extent::Identity) => FAILED_WITHOUT,
-            (Kind::Failed, _) => FAILED,
-            (Kind::Delayed, _) => "\nYou need do nothing: it is tried again, and if it cannot be delivered in the end, you will be told.\n",
-            (Kind::Relayed | Kind::Delivered | Kind::Expanded, _) => "\nYou need do nothing.\n",
+        text.push_str(&match (notice.kind, letter.extent) {
+            (Kind::Failed, Extent::Identity) => FAILED_WITHOUT.to_owned(),
+            (Kind::Failed, _) => FAILED.to_owned(),
+            (Kind::Delayed, _) => {
+                let until =
+                    notice.retry_until.map_or(String::new(), |end| format!(" until {}", Date::utc(end.0)));
+                let age = span(notice.now.0.saturating_sub(notice.received.0));
+                format!(
+                    "\nIt has been tried for {age}. You need do nothing: it is tried again{until},\n\
+                     and if it cannot be delivered by then, you will be told.\n"
+                )
+            }
+            (Kind::Relayed | Kind::Delivered | Kind::Expanded, _) => "\nYou need do nothing.\n".to_owned(),
         });
     }
     text
 }
 
-const FAILED: &str = "\nNothing more will be done about it. Check the address, or ask the recipient in another way; if the server's\n\
-     words do not help you, show this report to your administrator. What you sent is attached, or how it began.\n";
+const FAILED: &str = "\nNothing more will be done about it. If that does not help you, show this report to your administrator.\n\
+     What you sent is attached, or how it began.\n";
 /// RFC 8689 §5.
-const FAILED_WITHOUT: &str = "\nNothing more will be done about it. Check the address, or ask the recipient in another way; if the server's\n\
-     words do not help you, show this report to your administrator. Because your message was to travel protected\n\
-     only, no more than its Message-ID and date are attached.\n";
+const FAILED_WITHOUT: &str = "\nNothing more will be done about it. If that does not help you, show this report to your administrator.\n\
+     Because your message was to travel protected only, no more than its Message-ID and date are attached.\n";
 /// What somebody elsewhere hears of trouble between this server and a host of its operator's.
 const OWN_WAY: &str = "The way that this server sends such mail is out of order";
+/// What they can do about it.
+const OWN_ADVICE: &str =
+    "Nothing is wrong with your message. Send it again later, or ask the recipient in another way.";
 /// The width of words.
 const COLUMNS: usize = 76;
 /// No reply needs more lines.

@@ -129,3 +129,44 @@ async fn the_postmaster_hears_of_failures_where_that_is_wanted() {
         assert!(!copies[0].contains(".dots"), "headers only");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_report_says_what_can_be_done_about_it() {
+    for (reply, advice) in [
+        ("550 5.1.1 no", "There is no such mailbox. Check the address,"),
+        ("552 5.2.2 no", "The mailbox is full. Send the message again"),
+        ("552 5.3.4 no", "The message is too large. Send less at once,"),
+        ("550 5.7.1 no", "The other server's rules do not allow the message."),
+        ("550 5.7.26 no", "The other server doubts that the message is yours."),
+        ("550 no", "Check the address, or ask the recipient in another way."),
+    ] {
+        let lab = lab();
+        lab.says(1, "RCPT", &[Say::Reply(reply)]);
+        lab.until_empty(lab.send(SENDER, &["b@example.com"])).await;
+        let report = lab.reports().await.concat();
+        let words = format!("said: {reply}\r\n      {advice}");
+        assert!(report.contains(&words), "{words:?} in {report}");
+        assert!(!report.contains("given up"), "it was not for want of time");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_too_long_is_said_with_its_times() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 66)]);
+    lab.until_empty(lab.send(SENDER, &["b@example.com"])).await;
+    let reports = lab.reports().await;
+    // It came on 14 November 2023 at 22:13:20.
+    for (report, parts) in reports.iter().zip([
+        ["It has been tried for 4 hours.", "it is tried again until Sun, 19 Nov 2023 22:13:20 +0000,"],
+        [
+            "It was tried for 5 days, and is given up. The last time:",
+            "The other server could not be reached.",
+        ],
+    ]) {
+        for part in parts {
+            assert!(report.contains(part), "{part:?} in {report}");
+        }
+    }
+    assert_eq!(reports.len(), 2);
+}
