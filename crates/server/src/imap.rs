@@ -22,10 +22,9 @@ pub(crate) use config::Configs;
 pub(crate) use search::searchable;
 
 use crate::abuse::Scope;
-use crate::auth::grant::Grant;
 use crate::drive::Application;
 use crate::inbound::{Context, Peer, shown};
-use crate::login::{Login, Outcome};
+use crate::login::{CROWDED, Login, Opened, Outcome};
 use crate::tls::TlsSession;
 use crate::visit::{LOGIN_REVOKED, Visit};
 use append::Appending;
@@ -43,7 +42,7 @@ pub(crate) struct Session {
     /// A login under way.
     login: Option<Box<Login>>,
     /// Who is logged in.
-    grant: Option<Grant>,
+    grant: Option<Opened>,
     /// The mailbox that is selected.
     open: Option<Box<Open>>,
     /// A FETCH under way.
@@ -126,6 +125,7 @@ impl Session {
             Outcome::PutOff(refusal) => {
                 self.refuse(endpoint, replies::auth_unavailable().saying(refusal.in_words())).await;
             }
+            Outcome::Crowded => endpoint.finish(replies::auth_unavailable().saying(CROWDED.to_owned())),
             Outcome::Unavailable => endpoint.finish(replies::auth_unavailable()),
         }
     }
@@ -246,7 +246,7 @@ impl Session {
     /// Who is logged in.
     fn account(&self) -> Result<&AccountName, Error> {
         let grant = self.grant.as_ref();
-        grant.map(Grant::account).ok_or_else(|| Error::Invalid("nobody is logged in".to_owned()))
+        grant.map(Opened::account).ok_or_else(|| Error::Invalid("nobody is logged in".to_owned()))
     }
 }
 

@@ -13,9 +13,8 @@ mod submission;
 pub(crate) mod transaction;
 
 use crate::abuse::connections::Permit;
-use crate::auth::grant::Grant;
 use crate::drive::Application;
-use crate::login::Login;
+use crate::login::{Login, Opened};
 use crate::policy::Verdict;
 use crate::policy::recipient::{self, Asked, Known, Onward, Relaying, Routes, Rules, Step, Who};
 use crate::session::SessionId;
@@ -41,7 +40,7 @@ pub struct Inbound {
     /// An AUTH under way.
     login: Option<Box<Login>>,
     /// Whose session it is, after an AUTH.
-    grant: Option<Grant>,
+    grant: Option<Opened>,
     transaction: Option<Box<Received>>,
     /// Since the last message that was accepted.
     errors: u32,

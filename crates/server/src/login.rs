@@ -4,6 +4,7 @@
 //! was wrong is in the log, and never in a reply. Secrets pass through the exchange and are in neither. Before anything is checked
 //! [`crate::abuse`] is asked, and it is told of a failure when that is known: a client need not hear the exchange to its end for that.
 
+use crate::abuse::connections::Seat;
 use crate::abuse::{Attempt, NotNow, Refusal, Scope};
 use crate::auth::grant::{Grant, Shown};
 use crate::auth::pool::Client;
@@ -37,6 +38,15 @@ pub(crate) struct Login {
     failure: Failed,
 }
 
+/// What a session has after a login.
+pub(crate) struct Opened {
+    grant: Grant,
+    _seat: Seat,
+}
+
+/// Said to who would be one session too many.
+pub(crate) const CROWDED: &str = "this account has too many sessions, try again later";
+
 /// Whether the failure of an exchange was counted.
 #[derive(Debug, Clone, Copy)]
 enum Failed {
@@ -51,7 +61,9 @@ pub(crate) enum Outcome {
     /// The client must say more.
     Challenge(String),
     /// The session is an account's.
-    Granted(Grant),
+    Granted(Opened),
+    /// The account has as many sessions as it may.
+    Crowded,
     /// It is nobody's.
     Refused,
     /// It is nobody's, and it was the one that was too many.
@@ -62,9 +74,17 @@ pub(crate) enum Outcome {
     Unavailable,
 }
 
+impl Opened {
+    /// Whose the session is.
+    pub(crate) fn account(&self) -> &AccountName {
+        self.grant.account()
+    }
+}
+
 impl Desk<'_> {
     /// Whether what this session was opened with is still good.
-    pub(crate) async fn holds(&self, grant: &Grant) -> Result<bool, Unavailable> {
+    pub(crate) async fn holds(&self, opened: &Opened) -> Result<bool, Unavailable> {
+        let grant = &opened.grant;
         let Some(authenticator) = &self.context.authenticator else { return Ok(false) };
         let holds = authenticator.holds(grant).await?;
         if !holds {
@@ -149,8 +169,12 @@ impl Login {
                     let account = authorised(authenticator, &identity)?;
                     return match authenticator.grant(&account, self.shown.clone()).await {
                         Ok(Some(grant)) => {
+                            let Some(seat) = desk.context.connections.seat(&account) else {
+                                info!(session = %desk.id, %account, "AUTH put off: it has as many sessions as it may");
+                                return Ok(Outcome::Crowded);
+                            };
                             self.granted(desk, authenticator, &account).await;
-                            Ok(Outcome::Granted(grant))
+                            Ok(Outcome::Granted(Opened { grant, _seat: seat }))
                         }
                         Ok(None) => Err("the account is gone".to_owned()),
                         Err(unavailable) => Ok(put_off(desk, &unavailable)),

@@ -10,10 +10,9 @@ pub(crate) use config::Configs;
 pub(crate) use lock::Maildrops;
 
 use crate::abuse::Scope;
-use crate::auth::grant::Grant;
 use crate::drive::Application;
 use crate::inbound::{Context, Peer};
-use crate::login::{Login, Outcome};
+use crate::login::{CROWDED, Login, Opened, Outcome};
 use crate::reading::{Ahead, Wanted};
 use crate::tls::TlsSession;
 use crate::visit::{LOGIN_REVOKED, Visit};
@@ -45,7 +44,7 @@ struct Reading {
 
 /// The maildrop of a session.
 struct Maildrop {
-    grant: Grant,
+    grant: Opened,
     mailbox: MailboxId,
     _lock: Lock,
 }
@@ -111,6 +110,7 @@ impl Session {
             Outcome::PutOff(refusal) => {
                 self.refuse(endpoint, replies::AUTH_UNAVAILABLE.with_text(refusal.in_words())).await;
             }
+            Outcome::Crowded => endpoint.reply(replies::AUTH_UNAVAILABLE.with_text(CROWDED.to_owned())),
             Outcome::Unavailable => endpoint.reply(replies::AUTH_UNAVAILABLE),
         }
     }
@@ -124,7 +124,7 @@ impl Session {
     }
 
     /// Opens the account's INBOX for this session alone.
-    async fn open(&mut self, grant: Grant) -> Result<Vec<Message>, Reply> {
+    async fn open(&mut self, grant: Opened) -> Result<Vec<Message>, Reply> {
         let account = grant.account();
         let store = Arc::clone(&self.visit.context.store);
         let unavailable = |error: Error| {

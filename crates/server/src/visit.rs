@@ -3,9 +3,8 @@
 //! What the sessions of POP3 and its like have in common; [`crate::inbound`] has the same for SMTP, where there is more to it.
 
 use crate::abuse::Refusal;
-use crate::auth::grant::Grant;
 use crate::inbound::{Context, Peer, now};
-use crate::login::Desk;
+use crate::login::{Desk, Opened};
 use crate::session::SessionId;
 use crate::tls::{HandshakeError, TlsSession};
 use std::io;
@@ -63,7 +62,7 @@ impl Visit {
 
     /// Whether what it has logged in with was changed or removed since, so that the session must end. Where that cannot be told it goes on: the
     /// store that could not tell will not do what is asked for either.
-    pub(crate) async fn has_outlived(&self, grant: Option<&Grant>) -> bool {
+    pub(crate) async fn has_outlived(&self, grant: Option<&Opened>) -> bool {
         let Some(grant) = grant else { return false };
         match self.desk().holds(grant).await {
             Ok(holds) => !holds,

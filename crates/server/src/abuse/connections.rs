@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+use store::AccountName;
 
 /// Counts open connections; a [`Permit`] is one of them.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Bounds {
     pub(crate) total: usize,
     /// From one host (an IPv6 host is its /64); a network may have eight times as many.
     pub(crate) per_address: usize,
+    /// Logged in to one account.
+    pub(crate) per_account: usize,
     /// Networks that `per_address` does not apply to.
     pub(crate) exempt: Vec<Network>,
 }
@@ -30,6 +33,8 @@ struct Open {
     total: usize,
     /// Only hosts and networks that the bound applies to and that have a connection: at most twice `Bounds::total` of them.
     by_source: HashMap<Network, usize>,
+    /// Only accounts with a session.
+    by_account: HashMap<AccountName, usize>,
 }
 
 /// Why a connection is one too many.
@@ -48,6 +53,13 @@ pub(crate) struct Permit {
     /// Of the total; none where another permit has the connection's.
     places: usize,
     counted: Option<[Network; 2]>,
+}
+
+/// One session of an account; dropping it makes room for another.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    connections: Arc<Connections>,
+    account: AccountName,
 }
 
 impl Connections {
@@ -96,6 +108,17 @@ impl Connections {
         Ok(Permit { connections: Arc::clone(self), places: 1, counted: None })
     }
 
+    /// Counts a session that has logged in to this account; `None` when it has enough of them.
+    pub(crate) fn seat(self: &Arc<Self>, account: &AccountName) -> Option<Seat> {
+        let mut open = self.open();
+        let seats = open.by_account.get(account).copied().unwrap_or(0);
+        if seats >= self.bounds.per_account {
+            return None;
+        }
+        open.by_account.insert(account.clone(), seats + 1);
+        Some(Seat { connections: Arc::clone(self), account: account.clone() })
+    }
+
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
         self.open().total
@@ -121,6 +144,18 @@ impl Drop for Permit {
     }
 }
 
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut open = self.connections.open();
+        if let Some(seats) = open.by_account.get_mut(&self.account) {
+            *seats -= 1;
+            if *seats == 0 {
+                open.by_account.remove(&self.account);
+            }
+        }
+    }
+}
+
 impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -136,7 +171,7 @@ mod tests {
 
     fn connections(total: usize, per_address: usize, exempt: &[&str]) -> Arc<Connections> {
         let exempt = exempt.iter().map(|text| text.parse().expect("a network")).collect();
-        Connections::new(Bounds { total, per_address, exempt })
+        Connections::new(Bounds { total, per_address, per_account: 2, exempt })
     }
 
     #[test]
@@ -176,6 +211,19 @@ mod tests {
         let _held: Vec<_> = (0..8).map(|host| connections.admit(peer(host)).expect("room")).collect();
         assert_eq!(connections.admit(peer(99)).err(), Some(Excess::Address));
         assert!(connections.admit("192.0.3.1".parse().expect("an address")).is_ok());
+    }
+
+    #[test]
+    fn an_account_has_so_many_seats_and_gets_them_back() {
+        let connections = connections(10, 10, &[]);
+        let [bob, ann] = ["bob@b.example", "ann@b.example"].map(|name| AccountName::parse(name).expect("it"));
+        let first = connections.seat(&bob).expect("room");
+        let _second = connections.seat(&bob).expect("room");
+        assert!(connections.seat(&bob).is_none());
+        assert!(connections.seat(&ann).is_some(), "others have their own");
+        drop(first);
+        assert!(connections.seat(&bob).is_some());
+        assert_eq!(connections.count(), 0, "they are no connections");
     }
 
     #[test]

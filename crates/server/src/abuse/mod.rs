@@ -23,7 +23,7 @@ pub(crate) mod tarpit;
 
 pub use attempts::{Attempt, NotNow, Standing};
 pub use meter::Rate;
-pub use policy::{Measure, Policy, Rates};
+pub use policy::{AccountRates, Measure, Policy, Rates};
 pub use refusal::{Cause, Refusal, Scope};
 
 use crate::settings::Network;
@@ -126,6 +126,7 @@ impl Abuse {
     /// Whether a message may begin. Counts it.
     pub fn message(&self, party: Party<'_>, now: Instant) -> Result<(), Refusal> {
         self.has_room(party, Measure::Octets, now)?;
+        self.account_has_room(party.account, Measure::Errors, now)?;
         self.take_for(party, Measure::Messages, now)
     }
 
@@ -136,15 +137,16 @@ impl Abuse {
 
     /// Content came. It is not refused in the middle: if it was too much, the next [`Abuse::message`] is.
     pub fn content(&self, party: Party<'_>, octets: u64, now: Instant) {
-        let Some(rate) = self.policy.rates.of(Measure::Octets) else { return };
         let now = self.epoch.at(now);
         let mut state = self.state();
-        if !self.is_exempt(party.address) {
+        if let Some(rate) = self.policy.rates.of(Measure::Octets)
+            && !self.is_exempt(party.address)
+        {
             let (host, network) = (source::host(party.address), source::network(party.address));
             state.hosts.entry(host, now).add(Measure::Octets, rate, octets, now);
             state.networks.entry(network, now).add(Measure::Octets, rate.times(NETWORK_FACTOR), octets, now);
         }
-        if let Some(account) = party.account {
+        if let (Some(account), Some(rate)) = (party.account, self.policy.accounts.octets) {
             let key = state.logins.key(account);
             state.senders.entry(key, now).add(Measure::Octets, rate, octets, now);
         }
@@ -153,6 +155,18 @@ impl Abuse {
     /// A command was wrong, or something was done that a client does not do. Says so if that led to a ban.
     pub fn error(&self, peer: IpAddr, now: Instant) -> Option<Refusal> {
         self.offence(peer, Measure::Errors, now)
+    }
+
+    /// A command of an account's session was refused. Says so if there were too many: then the session is to be closed, and the account is put
+    /// off for a while, wherever it comes from. Nobody is banned for it.
+    pub fn account_error(&self, account: &str, now: Instant) -> Option<Refusal> {
+        if let Some(rate) = self.policy.accounts.rate(Measure::Errors) {
+            let now = self.epoch.at(now);
+            let mut state = self.state();
+            let key = state.logins.key(account);
+            state.senders.entry(key, now).add(Measure::Errors, rate, 1, now);
+        }
+        self.account_has_room(Some(account), Measure::Errors, now).err()
     }
 
     /// A recipient does not exist here: a mistake, or somebody tries names. Says so if that led to a ban.
@@ -271,12 +285,14 @@ impl Abuse {
         networks.entry(network, now).take(measure, rate.times(NETWORK_FACTOR), now).map_err(too_much(network))
     }
 
-    /// The same, for the account too. An account has the rate of one host, wherever it sends from.
+    /// The same, for the account too.
     fn take_for(&self, party: Party<'_>, measure: Measure, now: Instant) -> Result<(), Refusal> {
         self.take(party.address, measure, now)?;
-        let (Some(account), Some(rate)) = (party.account, self.policy.rates.of(measure)) else {
-            return Ok(());
-        };
+        party.account.map_or(Ok(()), |account| self.take_account(account, measure, now))
+    }
+
+    fn take_account(&self, account: &str, measure: Measure, now: Instant) -> Result<(), Refusal> {
+        let Some(rate) = self.policy.accounts.rate(measure) else { return Ok(()) };
         let now = self.epoch.at(now);
         let mut state = self.state();
         let key = state.logins.key(account);
@@ -289,22 +305,34 @@ impl Abuse {
 
     /// Whether what is only added to is within its rate.
     fn has_room(&self, party: Party<'_>, measure: Measure, now: Instant) -> Result<(), Refusal> {
-        let Some(rate) = self.policy.rates.of(measure) else { return Ok(()) };
-        let now = self.epoch.at(now);
-        let state = self.state();
-        let refusal = |scope, wait| Refusal { cause: Cause::TooMuch(measure), scope, wait: Some(wait) };
-        let sources = [
-            (&state.hosts, source::host(party.address), rate),
-            (&state.networks, source::network(party.address), rate.times(NETWORK_FACTOR)),
-        ];
-        for (table, source, rate) in sources {
-            if let Some(wait) = table.peek(source).and_then(|deeds| deeds.excess(measure, rate, now)) {
-                return Err(refusal(Scope::Source(source), wait));
+        if let Some(rate) = self.policy.rates.of(measure) {
+            let now = self.epoch.at(now);
+            let state = self.state();
+            let sources = [
+                (&state.hosts, source::host(party.address), rate),
+                (&state.networks, source::network(party.address), rate.times(NETWORK_FACTOR)),
+            ];
+            for (table, source, rate) in sources {
+                if let Some(wait) = table.peek(source).and_then(|deeds| deeds.excess(measure, rate, now)) {
+                    let scope = Scope::Source(source);
+                    return Err(Refusal { cause: Cause::TooMuch(measure), scope, wait: Some(wait) });
+                }
             }
         }
-        let sent = party.account.and_then(|account| state.senders.peek(state.logins.key(account)));
-        match sent.and_then(|deeds| deeds.excess(measure, rate, now)) {
-            Some(wait) => Err(refusal(Scope::Account, wait)),
+        self.account_has_room(party.account, measure, now)
+    }
+
+    fn account_has_room(&self, account: Option<&str>, measure: Measure, now: Instant) -> Result<(), Refusal> {
+        let (Some(account), Some(rate)) = (account, self.policy.accounts.rate(measure)) else {
+            return Ok(());
+        };
+        let now = self.epoch.at(now);
+        let state = self.state();
+        let deeds = state.senders.peek(state.logins.key(account));
+        match deeds.and_then(|deeds| deeds.excess(measure, rate, now)) {
+            Some(wait) => {
+                Err(Refusal { cause: Cause::TooMuch(measure), scope: Scope::Account, wait: Some(wait) })
+            }
             None => Ok(()),
         }
     }

@@ -27,6 +27,19 @@ pub enum Measure {
     FailedLogins,
 }
 
+/// How much of each may come from one account, wherever it sends from. `None`: as much as it likes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountRates {
+    /// Messages.
+    pub messages: Option<Rate>,
+    /// Recipients.
+    pub recipients: Option<Rate>,
+    /// Octets of content.
+    pub octets: Option<Rate>,
+    /// Errors, before it is put off.
+    pub errors: Option<Rate>,
+}
+
 /// How much of each may come from one host; a network may do eight times as much. `None`: as much as it likes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rates {
@@ -34,11 +47,11 @@ pub struct Rates {
     pub connections: Option<Rate>,
     /// Commands that ask for a decision.
     pub commands: Option<Rate>,
-    /// Messages, also of one account.
+    /// Messages.
     pub messages: Option<Rate>,
-    /// Recipients, also of one account.
+    /// Recipients.
     pub recipients: Option<Rate>,
-    /// Octets of content, also of one account.
+    /// Octets of content.
     pub octets: Option<Rate>,
     /// Errors, before a ban.
     pub errors: Option<Rate>,
@@ -53,6 +66,8 @@ pub struct Rates {
 pub struct Policy {
     /// How much is too much.
     pub rates: Rates,
+    /// How much is too much for an account.
+    pub accounts: AccountRates,
     /// How long the first ban is; each further one is twice as long.
     pub ban: Duration,
     /// How long a ban is at most. After as long without a new one the next is the first again.
@@ -88,11 +103,33 @@ impl Default for Policy {
     fn default() -> Policy {
         Policy {
             rates: Rates::default(),
+            accounts: AccountRates::of(Rates::default()),
             ban: 10 * MINUTE,
             ban_max: 24 * HOUR,
             tarpit: Duration::from_secs(5),
             greeting_delay: Duration::from_secs(1),
             exempt: ["127.0.0.0/8", "::1/128"].map(|text| text.parse().expect("a network")).to_vec(),
+        }
+    }
+}
+
+impl AccountRates {
+    /// What a host may, where nothing else is said.
+    pub fn of(rates: Rates) -> AccountRates {
+        let Rates { messages, recipients, octets, errors, .. } = rates;
+        AccountRates { messages, recipients, octets, errors }
+    }
+
+    /// The rate of one measure; `None` also for those that are not counted for accounts.
+    pub(super) fn rate(&self, measure: Measure) -> Option<Rate> {
+        match measure {
+            Measure::Messages => self.messages,
+            Measure::Recipients => self.recipients,
+            Measure::Octets => self.octets,
+            Measure::Errors => self.errors,
+            Measure::Connections | Measure::Commands | Measure::UnknownRecipients | Measure::FailedLogins => {
+                None
+            }
         }
     }
 }

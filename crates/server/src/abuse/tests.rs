@@ -27,6 +27,12 @@ fn strict() -> Policy {
             unknown_recipients: rate(3, HOUR),
             failed_logins: rate(4, HOUR),
         },
+        accounts: AccountRates {
+            messages: rate(4, HOUR),
+            recipients: rate(6, HOUR),
+            octets: rate(1000, HOUR),
+            errors: rate(5, HOUR),
+        },
         ..Policy::default()
     }
 }

@@ -53,7 +53,9 @@ impl Inbound {
 
     async fn after_error(&mut self, reply: Reply, banned: Option<Refusal>) -> Reply {
         self.errors = self.errors.saturating_add(1);
-        if let Some(refusal) = banned {
+        let account = self.grant.as_ref().map(|opened| opened.account().as_str());
+        let refusal = banned.or_else(|| self.context.abuse.account_error(account?, now()));
+        if let Some(refusal) = refusal {
             warn!(session = %self.id, "{refusal}");
             return refusal.closing();
         }

@@ -128,6 +128,7 @@ impl Context {
             connections: Connections::new(Bounds {
                 total: limits.connections,
                 per_address: limits.connections_per_address,
+                per_account: limits.sessions_per_account,
                 exempt: limits.exempt.clone(),
             }),
             door: Door::new(limits.connections, settings.abuse.tarpit),

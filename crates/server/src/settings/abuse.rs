@@ -3,7 +3,7 @@
 use super::file::Text;
 use super::values::{RateText, Span};
 use super::{At, SettingsError};
-use crate::abuse::{Policy, Rate, Rates};
+use crate::abuse::{AccountRates, Policy, Rate, Rates};
 use serde::Deserialize;
 use std::fmt;
 use std::time::Duration;
@@ -17,12 +17,20 @@ pub struct File {
     connections: Option<Text<RateText>>,
     /// Commands from one host.
     commands: Option<Text<RateText>>,
-    /// Messages from one host or account.
+    /// Messages from one host.
     messages: Option<Text<RateText>>,
-    /// Recipients from one host or account.
+    /// Recipients from one host.
     recipients: Option<Text<RateText>>,
-    /// Content from one host or account.
+    /// Content from one host.
     content: Option<Text<RateText>>,
+    /// Messages from one account.
+    account_messages: Option<Text<RateText>>,
+    /// Recipients from one account.
+    account_recipients: Option<Text<RateText>>,
+    /// Content from one account.
+    account_content: Option<Text<RateText>>,
+    /// Errors in sessions of one account before it is put off.
+    account_errors: Option<Text<RateText>>,
     /// Errors of one host before it is banned.
     errors: Option<Text<RateText>>,
     /// Recipients of one host that do not exist here, before it is banned.
@@ -69,6 +77,12 @@ impl File {
         };
         let policy = Policy {
             rates,
+            accounts: AccountRates {
+                messages: rate(&self.account_messages, rates.messages),
+                recipients: rate(&self.account_recipients, rates.recipients),
+                octets: rate(&self.account_content, rates.octets),
+                errors: rate(&self.account_errors, rates.errors),
+            },
             ban: span(&self.ban, default.ban, None)?,
             ban_max: span(&self.ban_max, default.ban_max, None)?,
             tarpit: span(&self.tarpit, default.tarpit, Some(DELAY_MAX))?,
@@ -91,9 +105,14 @@ pub(super) fn show(policy: &Policy, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let rates = &policy.rates;
     writeln!(f, "from one host            {} connections", rate(rates.connections))?;
     writeln!(f, "                         {} commands", rate(rates.commands))?;
-    writeln!(f, "  and from one account   {} messages", rate(rates.messages))?;
+    writeln!(f, "                         {} messages", rate(rates.messages))?;
     writeln!(f, "                         {} recipients", rate(rates.recipients))?;
     writeln!(f, "                         {} of content", rate(rates.octets))?;
+    let accounts = &policy.accounts;
+    writeln!(f, "from one account         {} messages", rate(accounts.messages))?;
+    writeln!(f, "                         {} recipients", rate(accounts.recipients))?;
+    writeln!(f, "                         {} of content", rate(accounts.octets))?;
+    writeln!(f, "                         {} errors", rate(accounts.errors))?;
     writeln!(f, "banned beyond            {} errors", rate(rates.errors))?;
     writeln!(f, "                         {} unknown recipients", rate(rates.unknown_recipients))?;
     writeln!(f, "                         {} failed logins", rate(rates.failed_logins))?;

@@ -124,6 +124,8 @@ pub struct Limits {
     pub connections: Option<Spanned<u32>>,
     /// Connections from one address.
     pub connections_per_address: Option<Spanned<u32>>,
+    /// Sessions of one account at the same time.
+    pub sessions_per_account: Option<Spanned<u32>>,
     /// Networks to which the bound for one address does not apply.
     pub exempt: Option<Vec<Text<Network>>>,
     /// How much mail an account may hold for which nothing is set.

@@ -121,6 +121,8 @@ pub struct Limits {
     pub connections: usize,
     /// Connections from one address.
     pub connections_per_address: usize,
+    /// Sessions at the same time that have logged in to one account, in all protocols.
+    pub sessions_per_account: usize,
     /// Networks to which the bound for one address and the limits on abuse do not apply.
     pub exempt: Vec<Network>,
     /// How much mail in bytes an account may hold for which nothing is set; `None` is no bound.
@@ -163,6 +165,7 @@ impl Default for Limits {
             idle: Duration::from_secs(300),
             connections: 10_000,
             connections_per_address: 50,
+            sessions_per_account: 100,
             exempt: loopback.map(|text| text.parse().expect("a network")).to_vec(),
             quota: None,
             disk_reserve: 256 << 20,
@@ -359,6 +362,7 @@ fn limits(written: &FileLimits, wrong: At<'_>) -> Result<Limits, SettingsError> 
             default.connections_per_address,
             "",
         )?,
+        sessions_per_account: number(&written.sessions_per_account, 1, default.sessions_per_account, "")?,
         exempt: match &written.exempt {
             Some(networks) => networks.iter().map(|network| network.0).collect(),
             None => default.exempt,

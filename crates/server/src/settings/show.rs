@@ -43,6 +43,7 @@ impl fmt::Display for Settings {
         writeln!(f, "silence ends after       {}", Span(limits.idle))?;
         writeln!(f, "connections              {}", limits.connections)?;
         writeln!(f, "  from one address       {}", limits.connections_per_address)?;
+        writeln!(f, "sessions of one account  {}", limits.sessions_per_account)?;
         let exempt: Vec<String> = limits.exempt.iter().map(ToString::to_string).collect();
         writeln!(f, "    but not from         {}", exempt.join(", "))?;
         super::abuse::show(&self.abuse, f)?;

@@ -4,8 +4,11 @@ use crate::common::{NOW, Running, Talk, only_message, start};
 use posthaste_server::abuse::Rate;
 use posthaste_server::abuse::ban_file::HandBan;
 use posthaste_server::admin::{Client, Item, Request};
-use posthaste_server::settings::{Acceptance, Network, Proxied, Relay, Settings};
+use posthaste_server::settings::{Acceptance, Listener, ListenerTls, Network, Proxied, Relay, Settings};
+use posthaste_server::tls::{Connector, Stream, Transport, Trust};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 fn per_hour(amount: u64) -> Option<Rate> {
     Some(Rate { amount, window: Duration::from_secs(3600) })
@@ -179,6 +182,54 @@ async fn a_listed_proxy_says_who_the_client_is() {
     assert!(without.closed().await, "but not without a header");
 }
 
+/// A header of version 2 for this client, with a field that is passed over.
+fn version_2(client: [u8; 4]) -> Vec<u8> {
+    let ports = [0x9C, 0x40, 0, 25];
+    [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x10", &client[..], &[198, 51, 100, 1], &ports, b"\x04\0\x01x"].concat()
+}
+
+#[tokio::test]
+async fn a_header_of_version_2_comes_before_tls_and_before_a_greeting() {
+    let running = strict(|settings| {
+        settings.listeners[0].proxied = Proxied::Yes;
+        let implicit = Listener { tls: ListenerTls::Implicit, ..settings.listeners[0] };
+        settings.listeners.push(implicit);
+        settings.proxies.header = vec!["127.0.0.1".parse().expect("a network")];
+    })
+    .await;
+    let mut talk = Talk::to(running.address).await;
+    talk.send(&[&version_2([203, 0, 113, 7]), &b"EHLO client.example\r\n"[..]].concat()).await;
+    assert!(talk.reply().await.starts_with("220 "));
+    assert!(talk.reply().await.contains("[203.0.113.7]"));
+
+    let mut stream = TcpStream::connect(running.server.listeners()[1].address).await.expect("a connection");
+    stream.write_all(&version_2([203, 0, 113, 8])).await.expect("the server reads");
+    let trust = Trust::File(running.data.path().join("tls/self-signed.crt"));
+    let mut stream = Stream::connected(stream, Some(Connector::new("mx.example", &trust).expect("a name")));
+    stream.secure().await.expect("TLS after the header");
+    stream.write_all(b"EHLO client.example\r\nQUIT\r\n").await.expect("the server reads");
+    stream.flush().await.expect("the server reads");
+    let mut said = String::new();
+    stream.read_to_string(&mut said).await.expect("text");
+    assert!(said.starts_with("220 ") && said.contains("[203.0.113.8]"), "{said}");
+}
+
+#[tokio::test]
+async fn a_proxy_is_turned_away_when_there_is_no_place() {
+    let running = strict(|settings| {
+        settings.listeners[0].proxied = Proxied::Yes;
+        settings.proxies.header = vec!["127.0.0.1".parse().expect("a network")];
+        settings.limits.connections = 1;
+    })
+    .await;
+    let mut first = Talk::to(running.address).await;
+    first.send(&version_2([203, 0, 113, 7])).await;
+    assert!(first.reply().await.starts_with("220 "));
+    let mut second = Talk::to(running.address).await;
+    assert_eq!(second.reply().await, "421 4.7.0 Error: too many connections", "before its header");
+    assert!(second.closed().await);
+}
+
 #[tokio::test]
 async fn nobody_else_is_believed() {
     let running = strict(|settings| {
@@ -295,6 +346,30 @@ async fn a_client_whose_address_its_proxy_does_not_tell_is_not_served_as_the_pro
     assert!(talk.say("XCLIENT ADDR=203.0.113.7").await.starts_with("220 "));
     assert!(talk.say("XCLIENT PORT=40000").await.starts_with("220 "), "the address was told before");
     assert!(relayed(&mut talk).await.starts_with("550 5.7.1 "));
+}
+
+#[tokio::test]
+async fn a_banned_client_is_sent_away_when_its_proxy_names_it() {
+    let running = strict(|settings| {
+        settings.proxies.xclient = vec!["127.0.0.1".parse().expect("a network")];
+        settings.abuse.rates.errors = per_hour(1);
+    })
+    .await;
+    let (mut talk, _) = through_proxy(&running, REMOTE).await;
+    assert!(talk.say("NONSENSE").await.starts_with("500 "));
+    assert!(talk.say("NONSENSE").await.starts_with("500 "));
+    let (mut again, reply) = through_proxy(&running, REMOTE).await;
+    assert!(reply.starts_with("421 4.7.0 Error: too many errors "), "{reply}");
+    assert!(again.closed().await);
+    let client = Client::open(running.data.path()).await.expect("the server answers");
+    let network = "203.0.113.8/32".parse().expect("a network");
+    let ban = HandBan { network, until: None, added: NOW, reason: "spam".to_owned() };
+    client.ask(Request::AddBan { ban }).await.expect("an answer");
+    let (mut by_hand, reply) = through_proxy(&running, "203.0.113.8").await;
+    assert!(reply.starts_with("421 4.7.0 "), "a 554 would leave the session to the proxy: {reply}");
+    assert!(by_hand.closed().await);
+    let (_, reply) = through_proxy(&running, "203.0.113.9").await;
+    assert!(reply.starts_with("220 "), "others are served: {reply}");
 }
 
 /// A session through the proxy for this client; what its XCLIENT is answered with.

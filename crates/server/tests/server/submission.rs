@@ -4,7 +4,7 @@ use crate::common::{NOW, PASSWORD, Running, Talk, name, only_message, plain, sta
 use data_encoding::BASE64URL_NOPAD;
 use posthaste_server::auth::token::TokenRules;
 use posthaste_server::policy::sender::{HeaderFrom, HelloName, Senders};
-use posthaste_server::settings::{OAuth, Settings, TokenSource};
+use posthaste_server::settings::{OAuth, RateText, Settings, TokenSource};
 use sasl::server::OAuthHints;
 use store::Origin;
 
@@ -142,6 +142,56 @@ async fn who_may_write_in_any_name_is_named_as_sender() {
 }
 
 #[tokio::test]
+async fn an_account_has_limits_of_its_own_wherever_it_is() {
+    let running = start_submission(|settings| {
+        settings.abuse.accounts.messages = "2/h".parse::<RateText>().expect("a rate").0;
+        settings.abuse.accounts.recipients = "1/h".parse::<RateText>().expect("a rate").0;
+        settings.limits.sessions_per_account = 2;
+    })
+    .await;
+    // Loopback is exempt, and bob is not.
+    let (mut first, mut second) = (bob(&running).await, bob(&running).await);
+    let mut third = Talk::hello(running.address).await;
+    let crowded = "454 4.7.0 Error: this account has too many sessions, try again later";
+    assert_eq!(third.say(&plain("bob", PASSWORD)).await, crowded);
+    assert!(submit(&mut first, "bob@b.example", "x").await.starts_with("250 "));
+    assert_eq!(second.say("MAIL FROM:<bob@b.example>").await, "250 2.1.0 Ok");
+    let reply = second.say("RCPT TO:<ann@b.example>").await;
+    assert!(reply.starts_with("451 4.7.0 Error: too many recipients from this account, "), "{reply}");
+    let reply = first.say("MAIL FROM:<bob@b.example>").await;
+    assert!(reply.starts_with("451 4.7.0 Error: too many messages from this account, "), "{reply}");
+    drop(first);
+    // Its place is free as soon as the server has seen it go.
+    for _ in 0..1000 {
+        let said = third.say(&plain("bob", PASSWORD)).await;
+        if said.starts_with("235 ") {
+            return;
+        }
+        assert_eq!(said, crowded);
+    }
+    panic!("the place stays taken");
+}
+
+#[tokio::test]
+async fn an_account_that_makes_errors_is_put_off_in_all_of_its_sessions() {
+    let running = start_submission(|settings| {
+        settings.abuse.accounts.errors = "2/h".parse::<RateText>().expect("a rate").0;
+    })
+    .await;
+    let (mut one, mut other) = (bob(&running).await, bob(&running).await);
+    one.say("MAIL FROM:<bob@b.example>").await;
+    for name in ["x", "y"] {
+        assert!(one.say(&format!("RCPT TO:<{name}@b.example>")).await.starts_with("550 5.1.1 "));
+    }
+    let reply = one.say("RCPT TO:<z@b.example>").await;
+    assert!(reply.starts_with("421 4.7.0 Error: too many errors from this account, "), "{reply}");
+    assert!(one.closed().await);
+    let reply = other.say("MAIL FROM:<bob@b.example>").await;
+    assert!(reply.starts_with("451 4.7.0 Error: too many errors from this account, "), "{reply}");
+    assert!(Talk::hello(running.address).await.say("NOOP").await.starts_with("250 "), "nobody is banned");
+}
+
+#[tokio::test]
 async fn hello_may_have_to_name_the_senders_domain() {
     let running = start_submission(|settings| settings.submission.hello = HelloName::SendersDomain).await;
     let mut talk = bob(&running).await;
@@ -206,6 +256,45 @@ async fn a_bearer_token_lets_its_account_in() {
             false => assert_eq!(said, "535 5.7.8 Authentication credentials invalid", "{user}"),
         }
     }
+}
+
+/// How tokens are checked.
+fn oauth(source: TokenSource) -> OAuth {
+    OAuth {
+        source,
+        rules: TokenRules {
+            issuer: Some("https://id.example".to_owned()),
+            audience: Some("mail".to_owned()),
+            scopes: Vec::new(),
+            account_claim: "email".to_owned(),
+        },
+        hints: OAuthHints::default(),
+    }
+}
+
+fn bearer(token: &str) -> String {
+    let message = format!("n,a=bob@b.example,\u{1}auth=Bearer {token}\u{1}\u{1}");
+    format!("AUTH OAUTHBEARER {}", data_encoding::BASE64.encode(message.as_bytes()))
+}
+
+#[tokio::test]
+async fn a_token_is_put_off_while_the_authorization_server_is_away() {
+    // Nobody listens there any more.
+    let gone =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+    let running = start_submission(|settings| {
+        let url = format!("http://{gone}/introspect");
+        settings.auth.oauth = Some(oauth(TokenSource::Introspection { url, client: None }));
+    })
+    .await;
+    let mut talk = Talk::hello(running.address).await;
+    let said = talk.say(&bearer("opaque")).await;
+    assert_eq!(said, "454 4.7.0 Temporary authentication failure, try again later");
+    assert_eq!(
+        talk.say(&plain("bob", PASSWORD)).await,
+        "235 2.7.0 Authentication successful",
+        "others go on"
+    );
 }
 
 /// A key that an authorization server signs with.
