@@ -5,9 +5,9 @@
 //! less restricts less.
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd,
-    RestrictionStatus, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus,
-    Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, NetPort,
+    PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
+    RulesetError, RulesetStatus, Scope,
 };
 use std::path::{Path, PathBuf};
 
@@ -94,13 +94,27 @@ pub(super) fn restrict(data: &Path, needs: &Needs) -> Result<String, RulesetErro
     for port in &needs.connect {
         ruleset = ruleset.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
     }
-    let RestrictionStatus { ruleset, .. } = ruleset.restrict_self()?;
-    Ok(match ruleset {
-        RulesetStatus::FullyEnforced => "data directory and what is needed, ports and signals (Landlock)",
-        RulesetStatus::PartiallyEnforced => "as far as this kernel's Landlock goes",
-        RulesetStatus::NotEnforced => "not restricted, this kernel has no Landlock",
+    let RestrictionStatus { ruleset, landlock, .. } = ruleset.restrict_self()?;
+    Ok(in_force(ruleset, landlock).to_owned())
+}
+
+/// What a kernel with this version of Landlock does of it.
+fn in_force(ruleset: RulesetStatus, landlock: LandlockStatus) -> &'static str {
+    let version = match (ruleset, landlock) {
+        (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => {
+            return "not restricted, Landlock is not enabled in this kernel";
+        }
+        (RulesetStatus::NotEnforced, _) => return "not restricted, this kernel has no Landlock",
+        (_, LandlockStatus::Available { effective_abi, .. }) => effective_abi,
+        (_, LandlockStatus::NotEnabled | LandlockStatus::NotImplemented) => ABI::Unsupported,
+    };
+    match version {
+        version if version >= ABI::V6 => "data directory and what is needed, ports and signals (Landlock)",
+        version if version >= ABI::V4 => {
+            "data directory and what is needed, and ports (Landlock; signals need Linux 6.12)"
+        }
+        _ => "data directory and what is needed (Landlock; for ports Linux 6.7 is needed)",
     }
-    .to_owned())
 }
 
 /// Allows access to what is there; what is not cannot be opened anyway.
@@ -122,4 +136,27 @@ fn directories(file: &Path) -> Vec<PathBuf> {
         .filter_map(|file| file?.parent())
         .map(|parent| if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_says_what_an_older_kernel_does_not_restrict() {
+        let with = |effective_abi| {
+            in_force(
+                RulesetStatus::PartiallyEnforced,
+                LandlockStatus::Available { effective_abi, kernel_abi: None },
+            )
+        };
+        assert!(with(ABI::V1).ends_with("(Landlock; for ports Linux 6.7 is needed)"));
+        assert!(with(ABI::V3).ends_with("(Landlock; for ports Linux 6.7 is needed)"));
+        assert!(with(ABI::V4).ends_with(", and ports (Landlock; signals need Linux 6.12)"));
+        assert!(with(ABI::V6).ends_with(", ports and signals (Landlock)"));
+        let none = in_force(RulesetStatus::NotEnforced, LandlockStatus::NotImplemented);
+        assert_eq!(none, "not restricted, this kernel has no Landlock");
+        let off = in_force(RulesetStatus::NotEnforced, LandlockStatus::NotEnabled);
+        assert_eq!(off, "not restricted, Landlock is not enabled in this kernel");
+    }
 }
