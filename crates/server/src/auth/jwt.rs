@@ -111,4 +111,4 @@ fn usable(jwk: &Jwk) -> Option<Key> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -132,3 +132,39 @@ fn stamp(path: &Path) -> Stamp {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::jwt::tests::{claims, ed25519, rules, sign};
+    use sasl::server::OAuthHints;
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn keys_are_read_again_and_a_broken_file_leaves_the_old_ones_in_force() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let write = |text: String| std::fs::write(file.path(), text).expect("it can be written");
+        let (old, new) = (ed25519("old"), ed25519("a newer one"));
+        write(json!({ "keys": [old.jwk] }).to_string());
+        let oauth = OAuth {
+            source: TokenSource::Keys(file.path().to_owned()),
+            rules: rules(),
+            hints: OAuthHints::default(),
+        };
+        let start = Instant::now();
+        let tokens = Tokens::new(&oauth, start).expect("keys");
+        let of_old = Secret::new(sign(&old, Some("old"), &claims()));
+        let of_new = Secret::new(sign(&new, Some("a newer one"), &claims()));
+        let is_good = async |token: &Secret, seconds: u64| {
+            tokens.account(token, 1000, start + Duration::from_secs(seconds)).await.is_ok()
+        };
+        assert!(is_good(&of_old, 0).await && !is_good(&of_new, 0).await);
+        write("{ half of it".to_owned());
+        assert!(is_good(&of_old, 20).await, "a file that cannot be read changes nothing");
+        write(json!({ "keys": [new.jwk] }).to_string());
+        assert!(is_good(&of_old, 29).await, "it is not looked at all the time");
+        assert!(is_good(&of_new, 30).await && !is_good(&of_old, 30).await);
+        std::fs::remove_file(file.path()).expect("it is there");
+        assert!(is_good(&of_new, 60).await, "nor does one that is gone");
+    }
+}

@@ -6,13 +6,13 @@ use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
-struct Signer {
-    jwk: Value,
+pub(in crate::auth) struct Signer {
+    pub(in crate::auth) jwk: Value,
     key: EncodingKey,
     algorithm: Algorithm,
 }
 
-fn ed25519(id: &str) -> Signer {
+pub(in crate::auth) fn ed25519(id: &str) -> Signer {
     let pair = Ed25519KeyPair::generate().expect("randomness");
     let x = BASE64URL_NOPAD.encode(pair.public_key().as_ref());
     let der = pair.to_pkcs8v1().expect("a key");
@@ -35,7 +35,7 @@ fn p256(id: &str) -> Signer {
     }
 }
 
-fn rules() -> TokenRules {
+pub(in crate::auth) fn rules() -> TokenRules {
     TokenRules {
         issuer: Some("https://id.example".to_owned()),
         audience: Some("mail".to_owned()),
@@ -44,11 +44,11 @@ fn rules() -> TokenRules {
     }
 }
 
-fn claims() -> Value {
+pub(in crate::auth) fn claims() -> Value {
     json!({"iss": "https://id.example", "aud": "mail", "exp": 2000, "email": "bob@b.example"})
 }
 
-fn sign(signer: &Signer, id: Option<&str>, claims: &Value) -> String {
+pub(in crate::auth) fn sign(signer: &Signer, id: Option<&str>, claims: &Value) -> String {
     let header = Header { kid: id.map(str::to_owned), ..Header::new(signer.algorithm) };
     encode(&header, claims, &signer.key).expect("a token")
 }
