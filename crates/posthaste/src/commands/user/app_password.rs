@@ -21,6 +21,13 @@ Examples:
   posthaste user app-password ls alice@example.org
   posthaste user app-password rm alice@example.org phone";
 
+const ADD: &str = "\
+A program that logs in with SCRAM is refused with it while the account has a
+main password or another application password: tell it to use PLAIN.
+
+Example:
+  posthaste user app-password add alice@example.org phone";
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -30,7 +37,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make an application password and print it, this once
-    #[command(after_help = "Example:\n  posthaste user app-password add alice@example.org phone")]
+    #[command(after_help = ADD)]
     Add {
         /// The account's address
         #[arg(value_name = "ADDRESS", value_parser = address)]

@@ -21,6 +21,9 @@ use std::path::Path;
 use store::{AccountName, Quota, Secret};
 
 pub(super) const EXAMPLES: &str = "\
+Whoever has an imported hash logs in once with PLAIN or LOGIN before a program
+can use SCRAM: a hash does not hold what that needs.
+
 Examples:
   posthaste user import users.csv
   posthaste user import users.txt
