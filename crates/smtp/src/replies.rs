@@ -46,10 +46,6 @@ pub const AUTH_FAILED: Reply = Reply::new(535, status(7, 8), "Authentication cre
 /// AUTH cannot be decided now, for a reason that is not the client's (RFC 4954 §6).
 pub const AUTH_UNAVAILABLE: Reply =
     Reply::new(454, status(7, 0), "Temporary authentication failure, try again later");
-/// The user's password must be used once with another mechanism (RFC 4954 §6; X.7.12).
-pub const PASSWORD_TRANSITION: Reply = Reply::new(432, status(7, 12), "A password transition is needed");
-/// This user may not use this mechanism (RFC 4954 §6; X.7.9).
-pub const MECHANISM_TOO_WEAK: Reply = Reply::new(534, status(7, 9), "Authentication mechanism is too weak");
 /// AUTH in clear where TLS must come first (RFC 4954 §6; X.7.11).
 pub const TLS_NEEDED_FOR_AUTH: Reply =
     Reply::new(538, status(7, 11), "Encryption required for requested authentication mechanism");
