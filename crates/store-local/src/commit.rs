@@ -85,6 +85,9 @@ impl Committer {
             if !self.log.fits(pending.batch.length() + space) {
                 // When there is no room on the disk, nothing of this job was written.
                 if let Err(error) = self.log.roll(space) {
+                    if matches!(error, Error::Fenced(_)) {
+                        self.status.fence(&error);
+                    }
                     job.fail(error);
                     continue;
                 }
@@ -282,7 +285,6 @@ impl Committer {
                 deliver(Durable { sequence, committed, told, admitted });
             }
             Err(error) => {
-                tracing::error!(%error, "the log can no longer be written: the store accepts nothing until it is opened anew");
                 self.status.fence(&error);
                 waiting.into_iter().for_each(|waiting| waiting.fail(&error));
                 told.into_iter().for_each(|(_, told)| told.fail(error.clone()));

@@ -133,7 +133,12 @@ impl Engine {
         let permit = self.large_writes.acquire().await.map_err(|_| Error::Closed)?;
         let result = self.off_thread(act).await;
         drop(permit);
-        result
+        // A name that cannot be made durable, which is not tried again.
+        result.inspect_err(|error| {
+            if matches!(error, Error::Fenced(_)) {
+                self.status.fence(error);
+            }
+        })
     }
 
     /// Gives up large content that was being received; removing a long file can take a while.

@@ -14,6 +14,14 @@ pub(crate) fn io_error(doing: &str, path: &Path, error: io::Error) -> Error {
     }
 }
 
+/// The same for a write or a sync after which nobody can know what the disk holds: unless it was for want of space, that is for good.
+pub(crate) fn write_error(doing: &str, path: &Path, error: io::Error) -> Error {
+    match io_error(doing, path, error) {
+        full @ Error::Full(_) => full,
+        error => Error::Fenced(error.to_string()),
+    }
+}
+
 /// The error for an index operation.
 pub(crate) fn index_error(error: impl Into<redb::Error>) -> Error {
     match error.into() {

@@ -6,8 +6,9 @@
 
 use crate::error::io_error;
 use crate::file::{File, Files, Mode, read_exact_at, write_all_at};
+use crate::names::Names;
 use bytes::{Buf, BufMut, Bytes};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,8 +19,9 @@ use store::{Error, Result, SpoolId};
 pub(crate) struct LargeFiles {
     files: Arc<dyn Files>,
     directory: PathBuf,
+    names: Names,
     /// The subdirectories that are there, durably.
-    made: Mutex<HashSet<String>>,
+    made: Mutex<HashMap<String, Arc<Names>>>,
     held: Mutex<Held>,
 }
 
@@ -40,6 +42,8 @@ pub(crate) struct Hold {
 #[derive(Debug)]
 pub(crate) struct Unfinished {
     file: Arc<dyn File>,
+    /// Those of its subdirectory.
+    names: Arc<Names>,
     unclaimed: Unclaimed,
     length: u64,
     crc: u32,
@@ -74,15 +78,20 @@ impl LargeFiles {
     pub(crate) fn open(files: Arc<dyn Files>, directory: PathBuf) -> Result<LargeFiles> {
         files.create_dir(&directory).map_err(|error| io_error("creating", &directory, error))?;
         let fail = |error| io_error("listing", &directory, error);
-        let made = files.list(&directory).map_err(fail)?.into_iter().collect();
+        let subdirectory = |name: String| {
+            let names = Arc::new(Names::new(files.clone(), directory.join(&name)));
+            (name, names)
+        };
+        let made = files.list(&directory).map_err(fail)?.into_iter().map(subdirectory).collect();
         // A crash may have come between the making of a subdirectory and its sync.
         files.sync_dir(&directory).map_err(|error| io_error("syncing", &directory, error))?;
-        Ok(LargeFiles { files, directory, made: Mutex::new(made), held: Mutex::default() })
+        let names = Names::new(files.clone(), directory.clone());
+        Ok(LargeFiles { files, directory, names, made: Mutex::new(made), held: Mutex::default() })
     }
 
-    /// Begins the file of a message.
+    /// Begins the file of a message. [`Error::Fenced`], here and when it is finished, when a name cannot be made durable.
     pub(crate) fn create(self: &Arc<Self>, spool: u64) -> Result<Unfinished> {
-        self.make_directory(spool)?;
+        let names = self.make_directory(spool)?;
         let path = self.path(spool);
         let file =
             self.files.open(&path, Mode::Create).map_err(|error| io_error("creating", &path, error))?;
@@ -91,6 +100,7 @@ impl LargeFiles {
             .map_err(|error| io_error("writing", &path, error))?;
         Ok(Unfinished {
             file,
+            names,
             unclaimed,
             length: 0,
             crc: 0,
@@ -171,17 +181,18 @@ impl LargeFiles {
     }
 
     /// Makes sure that a message's subdirectory is there, durably.
-    fn make_directory(&self, spool: u64) -> Result<()> {
+    fn make_directory(&self, spool: u64) -> Result<Arc<Names>> {
         let name = subdirectory(spool);
         let mut made = self.made.lock().expect("no holder of this lock panics");
-        if made.contains(&name) {
-            return Ok(());
+        if let Some(names) = made.get(&name) {
+            return Ok(names.clone());
         }
         let path = self.directory.join(&name);
         self.files.create_dir(&path).map_err(|error| io_error("creating", &path, error))?;
-        self.files.sync_dir(&self.directory).map_err(|error| io_error("syncing", &self.directory, error))?;
-        made.insert(name);
-        Ok(())
+        self.names.sync()?;
+        let names = Arc::new(Names::new(self.files.clone(), path));
+        made.insert(name, names.clone());
+        Ok(names)
     }
 }
 
@@ -232,9 +243,7 @@ impl Unfinished {
             self.write_block(self.waiting_length)?;
         }
         self.file.sync_data().map_err(|error| self.fail("syncing", error))?;
-        let large = &self.unclaimed.large;
-        let directory = large.directory.join(subdirectory(self.unclaimed.spool));
-        large.files.sync_dir(&directory).map_err(|error| io_error("syncing", &directory, error))?;
+        self.names.sync()?;
         Ok((self.unclaimed, self.length, self.crc))
     }
 

@@ -30,6 +30,7 @@ mod local;
 mod log;
 mod mailboxes;
 mod mend;
+mod names;
 mod open;
 mod prepare;
 mod queue;

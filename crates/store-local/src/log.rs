@@ -31,8 +31,7 @@ impl Log {
     /// Takes up a log where a walk found its end, or begins a new one. What a crash left behind the end is wiped out first.
     pub(crate) fn open(segments: Arc<Segments>, mut preparer: Preparer, tail: Option<Tail>) -> Result<Log> {
         let Some(tail) = tail else {
-            let file =
-                preparer.take(FIRST_SEGMENT, 0).map_err(|e| segment_error(&segments, FIRST_SEGMENT, e))?;
+            let file = preparer.take(FIRST_SEGMENT, 0)?;
             let size = file.size().map_err(|e| segment_error(&segments, FIRST_SEGMENT, e))?;
             let (segment, end) = (FIRST_SEGMENT, SEGMENT_HEADER);
             return Ok(Log { segments, preparer, file, segment, end, size, previous_end: 0, fence: None });
@@ -97,12 +96,16 @@ impl Log {
     }
 
     /// Goes on to the next segment, which will have room for this many bytes. When it cannot be made nothing has changed: the disk may
-    /// be full now and not later.
+    /// be full now and not later. When nobody can know how far it was made the log is fenced.
     pub(crate) fn roll(&mut self, bytes: u64) -> Result<()> {
         self.check()?;
         let next = self.segment + 1;
-        let made = self.preparer.take(next, SEGMENT_HEADER + bytes).and_then(|file| Ok((file.size()?, file)));
-        let (size, file) = made.map_err(|error| segment_error(&self.segments, next, error))?;
+        let file = self.preparer.take(next, SEGMENT_HEADER + bytes).inspect_err(|error| {
+            if let Error::Fenced(why) = error {
+                self.fence = Some(why.clone());
+            }
+        })?;
+        let size = file.size().map_err(|error| segment_error(&self.segments, next, error))?;
         self.previous_end = self.end;
         (self.file, self.segment, self.end, self.size) = (file, next, SEGMENT_HEADER, size);
         Ok(())

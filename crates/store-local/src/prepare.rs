@@ -1,11 +1,12 @@
 //! Making the next segment before it is needed.
 
 use crate::Work;
+use crate::error::{io_error, write_error};
 use crate::file::File;
 use crate::segments::Segments;
-use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use store::{Error, Result};
 
 /// Makes segments, in a thread of its own if the engine has threads.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(crate) struct Preparer {
 #[derive(Debug)]
 enum State {
     Idle,
-    Making(u64, JoinHandle<io::Result<Arc<dyn File>>>),
+    Making(u64, JoinHandle<Result<Arc<dyn File>>>),
     Ready(u64, Arc<dyn File>),
 }
 
@@ -50,21 +51,23 @@ impl Preparer {
         }
     }
 
-    /// The segment, ready for writing and at least so long; waits for it. After an error it may be asked for again.
-    pub(crate) fn take(&mut self, segment: u64, size: u64) -> io::Result<Arc<dyn File>> {
+    /// The segment, ready for writing and at least so long; waits for it. After any error but [`Error::Fenced`] it may be asked for again.
+    pub(crate) fn take(&mut self, segment: u64, size: u64) -> Result<Arc<dyn File>> {
         let file = match std::mem::replace(&mut self.state, State::Idle) {
             State::Ready(number, file) if number == segment => Ok(file),
             State::Making(number, making) if number == segment => making
                 .join()
-                .unwrap_or_else(|_| Err(io::Error::other("the thread that made a segment panicked"))),
+                .unwrap_or_else(|_| Err(Error::Fenced("the thread that made a segment panicked".to_owned()))),
             _ => self.segments.create(segment, self.size.max(size)),
         }?;
-        if file.size()? < size {
-            let longer = file.allocate(size).and_then(|()| file.sync_data());
-            if let Err(error) = longer {
+        let path = self.segments.path(segment);
+        if file.size().map_err(|error| io_error("asking for the length of", &path, error))? < size {
+            if let Err(error) = file.allocate(size) {
                 self.state = State::Ready(segment, file);
-                return Err(error);
+                return Err(write_error("making room in", &path, error));
             }
+            // Whatever the reason: the next one would see that it is long enough, and not that it was never synced.
+            file.sync_data().map_err(|error| Error::Fenced(io_error("syncing", &path, error).to_string()))?;
         }
         Ok(file)
     }

@@ -1,9 +1,10 @@
 //! The segment files: their names, making them, and reading single records out of them.
 
 use crate::effect::Locator;
-use crate::error::io_error;
+use crate::error::{io_error, write_error};
 use crate::file::{File, Files, Mode, read_exact_at, write_all_at};
 use crate::local::Random;
+use crate::names::Names;
 use crate::record::{Flaw, Header, RECORD_HEADER, SegmentHeader, Spot};
 use crate::scan;
 use crate::segment;
@@ -19,6 +20,7 @@ use store::{Error, Result};
 pub(crate) struct Segments {
     files: Arc<dyn Files>,
     directory: PathBuf,
+    names: Names,
     salt: u32,
     open: Mutex<HashMap<u64, Arc<dyn File>>>,
     /// Left over from a crash, and not removed.
@@ -36,7 +38,8 @@ impl Segments {
         // A process may have ended between the naming of a segment and its sync.
         files.sync_dir(&directory).map_err(|error| io_error("syncing", &directory, error))?;
         let (open, ignored) = (Mutex::new(HashMap::new()), Vec::new());
-        let mut segments = Segments { files, directory, salt: 0, open, ignored };
+        let names = Names::new(files.clone(), directory.clone());
+        let mut segments = Segments { files, directory, names, salt: 0, open, ignored };
         segments.salt = match segments.written_salt()? {
             Some(salt) => salt,
             None => {
@@ -75,29 +78,27 @@ impl Segments {
     }
 
     /// Makes a segment of this many bytes, durably, so that nothing but its records is missing. Under its final name there is only
-    /// ever a whole one.
-    pub(crate) fn create(&self, segment: u64, size: u64) -> io::Result<Arc<dyn File>> {
-        match self.files.open(&self.path(segment), Mode::Read) {
-            Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+    /// ever a whole one. After a write or a sync that failed this cannot be tried again ([`Error::Fenced`]); after any other error, such
+    /// as [`Error::Full`], it can.
+    pub(crate) fn create(&self, segment: u64, size: u64) -> Result<Arc<dyn File>> {
+        let (path, unfinished) = (self.path(segment), self.unfinished(segment));
+        match self.files.open(&path, Mode::Read) {
+            Ok(_) => return Err(Error::Fenced(format!("{} is there already", path.display()))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(io_error("looking for", &path, error)),
         }
-        let unfinished = self.unfinished(segment);
-        match self.files.remove(&unfinished) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = self.files.open(&unfinished, Mode::Create)?;
-        let made = self.fill(&*file, segment, size);
-        if let Err(error) = made {
+        self.remove_file(&unfinished)?;
+        let created = self.files.open(&unfinished, Mode::Create);
+        let file = created.map_err(|error| io_error("creating", &unfinished, error))?;
+        if let Err(error) = self.fill(&*file, segment, size) {
             // Most likely the disk is full: what was reserved goes back. The first error is the one to tell.
             self.files.remove(&unfinished).unwrap_or_else(|error| {
                 tracing::warn!(%error, file = %unfinished.display(), "cannot remove an unfinished segment");
             });
-            return Err(error);
+            return Err(write_error("writing", &unfinished, error));
         }
-        self.files.rename(&unfinished, &self.path(segment))?;
-        self.files.sync_dir(&self.directory)?;
+        self.files.rename(&unfinished, &path).map_err(|error| write_error("naming", &path, error))?;
+        self.names.sync()?;
         Ok(file)
     }
 
@@ -183,9 +184,9 @@ impl Segments {
 
     /// Gives a segment whose file is synced its name, durably.
     pub(crate) fn finish_rewritten(&self, segment: u64) -> Result<()> {
-        let (path, directory) = (self.unfinished(segment), &self.directory);
+        let path = self.unfinished(segment);
         self.files.rename(&path, &self.path(segment)).map_err(|error| io_error("renaming", &path, error))?;
-        self.files.sync_dir(directory).map_err(|error| io_error("syncing", directory, error))
+        self.names.sync()
     }
 
     /// Forgets a segment that was being written in place of others.
@@ -203,7 +204,7 @@ impl Segments {
 
     /// Makes it durable that files were removed.
     pub(crate) fn sync(&self) -> Result<()> {
-        self.files.sync_dir(&self.directory).map_err(|error| io_error("syncing", &self.directory, error))
+        self.names.sync()
     }
 
     fn remove_file(&self, path: &Path) -> Result<()> {

@@ -144,11 +144,15 @@ impl Status {
         self.reserve
     }
 
-    /// A write or a sync has failed: nothing is written from now on. Only the first reason counts.
+    /// A write or a sync has failed: nothing is written from now on. Only the first reason counts, and is said loudly.
     pub(crate) fn fence(&self, error: &Error) {
-        self.fence.get_or_init(|| match error {
-            Error::Fenced(why) => why.clone(),
-            error => error.to_string(),
+        self.fence.get_or_init(|| {
+            let why = match error {
+                Error::Fenced(why) => why.clone(),
+                error => error.to_string(),
+            };
+            tracing::error!(%why, "the log can no longer be written: the store accepts nothing until it is opened anew");
+            why
         });
     }
 

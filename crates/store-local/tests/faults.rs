@@ -2,8 +2,8 @@
 
 mod support;
 
-use posthaste_store_local::{Local, Options, verify};
-use sim::disk::{Disk as Ram, Fault, Keep};
+use posthaste_store_local::{Files, Local, Mode, Options, verify};
+use sim::disk::{Disk as Ram, Fault, Keep, Wrong};
 use std::sync::Arc;
 use store::{
     DeliveryId, Directory, Error, Flags, MailboxName, Mailboxes, Outcome, Result, Spool, Timestamp, Uid,
@@ -47,6 +47,85 @@ async fn a_failed_write_or_sync_fences_for_good() {
     }
 }
 
+/// Whatever fails once, the store never refuses message after message and says that it is well.
+#[tokio::test]
+async fn a_single_failure_passes_or_is_said() {
+    // In few messages, a segment's end and a large file.
+    let small = |ram: &Ram| Options { segment_size: 16 << 10, ..on(ram) };
+    let history = async |store: &Local| {
+        for number in 0..9 {
+            let size = [4_000, 7_000, 9_000][number as usize % 3];
+            if send(store, &content(number, size)).await.is_err() {
+                break;
+            }
+        }
+    };
+    let ram = Ram::default();
+    let store = Local::open(small(&ram)).unwrap();
+    let first = ram.operations();
+    history(&store).await;
+    let last = ram.operations();
+    for wrong in [Wrong::Sync, Wrong::Write, Wrong::Full] {
+        let (mut fenced, mut passed) = (0, 0);
+        for operation in first..last {
+            let ram = Ram::default();
+            let store = Local::open(small(&ram)).unwrap();
+            ram.plan(operation, wrong);
+            history(&store).await;
+            ram.plan_nothing();
+            let next = send(&store, &content(99, 7_000)).await;
+            let health = store.health();
+            assert_eq!(health.is_ok(), next.is_ok(), "{wrong:?} at {operation}: {health:?}, {next:?}");
+            let is_fenced = matches!(health, Err(Error::Fenced(_)));
+            assert!(
+                health.is_ok() || is_fenced && wrong != Wrong::Full,
+                "{wrong:?} at {operation}: {health:?}"
+            );
+            *(if is_fenced { &mut fenced } else { &mut passed }) += 1;
+        }
+        assert!(passed > 0 && (wrong == Wrong::Full || fenced > 5), "{wrong:?}: {fenced} {passed}");
+    }
+}
+
+/// A message that does not fit an ordinary segment makes the next one longer, also one that was made by an earlier life. When that is
+/// not durable, no later message may be put there.
+#[tokio::test]
+async fn a_segment_that_could_not_be_made_longer_is_not_used() {
+    let small = |ram: &Ram| Options { segment_size: 8 << 10, large_from: 64 << 10, ..on(ram) };
+    let mut prepared = 0;
+    for stop in 0..60 {
+        let ram = Ram::default();
+        ram.fault(Some(Fault::StoppedAt(stop)));
+        if let Ok(store) = Local::open(small(&ram)) {
+            for number in 0..4 {
+                if send(&store, &content(number, 3_000)).await.is_err() {
+                    break;
+                }
+            }
+        }
+        let ram = ram.kill();
+        let store = Local::open(small(&ram)).unwrap();
+        prepared += u64::from(last_segment_is_empty(&ram));
+        ram.plan(ram.operations(), Wrong::Sync);
+        let error = send(&store, &content(9, 20_000)).await.unwrap_err();
+        assert!(matches!(error, Error::Fenced(_)), "{stop}: {error}");
+        assert!(matches!(store.health(), Err(Error::Fenced(_))), "{stop}");
+        assert!(send(&store, b"next").await.is_err(), "{stop}");
+    }
+    assert!(prepared > 0);
+}
+
+/// Whether the last of several segments has no record.
+fn last_segment_is_empty(ram: &Ram) -> bool {
+    let mut names = ram.list("/store/log".as_ref()).unwrap();
+    names.sort();
+    let Some(name) = names.iter().skip(1).last() else { return false };
+    let file = ram.open(&std::path::Path::new("/store/log").join(name), Mode::Read).unwrap();
+    let mut record = [0; 2];
+    assert_eq!(file.read_at(&mut record, 32).unwrap(), 2);
+    record == [0; 2]
+}
+
 #[tokio::test]
 async fn a_full_disk_refuses_without_a_fence() {
     let ram = Ram::default();
@@ -80,11 +159,27 @@ async fn too_little_free_space_is_said_early() {
     assert!(store.health().is_ok(), "exactly the reserve is enough");
     drop(store);
     let directory = tempfile::tempdir().unwrap();
+    let store = Local::open(small(directory.path())).unwrap();
+    for number in 0..30 {
+        send(&store, &content(number, 6_000)).await.unwrap();
+    }
+    store.close().await.unwrap();
+    drop(store);
     let store = Local::open(Options { reserve: u64::MAX, ..small(directory.path()) }).unwrap();
     assert!(matches!(store.health(), Err(Error::Full(_))));
     assert!(matches!(store.stage().map(drop), Err(Error::Full(_))));
-    // What makes room is still taken.
-    store.create_account(&alice(), store::Origin::Added).await.unwrap();
+    // What makes room is still taken: deliveries are made, messages removed, and their space given back.
+    store.can_settle().unwrap();
+    let waiting = store.waiting(Timestamp(5), None, 10).await.unwrap();
+    let claimed = store.claim(&waiting[0].queue, Timestamp(5), 100, Timestamp(10)).await.unwrap();
+    assert_eq!(claimed.len(), 30);
+    for claim in claimed {
+        store.settle(claim.delivery.id, Outcome::delivered(Timestamp(6))).await.unwrap();
+    }
+    support::expunge(&store, 1..=28).await;
+    assert!(store.reclaim().await.unwrap().is_some_and(|reclaimed| reclaimed.before > reclaimed.after));
+    assert_eq!(read(&store, Uid(29)).await.unwrap(), content(28, 6_000));
+    assert!(matches!(store.health(), Err(Error::Full(_))));
     store.remove_account(&alice()).await.unwrap();
 }
 
