@@ -42,6 +42,7 @@ mod rewrite;
 mod rolls;
 mod roster;
 mod scan;
+mod scratch;
 mod segment;
 mod segments;
 mod sieve;

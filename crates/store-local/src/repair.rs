@@ -17,12 +17,12 @@ mod write;
 use crate::body::AccountChange;
 use crate::effect::{Committed, Content, Effect, Position};
 use crate::error::io_error;
-use crate::file::{File, Files, Mode, read_exact_at, write_all_at};
 use crate::index::{Index, Snapshot};
 use crate::large::LargeFiles;
 use crate::local::Options;
 use crate::open::{INDEX, LARGE, LOG, lock};
 use crate::restore::begin_anew;
+use crate::scratch::{Scratch, copy_of};
 use crate::segments::Segments;
 use crate::space::{self, Choice};
 use crate::stats::Stats;
@@ -30,7 +30,7 @@ use crate::unfinished::{MARK, Unfinished};
 use copies::Retold;
 use salvage::{Piece, Salvage};
 use std::collections::HashMap;
-use std::io::{ErrorKind, IoSlice};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use store::{Error, Result};
@@ -294,48 +294,6 @@ impl Alive<'_> {
         self.index.apply(&std::mem::take(&mut self.waiting)).map(drop)
     }
 }
-
-/// A file that is made for the repair alone.
-struct Scratch<'a> {
-    files: &'a dyn Files,
-    path: std::path::PathBuf,
-}
-
-impl Drop for Scratch<'_> {
-    fn drop(&mut self) {
-        match self.files.remove(&self.path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                tracing::warn!(%error, file = %self.path.display(), "cannot remove a file that is not needed any more");
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Copies a file; whether there was one.
-fn copy_of(files: &dyn Files, from: &Path, to: &Path) -> Result<bool> {
-    let source = match files.open(from, Mode::Read) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        source => source.map_err(|error| io_error("opening", from, error))?,
-    };
-    let target = files.open(to, Mode::Create).map_err(|error| io_error("creating", to, error))?;
-    copy_bytes(&*source, &*target).map_err(|error| io_error("copying", from, error))?;
-    Ok(true)
-}
-
-fn copy_bytes(source: &dyn File, target: &dyn File) -> std::io::Result<()> {
-    let (size, mut at) = (source.size()?, 0);
-    let mut bytes = vec![0; COPIED_AT_ONCE];
-    while at < size {
-        let length = (size - at).min(COPIED_AT_ONCE as u64) as usize;
-        read_exact_at(source, &mut bytes[..length], at)?;
-        write_all_at(target, &mut [IoSlice::new(&bytes[..length])], at)?;
-        at += length as u64;
-    }
-    Ok(())
-}
-
-const COPIED_AT_ONCE: usize = 1 << 20;
 
 /// How many batches are applied in one transaction.
 const BATCHES_MAX: usize = 16 * 1024;

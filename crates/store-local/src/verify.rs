@@ -1,7 +1,8 @@
 //! Checking a store that is not open: everything in it is read, and nothing in it is changed.
 //!
-//! Every record of every segment and every block of every large file is read and its checksum compared; the index is compared, row
-//! by row, with one made anew from the log beside it.
+//! Every record of every segment and every block of every large file is read and its checksum compared; a copy of the index is compared,
+//! row by row, with an index made anew from the log. Both are removed at the end. It is a copy because redb puts a file in order when it
+//! opens it and when it checks it, and what it takes back thereby would no longer prove what was acknowledged.
 
 use crate::effect::{Committed, Content, Position};
 use crate::error::io_error;
@@ -11,6 +12,7 @@ use crate::local::Options;
 use crate::open::{INDEX, LARGE, LOG, lock};
 use crate::recover::{self, Damage, Visitor};
 use crate::scan::Batch;
+use crate::scratch::{Scratch, copy_of};
 use crate::segments::Segments;
 use crate::space::{self, Choice};
 use std::collections::HashSet;
@@ -59,7 +61,12 @@ pub fn verify(options: &Options) -> Result<Report> {
     let lock = lock(&*options.files, directory)?;
     let mut segments = Segments::open(options.files.clone(), directory.join(LOG), &options.random)?;
     let mut report = Report::default();
-    let opened = Index::open(&*options.files, &directory.join(INDEX), options.index_cache)?;
+    let scratch = |name| Scratch { files: &*options.files, path: directory.join(name) };
+    let (copy, anew) = (scratch(COPY), scratch(SCRATCH));
+    let opened = match copy_of(&*options.files, &directory.join(INDEX), &copy.path)? {
+        true => Index::open(&*options.files, &copy.path, options.index_cache)?,
+        false => Err("there is none".to_owned()),
+    };
     // What a damaged page says is no account of anything.
     let whole = |mut index: Index| match index.is_whole() {
         true => Ok(index),
@@ -74,11 +81,10 @@ pub fn verify(options: &Options) -> Result<Report> {
     };
     let index = without_left_over(index, &mut segments, &mut report)?;
     report.segments = segments.list()?.len() as u64;
-    let scratch = directory.join(SCRATCH);
-    let rebuilt = Index::create(&*options.files, &scratch, options.index_cache)?;
+    let rebuilt = Index::create(&*options.files, &anew.path, options.index_cache)?;
     let result = check(options, &segments, (index, &rebuilt), &mut report);
     drop(rebuilt);
-    options.files.remove(&scratch).map_err(|error| io_error("removing", &scratch, error))?;
+    drop((copy, anew));
     drop(lock);
     result.map(|()| report)
 }
@@ -236,7 +242,8 @@ impl Report {
 /// How many findings are kept: enough to see what happened.
 const FINDINGS_MAX: usize = 1_000;
 
-/// The name of the index that is made for comparison, and removed.
+/// The names of the copy of the index, and of the index that is made for comparison.
+const COPY: &str = "verify-index.redb";
 const SCRATCH: &str = "verify.redb";
 
 /// About how many effects are applied in one transaction.

@@ -87,6 +87,37 @@ async fn a_single_failure_passes_or_is_said() {
     }
 }
 
+/// A verification reads: what a process that was killed has left in the index stays as it is, for the next opening to judge by.
+#[tokio::test]
+async fn a_verification_changes_nothing() {
+    let ram = Ram::default();
+    let store = Local::open(on(&ram)).unwrap();
+    for number in 0..8 {
+        send(&store, &content(number, 4_000)).await.unwrap();
+    }
+    let ram = ram.kill();
+    let before = files(&ram);
+    let report = verify(&on(&ram)).unwrap();
+    assert_eq!(report.findings, []);
+    assert!(before == files(&ram), "no file is other than it was, and there are no others");
+}
+
+/// Every file of the store itself and of its log.
+fn files(ram: &Ram) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for directory in ["/store", "/store/log"] {
+        for name in ram.list(directory.as_ref()).unwrap() {
+            let path = format!("{directory}/{name}");
+            // The others are directories.
+            let Ok(file) = ram.open(path.as_ref(), Mode::Read) else { continue };
+            let mut bytes = vec![0; file.size().unwrap() as usize];
+            assert_eq!(file.read_at(&mut bytes, 0).unwrap(), bytes.len());
+            files.push((path, bytes));
+        }
+    }
+    files
+}
+
 /// A message that does not fit an ordinary segment makes the next one longer, also one that was made by an earlier life. When that is
 /// not durable, no later message may be put there.
 #[tokio::test]
