@@ -2,13 +2,15 @@
 //!
 //! It knows two states of everything: as it is now, and as a power cut would leave it. [`Disk::crash`] makes a new file system from the
 //! latter, and from as much of the former as it is told to keep: each sector and each name by itself, so that unsynced effects
-//! are lost, torn and reordered. What goes wrong meanwhile is a [`Fault`] that lasts, or a plan of [`Wrong`]s, each of
+//! are lost, torn and reordered. A failed sync forgets some of what it was for, data and names alike: no later sync brings that back, and
+//! for names neither does the next process, for after such a failure somebody has had to mount the file system anew. What goes wrong meanwhile is a [`Fault`] that lasts, or a plan of [`Wrong`]s, each of
 //! which happens once; single reads fail with [`Disk::plan_read`]. [`Disk::injected`] counts everything that really happened. The store's
 //! own tests and the simulation use it.
 
 mod crash;
 mod data;
 mod faults;
+mod names;
 
 use data::Data;
 pub use faults::{Fault, Injected, Keep, Wrong};
@@ -32,6 +34,8 @@ struct State {
     durable_files: BTreeMap<PathBuf, Content>,
     directories: BTreeSet<PathBuf>,
     durable_directories: BTreeSet<PathBuf>,
+    /// Names whose last change a failed sync has forgotten: no later sync makes it durable, and the next process does not find it.
+    forgotten: BTreeSet<PathBuf>,
     locked: BTreeSet<PathBuf>,
     /// How many operations that change something have been done.
     operations: u64,
@@ -103,6 +107,7 @@ impl Disk {
         let (state, mut after) = (self.state(), frozen.state());
         after.operations = state.operations;
         after.plan = state.plan.clone();
+        after.happened = state.happened;
         after.reads = state.reads;
         after.bad_reads = state.bad_reads.clone();
         after.fault = state.fault;
@@ -153,7 +158,7 @@ impl Files for Disk {
                 return Err(not_found());
             }
             let data = Content::default();
-            state.files.insert(path.to_owned(), data.clone());
+            state.name(path, Some(data.clone()));
             data
         } else {
             self.state().files.get(path).cloned().ok_or_else(not_found)?
@@ -179,14 +184,15 @@ impl Files for Disk {
         if !self.state().files.contains_key(path) {
             return Err(not_found());
         }
-        self.change(Operation::Other, path)?.0.files.remove(path);
+        self.change(Operation::Remove, path)?.0.name(path, None);
         Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let (mut state, _) = self.change(Operation::Name, to)?;
-        let data = state.files.remove(from).ok_or_else(not_found)?;
-        state.files.insert(to.to_owned(), data);
+        let data = state.files.get(from).cloned().ok_or_else(not_found)?;
+        state.name(from, None);
+        state.name(to, Some(data));
         Ok(())
     }
 
@@ -197,19 +203,16 @@ impl Files for Disk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        let (mut state, _) = self.change(Operation::Sync, path)?;
-        if state.fault == Some(Fault::SyncsLie) {
-            return Ok(());
+        let mut state = self.state();
+        if let Err(error) = state.hit(Operation::Sync, path) {
+            if !state.stopped {
+                state.sync_names_badly(path);
+            }
+            return Err(error);
         }
-        let inside = |other: &Path| other.parent() == Some(path);
-        let State { files, durable_files, directories, durable_directories, .. } = &mut *state;
-        durable_files.retain(|name, _| !inside(name));
-        durable_files.extend(
-            files.iter().filter(|(name, _)| inside(name)).map(|(name, data)| (name.clone(), data.clone())),
-        );
-        durable_directories.extend(directories.iter().filter(|name| inside(name)).cloned());
-        // The directories above the store are somebody else's, and there.
-        durable_directories.extend(path.ancestors().map(Path::to_owned));
+        if state.fault != Some(Fault::SyncsLie) {
+            state.sync_names(path);
+        }
         Ok(())
     }
 
@@ -241,13 +244,19 @@ impl File for DiskFile {
     }
 
     fn write_vectored_at(&self, pieces: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
-        let mut bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
+        let mut bytes = pieces.iter().map(|piece| &**piece).collect::<Vec<&[u8]>>().concat();
         let grows = offset as usize + bytes.len() > self.data().len();
-        let hit = self.change(if grows { Operation::Grow } else { Operation::Write });
-        match hit {
+        let operation = match bytes.len() {
+            0 | 1 => Operation::Byte,
+            _ if grows => Operation::Grow,
+            _ => Operation::Write,
+        };
+        match self.change(operation) {
             Ok(Hit::Whole) => {}
-            Ok(Hit::Part(part)) if bytes.len() > 1 => bytes.truncate(1 + (part as usize) % (bytes.len() - 1)),
-            Ok(Hit::Part(_)) => {}
+            Ok(Hit::Part(part)) => {
+                bytes.truncate(1 + (part as usize) % (bytes.len() - 1));
+                self.disk.state().injected.short_writes += 1;
+            }
             // Some of it may have come as far as the page cache.
             Err(error) => {
                 let (done, _) = bytes.split_at(bytes.len() / 2);
@@ -278,7 +287,7 @@ impl File for DiskFile {
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
-        self.change(Operation::Grow)?;
+        self.change(Operation::Reserve)?;
         let mut data = self.data();
         let length = data.len().max(len as usize);
         data.resize(length);
@@ -287,7 +296,7 @@ impl File for DiskFile {
 
     fn truncate(&self, len: u64) -> io::Result<()> {
         let grows = len as usize > self.data().len();
-        self.change(if grows { Operation::Grow } else { Operation::Other })?;
+        self.change(if grows { Operation::Reserve } else { Operation::Shrink })?;
         self.data().resize(len as usize);
         Ok(())
     }

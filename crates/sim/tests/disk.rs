@@ -6,12 +6,14 @@
 use bytes::Bytes;
 use sim::disk::{Disk, Injected, Keep, Wrong};
 use std::collections::BTreeMap;
+use std::io::IoSlice;
+use std::path::Path;
 use std::sync::Arc;
 use store::{
     Accepted, AccountName, Destination, Error, IfFull, IfMissing, MailboxId, MailboxName, Mailboxes,
     NewDelivery, Result, Spool, Timestamp, Uid,
 };
-use store_local::{Local, Options, Work, verify};
+use store_local::{Files, Local, Mode, Options, Work, verify};
 
 fn options(disk: &Disk) -> Options {
     Options {
@@ -170,12 +172,15 @@ async fn check(store: &Local, known: &mut Known, context: &str) {
 /// on from what is left. Returns that operation.
 async fn survives(wrong: Wrong, operation: u64, keep: Keep, injected: &mut Injected) -> Option<u64> {
     let context = format!("{wrong:?} at {operation}, kept {keep:?}");
-    let disk = Disk::default();
+    let mut disk = Disk::default();
     disk.plan(operation, wrong);
     let mut known = Known::default();
-    // Opening may meet the fault; then it is tried once more, as an operator would.
+    // Opening may meet the fault; then another process tries it once more, as an operator would.
     for from in [0, 100] {
-        let Ok(store) = Local::open(options(&disk)) else { continue };
+        let Ok(store) = Local::open(options(&disk)) else {
+            disk = disk.freeze();
+            continue;
+        };
         history(&store, &mut known, from).await;
         if store.health().is_ok() {
             check(&store, &mut known, &context).await;
@@ -286,6 +291,49 @@ async fn a_sync_fails() {
 async fn the_disk_is_full_for_a_moment() {
     let injected = survives_everywhere(Wrong::Full).await;
     assert!(injected.full > 30, "{injected}");
+}
+
+#[tokio::test]
+async fn a_name_is_not_made_changed_or_removed() {
+    let injected = survives_everywhere(Wrong::Name).await;
+    assert!(injected.name_errors > 20, "{injected}");
+}
+
+/// The disk itself: what a failed sync of a directory was for does not become durable because a second one says so.
+#[test]
+fn a_failed_sync_of_a_directory_is_not_made_good_by_another() {
+    let (disk, store) = (Disk::default(), Path::new("/store"));
+    disk.create_dir(store).expect("a directory");
+    disk.sync_dir(store).expect("it is synced");
+    let make = |name: &str| drop(disk.open(&store.join(name), Mode::Create).expect("a file"));
+    ["a", "b", "c"].into_iter().for_each(make);
+    disk.plan(disk.operations(), Wrong::Sync);
+    assert!(disk.sync_dir(store).is_err());
+    make("d");
+    disk.sync_dir(store).expect("it says that all is well");
+    let names = |disk: &Disk| disk.list(store).expect("it is there");
+    assert_eq!(names(&disk), ["a", "b", "c", "d"], "nobody sees anything");
+    assert_eq!(names(&disk.crash(Keep::Everything)), ["b", "d"]);
+    assert_eq!(names(&disk.kill()), ["b", "d"]);
+    disk.rename(&store.join("a"), &store.join("e")).expect("a new name");
+    disk.sync_dir(store).expect("that is new, and durable now");
+    assert_eq!(names(&disk.crash(Keep::Nothing)), ["b", "d", "e"]);
+}
+
+/// The disk itself: what is planned for a write meets a write of which a part can be taken, and nothing else.
+#[test]
+fn a_short_write_is_one() {
+    let (disk, store) = (Disk::default(), Path::new("/store"));
+    disk.create_dir(store).expect("a directory");
+    let file = disk.open(&store.join("a"), Mode::Create).expect("a file");
+    disk.plan(0, Wrong::Short);
+    file.allocate(100).expect("room");
+    file.truncate(50).expect("less room");
+    assert_eq!(file.write_vectored_at(&[IoSlice::new(b"x")], 0).expect("a byte"), 1);
+    assert_eq!((disk.happened(), disk.injected().short_writes), (None, 0));
+    let written = file.write_vectored_at(&[IoSlice::new(b"several")], 0).expect("a part");
+    assert!((1..7).contains(&written), "{written}");
+    assert_eq!(disk.injected().short_writes, 1);
 }
 
 #[tokio::test]

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 impl Disk {
     /// The file system after a crash.
     pub fn crash(&self, keep: Keep) -> Disk {
-        let state = self.state();
+        let has_forgotten = !self.state().forgotten.is_empty();
+        let disk = if has_forgotten { self.kill() } else { self.clone() };
+        let state = disk.state();
         let mut random = Random::new(if let Keep::Some(seed) = keep { seed } else { 0 });
         let mut keeps = || match keep {
             Keep::Nothing => false,
@@ -39,7 +41,7 @@ impl Disk {
 
 impl Disk {
     /// The file system as the next process finds it when this one was killed: all of it is there, and nothing is more durable than it
-    /// was. What the old process still holds open leads nowhere.
+    /// was. What the old process still holds open leads nowhere. Names that a failed sync has forgotten are not there.
     pub fn kill(&self) -> Disk {
         let state = self.state();
         let mut copies: Vec<(*const Mutex<Data>, Content)> = Vec::new();
@@ -54,15 +56,17 @@ impl Disk {
             };
             files.iter().map(|(path, data)| (path.clone(), copied(data))).collect()
         };
-        let after = State {
+        let mut after = State {
             files: copy(&state.files),
             durable_files: copy(&state.durable_files),
             directories: state.directories.clone(),
             durable_directories: state.durable_directories.clone(),
+            forgotten: state.forgotten.clone(),
             injected: state.injected,
             digest: state.digest,
             ..State::default()
         };
+        after.forget();
         Disk(Arc::new(Mutex::new(after)))
     }
 }

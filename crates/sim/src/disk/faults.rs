@@ -27,12 +27,14 @@ pub enum Wrong {
     Stop,
     /// A write fails with EIO.
     Write,
-    /// A sync fails with EIO, and some of what was to be synced is gone for good.
+    /// A sync of a file or a directory fails with EIO, and some of what was to be synced is gone for good: a later sync says nothing of it.
     Sync,
     /// A write that makes a file longer, a reservation or a new name fails with ENOSPC.
     Full,
     /// A write takes only a part.
     Short,
+    /// A file or directory is not made, renamed or removed: EIO.
+    Name,
 }
 
 /// What a crash leaves of what was not synced.
@@ -57,6 +59,8 @@ pub struct Injected {
     pub sync_errors: u64,
     /// Reads failed with EIO.
     pub read_errors: u64,
+    /// Names not made, changed or removed: EIO.
+    pub name_errors: u64,
     /// Operations failed with ENOSPC.
     pub full: u64,
     /// Writes that took only a part.
@@ -78,11 +82,21 @@ pub struct Injected {
 /// What an operation does, as far as faults care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
+    /// A write of several bytes that the file has already.
     Write,
+    /// The same, and the file becomes longer.
     Grow,
+    /// A write of one byte, or of none.
+    Byte,
+    /// A file becomes longer without a write.
+    Reserve,
+    /// A file becomes shorter.
+    Shrink,
     Sync,
+    /// A name is made, or another one comes to stand for a file.
     Name,
-    Other,
+    /// A name goes.
+    Remove,
 }
 
 /// What becomes of an operation that does not fail.
@@ -91,6 +105,14 @@ pub(super) enum Hit {
     Whole,
     /// Only a part of the write, of a length that this number chooses.
     Part(u64),
+}
+
+impl Injected {
+    /// How many operations failed, for whatever reason.
+    pub fn failures(&self) -> u64 {
+        let Injected { stops, write_errors, sync_errors, read_errors, name_errors, full, .. } = self;
+        stops + write_errors + sync_errors + read_errors + name_errors + full
+    }
 }
 
 impl State {
@@ -118,9 +140,13 @@ impl State {
         }
         let segment = path.parent().is_some_and(|parent| parent.ends_with("log"));
         match self.fault {
-            Some(Fault::Writes) if segment && operation == Operation::Write => Err(eio()),
+            Some(Fault::Writes) if segment && matches!(operation, Operation::Write | Operation::Byte) => {
+                Err(eio())
+            }
             Some(Fault::Syncs) if segment && operation == Operation::Sync => Err(eio()),
-            Some(Fault::Space) if operation == Operation::Grow => Err(io::ErrorKind::StorageFull.into()),
+            Some(Fault::Space) if matches!(operation, Operation::Grow | Operation::Reserve) => {
+                Err(io::ErrorKind::StorageFull.into())
+            }
             _ => Ok(Hit::Whole),
         }
     }
@@ -139,9 +165,12 @@ impl State {
 
     /// Mixes something into the number that stands for all operations.
     pub(super) fn digest(&mut self, bytes: &[u8]) {
-        self.digest = bytes.iter().fold(self.digest ^ bytes.len() as u64, |digest, byte| {
-            (digest ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
+        let mix = |digest: u64, word: u64| (digest ^ word).wrapping_mul(0x0000_0100_0000_01B3).rotate_left(29);
+        let (words, rest) = bytes.as_chunks::<8>();
+        let digest = words.iter().fold(self.digest ^ bytes.len() as u64, |digest, word| {
+            mix(digest, u64::from_le_bytes(*word))
         });
+        self.digest = rest.iter().fold(digest, |digest, byte| mix(digest, u64::from(*byte)));
     }
 
     fn happens(&mut self, wrong: Wrong) -> io::Result<()> {
@@ -162,10 +191,12 @@ impl State {
                 self.injected.full += 1;
                 Err(io::ErrorKind::StorageFull.into())
             }
-            Wrong::Short => {
-                self.injected.short_writes += 1;
-                Ok(())
+            Wrong::Name => {
+                self.injected.name_errors += 1;
+                Err(eio())
             }
+            // Counted where it is done.
+            Wrong::Short => Ok(()),
         }
     }
 
@@ -177,14 +208,18 @@ impl State {
 
 impl Wrong {
     /// Everything that can be planned.
-    pub const ALL: [Wrong; 5] = [Wrong::Stop, Wrong::Write, Wrong::Sync, Wrong::Full, Wrong::Short];
+    pub const ALL: [Wrong; 6] =
+        [Wrong::Stop, Wrong::Write, Wrong::Sync, Wrong::Full, Wrong::Short, Wrong::Name];
 
     fn can_happen_to(self, operation: Operation) -> bool {
+        use Operation::{Byte, Grow, Name, Remove, Reserve, Shrink, Sync, Write};
         match self {
             Wrong::Stop => true,
-            Wrong::Write | Wrong::Short => matches!(operation, Operation::Write | Operation::Grow),
-            Wrong::Sync => operation == Operation::Sync,
-            Wrong::Full => matches!(operation, Operation::Grow | Operation::Name),
+            Wrong::Write => matches!(operation, Write | Grow | Byte | Reserve | Shrink),
+            Wrong::Short => matches!(operation, Write | Grow),
+            Wrong::Sync => operation == Sync,
+            Wrong::Full => matches!(operation, Grow | Reserve | Name),
+            Wrong::Name => matches!(operation, Name | Remove),
         }
     }
 }
@@ -195,6 +230,7 @@ impl std::ops::AddAssign for Injected {
         self.write_errors += other.write_errors;
         self.sync_errors += other.sync_errors;
         self.read_errors += other.read_errors;
+        self.name_errors += other.name_errors;
         self.full += other.full;
         self.short_writes += other.short_writes;
         self.crashes += other.crashes;
@@ -210,11 +246,12 @@ impl fmt::Display for Injected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Injected { stops, write_errors, sync_errors, read_errors, full, short_writes, crashes, .. } =
             self;
-        let Injected { sectors_lost, sectors_kept, files_torn, names_lost, names_kept, .. } = self;
+        let Injected { sectors_lost, sectors_kept, files_torn, names_lost, names_kept, name_errors, .. } =
+            self;
         write!(
             f,
-            "machine stopped {stops}, write EIO {write_errors}, sync EIO {sync_errors}, read EIO {read_errors}, ENOSPC \
-             {full}, short write {short_writes}; crashes {crashes}: unsynced sectors lost {sectors_lost}, kept {sectors_kept}, files torn \
+            "machine stopped {stops}, write EIO {write_errors}, sync EIO {sync_errors}, read EIO {read_errors}, name EIO \
+             {name_errors}, ENOSPC {full}, short write {short_writes}; crashes {crashes}: unsynced sectors lost {sectors_lost}, kept {sectors_kept}, files torn \
              {files_torn}, unsynced names lost {names_lost}, kept {names_kept}"
         )
     }
