@@ -6,7 +6,7 @@ mod crash;
 mod image;
 mod program;
 
-pub use crash::{Figures, crash, power_cut};
+pub use crash::{Failure, Figures, crash, power_cut};
 pub use image::{Image, Switch};
 pub use program::{Program, Running, Unsynced};
 

@@ -1,7 +1,7 @@
 //! The rounds: start, send, kill or cut, read back. What was read back is mostly removed, so that the server reclaims space meanwhile.
 
 use super::{Image, Program, client, ledger};
-use crate::ledger::{Ledger, Scope};
+use crate::ledger::{Finding, Ledger, Scope};
 use crate::random::Random;
 use std::collections::BTreeSet;
 use std::io;
@@ -9,8 +9,17 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use store::Spool;
+use store::{Error, Spool};
 use store_local::{Local, Options};
+
+/// Why a campaign did not end well.
+#[derive(Debug)]
+pub enum Failure {
+    /// The store has not what was acknowledged, or says that it is damaged.
+    Violated(String),
+    /// The campaign itself could not go on: that says nothing about the store.
+    Stopped(String),
+}
 
 /// What a campaign did.
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,7 +55,7 @@ struct Campaign {
 }
 
 /// Kills the server in each round. The next one finds what it left; every second time that is the reader.
-pub fn crash(program: Program, data: &Path, rounds: u64, seed: u64) -> Result<Figures, String> {
+pub fn crash(program: Program, data: &Path, rounds: u64, seed: u64) -> Result<Figures, Failure> {
     let mut campaign = Campaign::new(program, seed);
     for round in 1..=rounds {
         let running = campaign.start(data)?;
@@ -57,15 +66,12 @@ pub fn crash(program: Program, data: &Path, rounds: u64, seed: u64) -> Result<Fi
         }
         campaign.progress(round, rounds);
     }
-    let report = store_local::verify(&Options::new(data)).map_err(failed)?;
-    if !report.findings.is_empty() {
-        return Err(format!("verification finds {:?}", report.findings));
-    }
+    verify(data)?;
     Ok(campaign.figures(rounds))
 }
 
 /// Cuts the power of the server's disk in each round.
-pub fn power_cut(program: Program, mut image: Image, rounds: u64, seed: u64) -> Result<Figures, String> {
+pub fn power_cut(program: Program, mut image: Image, rounds: u64, seed: u64) -> Result<Figures, Failure> {
     let mut campaign = Campaign::new(program, seed);
     for round in 1..=rounds {
         let data = image.path().join("data");
@@ -88,7 +94,23 @@ pub fn power_cut(program: Program, mut image: Image, rounds: u64, seed: u64) -> 
         }
         campaign.progress(round, rounds);
     }
+    verify(&image.path().join("data"))?;
     Ok(campaign.figures(rounds))
+}
+
+/// The last look: at everything, whether somebody has asked for it or not.
+fn verify(data: &Path) -> Result<(), Failure> {
+    let report = store_local::verify(&Options::new(data)).map_err(|error| of_store("verifying", &error))?;
+    if report.findings.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Violated(format!("verification finds {:?}", report.findings)))
+}
+
+/// Opens the store in this process. That it is damaged is a finding; that it cannot be opened is none.
+fn open(data: &Path) -> Result<Local, Failure> {
+    let options = Options { reserve: 0, ..Options::new(data) };
+    Local::open(options).map_err(|error| of_store("the store does not open", &error))
 }
 
 impl Campaign {
@@ -102,8 +124,12 @@ impl Campaign {
         }
     }
 
-    fn start(&self, data: &Path) -> Result<super::Running, String> {
-        self.program.start(data).map_err(failed)
+    /// Starts the server. When it does not start, the store says whether that is its fault.
+    fn start(&self, data: &Path) -> Result<super::Running, Failure> {
+        self.program.start(data).map_err(|error| match open(data) {
+            Err(violated @ Failure::Violated(_)) => violated,
+            Ok(_) | Err(Failure::Stopped(_)) => failed(error),
+        })
     }
 
     /// Lets the clients send for a moment, then ends the server with `end`; returns when all of them have noticed.
@@ -146,17 +172,16 @@ impl Campaign {
         Ok(())
     }
 
-    fn read_back(&mut self, data: &Path, scope: Scope) -> Result<(), String> {
+    fn read_back(&mut self, data: &Path, scope: Scope) -> Result<(), Failure> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         runtime.map_err(failed)?.block_on(async {
-            let options = Options { reserve: 0, ..Options::new(data) };
-            let store = Local::open(options).map_err(|error| format!("the store does not open: {error}"))?;
+            let store = open(data)?;
             self.figures.torn += u64::from(store.recovery().torn > 0);
             self.figures.replayed += u64::from(store.recovery().replayed > 0);
             let ledger = self.ledger.get_mut().unwrap_or_else(PoisonError::into_inner);
-            ledger.check(&store, scope).await.map_err(failed)?;
+            ledger.check(&store, scope).await?;
             if scope == Scope::New {
-                self.figures.expunged += ledger.thin_out(&store).await.map_err(failed)?;
+                self.figures.expunged += ledger.thin_out(&store).await?;
             }
             store.close().await.map_err(failed)
         })
@@ -188,6 +213,46 @@ impl std::fmt::Display for Figures {
     }
 }
 
-fn failed(error: impl std::fmt::Display) -> String {
-    error.to_string()
+impl From<Finding> for Failure {
+    fn from(finding: Finding) -> Failure {
+        match &finding {
+            Finding::Refused { what, error } => of_store(what, error),
+            Finding::Broken(_) => Failure::Violated(finding.to_string()),
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Violated(what) => write!(f, "VIOLATED: {what}"),
+            Failure::Stopped(why) => write!(f, "the campaign cannot go on: {why}"),
+        }
+    }
+}
+
+/// What a store's error means here: damage is what the campaign looks for.
+fn of_store(what: &str, error: &Error) -> Failure {
+    let text = format!("{what}: {error}");
+    if matches!(error, Error::Damaged(_)) { Failure::Violated(text) } else { Failure::Stopped(text) }
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::Stopped(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_lost_or_damaged_is_a_violation() {
+        let refused = |error| Failure::from(Finding::Refused { what: "it cannot be read".to_owned(), error });
+        assert!(matches!(Failure::from(Finding::Broken("lost".to_owned())), Failure::Violated(_)));
+        assert!(matches!(refused(Error::Damaged("a record".to_owned())), Failure::Violated(_)));
+        assert!(matches!(refused(Error::Closed), Failure::Stopped(_)));
+        // A data directory that cannot be made is nobody's lost mail, nor is a server that is not there.
+        let campaign = Campaign::new(Program::Posthaste("/nonexistent/posthaste".into()), 1);
+        assert!(matches!(campaign.start(Path::new("/dev/null/data")), Err(Failure::Stopped(_))));
+    }
 }

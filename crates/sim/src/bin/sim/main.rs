@@ -6,7 +6,7 @@ mod simulate;
 mod unsynced;
 
 use clap::Parser;
-use sim::campaign::{Image, Program, crash, power_cut};
+use sim::campaign::{Failure, Figures, Image, Program, crash, power_cut};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -56,7 +56,7 @@ struct Args {
 fn main() -> ExitCode {
     let began = Instant::now();
     let result = match Command::parse() {
-        Command::Run(args) => simulate::run(&args).map(|()| None),
+        Command::Run(args) => simulate::run(&args).map(|()| None).map_err(Failure::Violated),
         Command::Crash { args } => in_directory(&args, |directory| {
             crash(args.program(), &directory.join("data"), args.rounds, args.seed).map(Some)
         }),
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
         }),
         Command::ServeUnsynced { data } => match unsynced::serve(&data) {
             Ok(()) => return ExitCode::SUCCESS,
-            Err(error) => Err(error),
+            Err(error) => Err(Failure::Stopped(error)),
         },
     };
     match result {
@@ -86,31 +86,37 @@ fn main() -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(what) => {
-            println!("VIOLATED after {:.1} s: {what}", began.elapsed().as_secs_f64());
+        Err(failure) => {
+            println!("after {:.1} s: {failure}", began.elapsed().as_secs_f64());
             ExitCode::FAILURE
         }
     }
 }
 
-/// Without syncs mail must be lost, or the campaign proves nothing.
-fn control(image: Image, args: &Args) -> Result<(), String> {
-    let program = Program::Unsynced(std::env::current_exe().map_err(|error| error.to_string())?);
-    match power_cut(program, image, args.rounds, args.seed) {
-        Err(what) => {
+/// Without syncs mail must be lost, or the campaign proves nothing. A campaign that merely could not go on has caught nobody.
+fn control(image: Image, args: &Args) -> Result<(), Failure> {
+    let program = std::env::current_exe().map_err(|error| Failure::Stopped(error.to_string()))?;
+    match power_cut(Program::Unsynced(program), image, args.rounds, args.seed) {
+        Err(Failure::Violated(what)) => {
             println!("the server without syncs was caught: {what}");
             Ok(())
         }
-        Ok(figures) => Err(format!("the server without syncs was not caught: {figures}")),
+        Err(stopped @ Failure::Stopped(_)) => Err(stopped),
+        Ok(figures) => Err(Failure::Violated(format!("the server without syncs was not caught: {figures}"))),
     }
 }
 
 /// Runs a campaign in a directory of its own. It stays when the campaign found something.
-fn in_directory<T>(args: &Args, run: impl FnOnce(&Path) -> Result<T, String>) -> Result<T, String> {
+fn in_directory(
+    args: &Args,
+    run: impl FnOnce(&Path) -> Result<Option<Figures>, Failure>,
+) -> Result<Option<Figures>, Failure> {
     let directory = args.directory.join(format!("posthaste-sim-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let result = run(&directory).map_err(|what| format!("{what} (left in {})", directory.display()))?;
-    std::fs::remove_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let failed = |error| Failure::Stopped(format!("{}: {error}", directory.display()));
+    std::fs::create_dir_all(&directory).map_err(failed)?;
+    let result =
+        run(&directory).inspect_err(|_| eprintln!("what there is was left in {}", directory.display()))?;
+    std::fs::remove_dir_all(&directory).map_err(failed)?;
     Ok(result)
 }
 
