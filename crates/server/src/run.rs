@@ -103,13 +103,14 @@ fn authenticator(settings: &Settings, context: &Context) -> Result<Option<Arc<Au
     if !settings.listeners.iter().any(|listener| listener.service.is_for_accounts()) {
         return Ok(None);
     }
+    let random = auth::system_random();
     let options = auth::Options {
         settings: &settings.auth,
         store: Arc::clone(&context.store),
-        data: &settings.data,
+        key: auth::key::load(&settings.data, auth::key::NAME, &random)?,
         domain: main_domain(&context.rules).clone(),
         costs: auth::Costs::default(),
-        random: auth::system_random(),
+        random,
         pool: auth::pool::Pool::for_this_machine().map_err(AuthError::Pool)?,
         now: crate::inbound::now(),
     };

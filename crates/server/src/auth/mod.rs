@@ -24,7 +24,6 @@ use pool::{Client, Pool};
 use sasl::server::{Answer, Exchange, Identity, OAuthHints, Question, Terms};
 use sasl::{DecoyKey, Iterations, Mechanism, ScramVerifier, Secret};
 use smtp::Domain;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 use store::{AccountName, Credentials, SharedStore, Timestamp};
@@ -54,8 +53,8 @@ pub struct Options<'a> {
     pub settings: &'a AuthSettings,
     /// Where accounts are.
     pub store: SharedStore,
-    /// The data directory, for the server's own key.
-    pub data: &'a Path,
+    /// The server's own key ([`key::load`]).
+    pub key: [u8; 32],
     /// The domain of a user name without one.
     pub domain: Domain,
     /// What new hashes cost.
@@ -136,16 +135,16 @@ impl Default for Costs {
 }
 
 impl Authenticator {
-    /// Reads what it needs; makes the server's key when there is none yet.
+    /// Reads what it needs.
     pub fn open(options: Options<'_>) -> Result<Authenticator, AuthError> {
-        let Options { settings, store, data, domain, costs, random, pool, now } = options;
+        let Options { settings, store, key, domain, costs, random, pool, now } = options;
         let tokens = settings.oauth.as_ref().map(|oauth| Tokens::new(oauth, now)).transpose()?;
         Ok(Authenticator {
             settings: settings.clone(),
             store,
             pool: Arc::new(pool),
             costs,
-            decoy: DecoyKey::new(key::load(data, key::NAME, &random)?),
+            decoy: DecoyKey::new(key),
             random,
             tokens,
             remade: Arc::default(),

@@ -7,6 +7,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::{constant_time, hmac};
 use data_encoding::{BASE64_NOPAD, Encoding, Specification};
 use sasl::{Secret, prepare};
+use std::fmt;
 use std::sync::LazyLock;
 
 /// What one check of a password costs.
@@ -67,6 +68,12 @@ impl Cost {
 pub fn hash(password: &str, salt: &[u8; SALT], cost: Cost) -> Secret {
     let hash = cost.hasher().hash_password_with_salt(prepare(password).as_bytes(), salt);
     Secret::new(hash.expect("a password and a salt within Argon2's bounds").to_string())
+}
+
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Scratch").field(&self.0.len()).finish()
+    }
 }
 
 impl Scratch {

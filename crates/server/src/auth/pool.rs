@@ -21,6 +21,8 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
+    /// Where the callers do the work themselves.
+    callers: Option<Mutex<Scratch>>,
 }
 
 /// For whom something is done.
@@ -66,16 +68,19 @@ const NICE: i32 = 10;
 impl Pool {
     /// So many threads, and twice `queue` places before them.
     pub fn new(threads: usize, queue: usize) -> std::io::Result<Pool> {
-        let waiting =
-            Waiting { familiar: Fair::new(queue), strangers: Fair::new(queue), taken: 0, is_closed: false };
-        let shared = Arc::new(Shared { waiting: Mutex::new(waiting), came: Condvar::new() });
+        let shared = Arc::new(Shared::new(queue));
         // From here on an error ends the threads that there are.
-        let pool = Pool { shared };
+        let pool = Pool { shared, callers: None };
         for number in 0..threads.max(1) {
             let shared = Arc::clone(&pool.shared);
             thread::Builder::new().name(format!("password-{number}")).spawn(move || work(&shared))?;
         }
         Ok(pool)
+    }
+
+    /// No threads: whoever asks does the work at once. For a simulation, in which no other thread may decide what comes first.
+    pub fn of_callers() -> Pool {
+        Pool { shared: Arc::new(Shared::new(0)), callers: Some(Mutex::default()) }
     }
 
     /// As many threads as leave a core to the mail, four at most: each takes 19 MiB, and keeps them.
@@ -91,6 +96,9 @@ impl Pool {
         client: Client,
         job: impl FnOnce(&mut Scratch) -> T + Send + 'static,
     ) -> Result<T, Busy> {
+        if let Some(scratch) = &self.callers {
+            return Ok(job(&mut scratch.lock().unwrap_or_else(PoisonError::into_inner)));
+        }
         let (answer, answered) = oneshot::channel();
         let job = move |scratch: &mut Scratch| {
             if !answer.is_closed() {
@@ -115,6 +123,12 @@ impl Drop for Pool {
 }
 
 impl Shared {
+    fn new(queue: usize) -> Shared {
+        let waiting =
+            Waiting { familiar: Fair::new(queue), strangers: Fair::new(queue), taken: 0, is_closed: false };
+        Shared { waiting: Mutex::new(waiting), came: Condvar::new() }
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

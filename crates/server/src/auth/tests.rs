@@ -26,7 +26,7 @@ fn tls(addresses: &[&str], fingerprint: [u8; 32]) -> TlsSession {
 }
 
 /// For ann and bob of b.example, with certificates mapped to them and to one who is not there.
-async fn authenticator(data: &Path) -> Authenticator {
+async fn authenticator() -> Authenticator {
     let name = |text: &str| AccountName::parse(text).expect("a name");
     let memory = Memory::new(|| Timestamp(0));
     for account in ["ann@b.example", "bob@b.example"] {
@@ -43,7 +43,7 @@ async fn authenticator(data: &Path) -> Authenticator {
     let options = Options {
         settings: &settings,
         store: Arc::new(memory),
-        data,
+        key: [7; 32],
         domain: Domain::parse("b.example").expect("a domain"),
         costs: Costs::default(),
         random: system_random(),
@@ -55,8 +55,7 @@ async fn authenticator(data: &Path) -> Authenticator {
 
 #[tokio::test]
 async fn a_certificate_is_an_accounts_by_its_fingerprint_or_by_an_address() {
-    let data = tempfile::tempdir().expect("a directory");
-    let authenticator = authenticator(data.path()).await;
+    let authenticator = authenticator().await;
     let other = [0xCD; 32];
     for (addresses, fingerprint, user, account) in [
         (&["nobody@elsewhere.example"][..], FINGERPRINT, None, Some("bob@b.example")),

@@ -358,7 +358,6 @@ async fn scram_makes_up_the_same_for_a_name_however_it_is_spelt() {
 
 #[tokio::test]
 async fn who_finds_no_place_to_have_a_password_checked_is_put_off() {
-    let data = tempfile::tempdir().expect("a directory");
     let domain = smtp::Domain::parse("b.example").expect("a domain");
     let mut settings = Settings::catcher(Catcher::default(), domain.clone());
     settings.auth.in_clear = InClear::Loopback;
@@ -366,7 +365,7 @@ async fn who_finds_no_place_to_have_a_password_checked_is_put_off() {
     let authenticator = Authenticator::open(auth::Options {
         settings: &settings.auth,
         store: Arc::clone(&store),
-        data: data.path(),
+        key: [7; 32],
         domain,
         costs: Costs::default(),
         random: auth::system_random(),
