@@ -117,6 +117,11 @@ impl Ledger {
         self.doubtful.contains(&(account, uid))
     }
 
+    /// Whether somebody has asked for the removal of any entry of an account.
+    pub fn some_may_be_gone(&self, account: usize) -> bool {
+        self.doubtful.range((account, 0)..(account + 1, 0)).next().is_some()
+    }
+
     /// How many messages were acknowledged.
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged

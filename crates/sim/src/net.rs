@@ -44,8 +44,6 @@ pub struct Mishaps {
     pub half_closes: u64,
     /// Writers that had to wait for room.
     pub full_windows: u64,
-    /// The most bytes that were under way one way.
-    pub under_way_max: u64,
 }
 
 /// One end.
@@ -232,8 +230,6 @@ impl AsyncWrite for End {
         way.pieces.push_back((arrival, bytes[..taken].iter().copied().collect()));
         way.under_way += taken;
         way.reader.take().into_iter().for_each(Waker::wake);
-        let under_way = way.under_way as u64;
-        link.count(|mishaps| mishaps.under_way_max = mishaps.under_way_max.max(under_way));
         Poll::Ready(Ok(taken))
     }
 
@@ -270,7 +266,6 @@ impl std::ops::AddAssign for Mishaps {
         self.resets += other.resets;
         self.half_closes += other.half_closes;
         self.full_windows += other.full_windows;
-        self.under_way_max = self.under_way_max.max(other.under_way_max);
     }
 }
 

@@ -7,10 +7,12 @@
 
 mod arranging;
 mod clients;
+mod connections;
 mod life;
 mod outside;
 mod readers;
 mod relaying;
+mod retrieval;
 mod sessions;
 mod talk;
 
@@ -19,14 +21,15 @@ use crate::history::{History, Trace};
 use crate::ledger::{Finding, Ledger, Scope};
 use crate::net::Mishaps;
 use crate::random::Random;
-use crate::relayed::Relayed;
+use crate::relayed::{Relayed, Writes};
 use arranging::Arranged;
 pub use outside::Hops;
 use outside::Outside;
 use relaying::Relaying;
+pub use retrieval::Retrieved;
 use server::settings::{Catcher, Settings};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use store::{AccountName, Spool, Timestamp};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use store::{AccountName, Error, Spool, Timestamp};
 use store_local::{Clock, Local, Options, Reclaimed, Work, verify};
 use tokio::time::Instant;
 
@@ -56,6 +59,8 @@ pub struct Counts {
     pub power_cuts: u64,
     /// Requests about mailboxes that were carried out, and copies of messages that they made.
     pub arranged: (u64, u64),
+    /// What was fetched by IMAP and POP3.
+    pub retrieved: Retrieved,
     /// What the reclamation of space did.
     pub reclaimed: Space,
     /// What went wrong with disks.
@@ -111,15 +116,26 @@ struct Shared {
     ledger: Arc<Mutex<Ledger>>,
     relayed: Arc<Mutex<Relayed>>,
     arranged: Arc<Mutex<Arranged>>,
-    /// The disk of the server that lives, and how often it had failed when its life began.
-    watched: Arc<Mutex<(Disk, u64)>>,
+    /// The server that lives, or lived last.
+    watched: Arc<Mutex<Option<Watched>>>,
     /// How many addresses clients know.
     addresses: u64,
     history: History,
     mishaps: Arc<Mutex<Mishaps>>,
     reclaimed: Arc<Mutex<Space>>,
+    retrieved: Arc<Mutex<Retrieved>>,
     /// The first thing that a task found wrong.
     violation: Arc<Mutex<Option<String>>>,
+}
+
+/// What a server lives on.
+struct Watched {
+    disk: Disk,
+    /// How often the disk had failed when the life began.
+    failures: u64,
+    store: Weak<Local>,
+    /// When the store was first seen fenced.
+    fenced: Option<Instant>,
 }
 
 /// How a server's life ends.
@@ -150,6 +166,7 @@ impl World {
             history: History::new(trace),
             mishaps: Arc::default(),
             reclaimed: Arc::default(),
+            retrieved: Arc::default(),
             violation: Arc::default(),
         };
         let relaying = relays.then(|| {
@@ -271,17 +288,21 @@ impl World {
                     match checked {
                         Ok(()) => return Ok(Some(store)),
                         // It said so, and said nothing wrong.
-                        Err(Finding::Refused { error: store::Error::Io { .. }, .. }) if read_failed => {
+                        Err(Finding::Refused { error: Error::Io { .. }, .. }) if read_failed => {
                             self.event("not checked");
                         }
                         Err(finding) => return Err(finding.to_string()),
                     }
                 }
                 Err(_) if self.disk.has_stopped() => return Ok(None),
-                Err(error @ store::Error::Damaged(_)) => {
+                Err(error @ Error::Damaged(_)) => {
                     return Err(format!("the store does not open: {error}"));
                 }
-                Err(error) => self.event(&format!("not opened: {error}")),
+                Err(error) => {
+                    self.event(&format!("not opened: {error}"));
+                    // The next try is another process's.
+                    self.disk = self.disk.freeze();
+                }
             }
         }
         Err("the store does not open on a disk that is well".to_owned())
@@ -322,12 +343,14 @@ impl World {
                 let arranged = self.shared.arranged();
                 (arranged.requests, arranged.copies)
             },
+            retrieved: *self.shared.retrieved.lock().unwrap_or_else(PoisonError::into_inner),
             reclaimed: *self.shared.reclaimed.lock().unwrap_or_else(PoisonError::into_inner),
             disk: self.disk.injected(),
             hops: self.relaying.as_ref().map_or_else(Hops::default, |relaying| {
                 let relayed = self.shared.relayed();
                 let (owed, duplicates, reported) = (relayed.owed(), relayed.duplicates(), relayed.reports());
-                Hops { owed, duplicates, reported, ..*relaying.outside.hops() }
+                let open_max = relaying.outside.open_max();
+                Hops { owed, duplicates, reported, open_max, ..*relaying.outside.hops() }
             }),
             network: *self.shared.mishaps.lock().unwrap_or_else(PoisonError::into_inner),
             ..self.counts
@@ -349,18 +372,34 @@ impl Shared {
         self.relayed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A server begins to live, on this disk.
-    fn watch(&self, disk: &Disk) {
-        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = (disk.clone(), failures(disk));
+    /// A server begins to live, with this store on this disk.
+    fn watch(&self, disk: &Disk, store: &Arc<Local>) {
+        let failures = disk.injected().failures();
+        let watched = Watched { disk: disk.clone(), failures, store: Arc::downgrade(store), fenced: None };
+        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = Some(watched);
         self.relayed().begin();
     }
 
-    /// Writes down whether the disk of the server that lives has failed.
-    fn note_trouble(&self) {
-        let (disk, before) = self.watched.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if failures(&disk) > before {
-            self.relayed().trouble();
+    /// Looks at the disk and the store of the server that lives. Returns when the store was first seen fenced.
+    fn look(&self) -> Option<Instant> {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let watched = watched.as_mut()?;
+        let health = watched.store.upgrade().map(|store| store.health());
+        if let Some(Err(Error::Fenced(_))) = health {
+            watched.fenced.get_or_insert_with(Instant::now);
         }
+        let failures = watched.disk.injected().failures() - watched.failures;
+        let writes = if let Some(Ok(())) = health { Writes::Taken } else { Writes::Refused };
+        self.relayed().look(failures, writes);
+        watched.fenced
+    }
+
+    /// Whether something has gone wrong with the disk of the server that lives.
+    fn is_troubled(&self) -> bool {
+        let fenced = self.look();
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = |watched: &Watched| watched.disk.injected().failures() > watched.failures;
+        fenced.is_some() || watched.as_ref().is_some_and(failed)
     }
 
     /// A message was acknowledged for these addresses, by their numbers.
@@ -396,12 +435,6 @@ impl Shared {
     }
 }
 
-/// How often operations of a disk have failed.
-fn failures(disk: &Disk) -> u64 {
-    let Injected { stops, write_errors, sync_errors, read_errors, full, .. } = disk.injected();
-    stops + write_errors + sync_errors + read_errors + full
-}
-
 /// The salt of every log: nobody here tries to forge one.
 const SALT: u32 = 0x5EED;
 
@@ -415,6 +448,7 @@ impl std::ops::AddAssign for Counts {
         self.power_cuts += other.power_cuts;
         self.arranged.0 += other.arranged.0;
         self.arranged.1 += other.arranged.1;
+        self.retrieved += other.retrieved;
         self.reclaimed.segments += other.reclaimed.segments;
         self.reclaimed.bytes += other.reclaimed.bytes;
         self.disk += other.disk;
@@ -433,6 +467,7 @@ impl std::fmt::Display for Counts {
             kills,
             power_cuts,
             arranged: (requests, copies),
+            retrieved,
             reclaimed,
             disk,
             network,
@@ -442,6 +477,7 @@ impl std::fmt::Display for Counts {
         writeln!(f, "{events} events, {acknowledged} messages acknowledged, {entries} mailbox entries")?;
         writeln!(f, "server: orderly stops {stops}, kills {kills}, power cuts {power_cuts}")?;
         writeln!(f, "mailboxes: requests {requests}, copies {copies}")?;
+        writeln!(f, "retrieval: {retrieved}")?;
         writeln!(f, "space: segments reclaimed {segments}, bytes given back {bytes}")?;
         writeln!(f, "disk: {disk}")?;
         writeln!(f, "network: {network}")?;

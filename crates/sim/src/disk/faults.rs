@@ -165,11 +165,12 @@ impl State {
 
     /// Mixes something into the number that stands for all operations.
     pub(super) fn digest(&mut self, bytes: &[u8]) {
-        let mix = |digest: u64, word: u64| (digest ^ word).wrapping_mul(0x0000_0100_0000_01B3).rotate_left(29);
+        let mix =
+            |digest: u64, word: u64| (digest ^ word).wrapping_mul(0x0000_0100_0000_01B3).rotate_left(29);
         let (words, rest) = bytes.as_chunks::<8>();
-        let digest = words.iter().fold(self.digest ^ bytes.len() as u64, |digest, word| {
-            mix(digest, u64::from_le_bytes(*word))
-        });
+        let digest = words
+            .iter()
+            .fold(self.digest ^ bytes.len() as u64, |digest, word| mix(digest, u64::from_le_bytes(*word)));
         self.digest = rest.iter().fold(digest, |digest, byte| mix(digest, u64::from(*byte)));
     }
 

@@ -8,6 +8,7 @@ use crate::mail::Mail;
 use crate::random::Random;
 use bytes::Bytes;
 use server::drive::{Application, drive};
+use server::settings::Service;
 use server::tls::Stream;
 use smtp::client;
 use std::io;
@@ -56,7 +57,7 @@ impl Client {
 pub(super) async fn run(mut client: Client) {
     for _ in 0..1 + client.random.below(4) {
         tokio::time::sleep(Duration::from_millis(client.random.pick(&[0, 5, 200, 4_000]))).await;
-        let Some(end) = client.listener.connect(&mut client.random) else { break };
+        let Some(end) = client.listener.connect(Service::Smtp, &mut client.random) else { break };
         let kind = client.random.below(16);
         if kind < 7 {
             polite(&mut client, end).await;

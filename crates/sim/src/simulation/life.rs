@@ -3,6 +3,7 @@
 use super::arranging;
 use super::clients::{self, Client};
 use super::readers::{self, Reader};
+use super::retrieval::{self, Retrieval};
 use super::sessions::Sessions;
 use super::{Ending, Shared, World};
 use crate::net::{End, Weather, pair};
@@ -36,7 +37,7 @@ impl World {
     /// Runs until chance, a full stop of the disk, or the end of all clients; says how it is to end.
     pub(super) async fn life(&mut self, store: Arc<Local>) -> Result<Ending, String> {
         let shared_store: SharedStore = store.clone();
-        self.shared.watch(&self.disk);
+        self.shared.watch(&self.disk, &store);
         self.prepare(&store).await;
         let listener = Listener::new(self, shared_store.clone());
         let (stop_queue, stopped) = watch::channel(false);
@@ -48,6 +49,12 @@ impl World {
             let random = self.random.part(1_000 + number);
             let tokens = self.random.next() >> 16 << 16;
             clients.spawn(clients::run(Client::new(listener.clone(), random, tokens, self.shared.clone())));
+        }
+        if self.relaying.is_some() {
+            for number in 0..self.random.below(6) {
+                let random = self.random.part(2_000 + number);
+                clients.spawn(retrieval::run(Retrieval::new(listener.clone(), random, self.shared.clone())));
+            }
         }
         // With the sessions: it ends when the server ends.
         let random = self.random.part(self.random.clone().next());
@@ -62,15 +69,16 @@ impl World {
             Instant::now() + Duration::from_millis(self.random.pick(&[300, 3_000, 30_000, 1_200_000]));
         self.wait(&mut clients, until).await;
         let mut in_time = false;
+        self.shared.look();
         if ending == Ending::Stop && !self.disk.has_stopped() {
             stop_queue.send_replace(true);
             in_time = listener.stop().await;
+            self.shared.look();
             store.close().await.or_else(|error| {
                 // A store that has failed before may say so again.
                 if store.health().is_err() { Ok(()) } else { Err(error.to_string()) }
             })?;
         }
-        self.shared.note_trouble();
         self.shared.relayed().end(in_time && !self.disk.has_stopped());
         self.end_of(listener, store, clients).await;
         let violation = self.shared.violation.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -81,6 +89,7 @@ impl World {
     async fn wait(&self, clients: &mut JoinSet<()>, until: Instant) {
         let mut pause = Duration::from_millis(50);
         while Instant::now() < until && !self.disk.has_stopped() {
+            self.shared.look();
             tokio::select! {
                 biased;
                 ended = clients.join_next() => match ended {
@@ -114,8 +123,10 @@ impl World {
 impl Listener {
     /// A server over this store.
     pub(super) fn new(world: &World, store: SharedStore) -> Listener {
+        let authenticator = world.relaying.as_ref().map(|_| world.authenticator(Arc::clone(&store)));
+        let context = Context::new(&world.settings, store, world.clock());
         Listener {
-            context: Arc::new(Context::new(&world.settings, store, world.clock())),
+            context: Arc::new(context.with_authenticator(authenticator)),
             sessions: Sessions::start(),
             up: Arc::new(AtomicBool::new(true)),
             began: world.began,
@@ -129,9 +140,14 @@ impl Listener {
         &self.context
     }
 
+    /// Whether it still listens.
+    pub(super) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
     /// Connects; `None` when nobody listens any more.
-    pub(super) fn connect(&self, random: &mut Random) -> Option<End> {
-        if !self.up.load(Ordering::Relaxed) {
+    pub(super) fn connect(&self, service: Service, random: &mut Random) -> Option<End> {
+        if !self.is_up() {
             return None;
         }
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
@@ -146,7 +162,7 @@ impl Listener {
         let (client, server) = pair(name, weather, random.part(number), told);
         let address = SocketAddr::from(([127, 0, 0, 1], 1024 + number as u16));
         let local = SocketAddr::from(([127, 0, 0, 1], 25));
-        let peer = Peer::new(address, local, Service::Smtp);
+        let peer = Peer::new(address, local, service);
         let session = listen::session(server, peer, self.context.clone());
         self.sessions.spawn(session);
         Some(client)

@@ -4,6 +4,7 @@
 //! [`crate::relayed`].
 
 use super::Shared;
+use super::connections::{Carried, Open};
 use crate::mail::Mail;
 use crate::net::{End, Weather, pair};
 use crate::random::Random;
@@ -75,6 +76,8 @@ pub struct Hops {
     pub unresolved: u64,
     /// Null MX, and domains that do not exist.
     pub no_domain: u64,
+    /// The most connections that a server had open, and to one site.
+    pub open_max: (usize, usize),
 }
 
 /// What is outside.
@@ -83,12 +86,19 @@ pub(super) struct Outside {
     random: Arc<Mutex<Random>>,
     hops: Arc<Mutex<Hops>>,
     began: Instant,
+    open: Open,
     shared: Shared,
 }
 
 impl Outside {
     pub(super) fn new(random: Random, began: Instant, shared: Shared) -> Outside {
-        Outside { random: Arc::new(Mutex::new(random)), hops: Arc::default(), began, shared }
+        let (hops, open) = (Arc::<Mutex<Hops>>::default(), Open::new(shared.clone()));
+        Outside { random: Arc::new(Mutex::new(random)), hops, began, open, shared }
+    }
+
+    /// The most connections that were open, in all and to one site.
+    pub(super) fn open_max(&self) -> (usize, usize) {
+        self.open.most()
     }
 
     pub(super) fn hops(&self) -> MutexGuard<'_, Hops> {
@@ -122,7 +132,7 @@ impl Dns for Outside {
             "grey.example" => &[(10, 2)],
             "choosy.example" => &[(10, 3)],
             "flaky.example" => &[(10, 4)],
-            "busy.example" => &[(10, 5), (10, 10)],
+            "busy.example" => &[(10, 5), (10, 12)],
             "dead.example" => &[(10, DEAD), (10, DEAF), (20, 10)],
             "moody.example" if self.one_in(2) => {
                 self.hops().unresolved += 1;
@@ -148,7 +158,7 @@ impl Dns for Outside {
 
     async fn addresses(&self, name: &str) -> Answer<Vec<IpAddr>> {
         let host = match name {
-            "implicit.example" => Some(1),
+            "implicit.example" => Some(11),
             name => name.strip_prefix("mx").and_then(|name| name.strip_suffix(".example")?.parse().ok()),
         };
         let address = |host: u8| Lookup::Found(vec![IpAddr::from([192, 0, 32, host])]);
@@ -202,7 +212,17 @@ impl Dialer for Outside {
             let what = if ended.is_ok() { "hop is done" } else { "hop is cut off" };
             hop.outside.shared.history.event(0, what, b"");
         });
+        let ours = Carried::new(ours, self.open.clone(), site(host));
         Ok(Connection { stream: Box::new(ours), local: SocketAddr::from(([192, 0, 32, 250], 40_000)) })
+    }
+}
+
+/// The site of a host, by its first host: no host is of two.
+fn site(host: u8) -> u8 {
+    match host {
+        12 => 5,
+        DEAF | 10 => DEAD,
+        other => other,
     }
 }
 
@@ -346,7 +366,7 @@ impl Hop {
             shared.violated(format!("message {token:016x} was sent on, and was never sent whole to us"));
         }
         self.outside.hops().taken += recipients.len() as u64;
-        shared.note_trouble();
+        shared.look();
         let mut takes = Vec::new();
         for number in recipients {
             match shared.relayed().take((token, *number)) {
@@ -396,6 +416,8 @@ impl std::ops::AddAssign for Hops {
         self.unreachable += other.unreachable;
         self.unresolved += other.unresolved;
         self.no_domain += other.no_domain;
+        self.open_max.0 = self.open_max.0.max(other.open_max.0);
+        self.open_max.1 = self.open_max.1.max(other.open_max.1);
     }
 }
 
@@ -406,7 +428,7 @@ impl std::fmt::Display for Hops {
             f,
             "recipients elsewhere {owed}: taken {taken}, of these a second time {duplicates}, reported {reported}, queued when a server \
              ended {queued}; hops: put off {}, refused {}, 421 {}, dropped before the dot {}, after it {}, silent {}, unreachable {}, \
-             DNS failed {}, null MX or no domain {}",
+             DNS failed {}, null MX or no domain {}; connections at most {}, to one site {}",
             self.put_off,
             self.refused,
             self.unavailable,
@@ -415,7 +437,9 @@ impl std::fmt::Display for Hops {
             self.silent,
             self.unreachable,
             self.unresolved,
-            self.no_domain
+            self.no_domain,
+            self.open_max.0,
+            self.open_max.1
         )
     }
 }

@@ -5,6 +5,7 @@
 
 use super::life::Listener;
 use super::outside::{ADDRESSES, Outside};
+use super::retrieval;
 use super::{ACCOUNTS, World};
 use crate::mail::Mail;
 use crate::relayed;
@@ -42,6 +43,7 @@ pub(super) fn set_up(settings: &mut Settings) {
     settings.acceptance = Acceptance::Domains { domains, postmaster: None };
     let networks = vec!["127.0.0.0/8".parse().expect("a network")];
     settings.relay = Some(Relay { networks, ..Relay::default() });
+    retrieval::set_up(settings);
 }
 
 /// What the simulation knows of relaying.
@@ -69,8 +71,8 @@ impl Relaying {
             host_name: settings.host_name.clone(),
             schedule: self.schedule,
             postmaster_copies: server::confine::Switch::Off,
-            sites: queue::Sites::new(&queue::Bounds::default()),
-            bounds: queue::Bounds::default(),
+            sites: queue::Sites::new(&bounds()),
+            bounds: bounds(),
             routes: settings.relay.as_ref().map(|relay| relay.routes.clone()).unwrap_or_default(),
             terms: Terms { own_name: settings.host_name.clone(), port: 25, private: Private::default() },
             listeners: vec![SocketAddr::from(([127, 0, 0, 1], 25))],
@@ -89,6 +91,14 @@ impl Relaying {
     }
 }
 
+/// Few connections, so that these bounds are met.
+pub(super) fn bounds() -> queue::Bounds {
+    let mut bounds = queue::Bounds { connections: 5, ..queue::Bounds::default() };
+    bounds.idle.most = 3;
+    bounds.site.connections = 2;
+    bounds
+}
+
 /// When what failed is tried again: as usual, or so soon that it is given up within one life.
 pub(super) fn schedules() -> [Schedule; 2] {
     let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
@@ -103,7 +113,7 @@ pub(super) fn schedules() -> [Schedule; 2] {
 }
 
 impl World {
-    /// Makes domains and accounts where there are none yet. A disk that fails is met at the next start.
+    /// Makes domains and accounts where there are none yet, and gives the accounts passwords. A disk that fails is met at the next start.
     pub(super) async fn prepare(&self, store: &Local) {
         if self.relaying.is_none() {
             return;
@@ -117,6 +127,7 @@ impl World {
             let account = AccountName::parse(account).expect("a valid name");
             let made = store.create_account(&account, Origin::Declared).await;
             self.prepared(made.err());
+            self.prepared(retrieval::give_password(store, &account).await.err());
         }
     }
 
@@ -174,7 +185,7 @@ impl World {
     /// Lets the queue run until it is empty, on a disk that is well.
     pub(super) async fn drain(&mut self, store: Arc<Local>) -> Result<(), String> {
         let Some(relaying) = &self.relaying else { return Ok(()) };
-        self.shared.relayed().begin();
+        self.shared.watch(&self.disk, &store);
         let shared: SharedStore = store.clone();
         let listener = Listener::new(self, shared);
         let (stop, stopped) = watch::channel(false);
@@ -192,6 +203,7 @@ impl World {
         }
         stop.send_replace(true);
         self.shared.ended("the queue", running.await);
+        self.shared.look();
         self.shared.relayed().end(true);
         let queued = queued(&store).await.map_err(|error| error.to_string())?;
         match queued.first() {

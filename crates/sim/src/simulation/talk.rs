@@ -27,17 +27,41 @@ impl Talk {
     /// The code of the next reply; a line that was cut off is none.
     pub(super) async fn reply(&mut self) -> io::Result<u16> {
         loop {
-            while let Some(at) = self.read.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.read.drain(..=at).collect();
-                if line.get(3) != Some(&b'-') {
-                    let code = line.get(..3).and_then(|code| std::str::from_utf8(code).ok()?.parse().ok());
-                    return code.ok_or_else(|| io::Error::other("no reply"));
-                }
+            let line = self.line().await?;
+            if line.get(3) != Some(&b'-') {
+                let code = line.get(..3).and_then(|code| std::str::from_utf8(code).ok()?.parse().ok());
+                return code.ok_or_else(|| io::Error::other("no reply"));
             }
-            let mut buffer = [0; 2048];
-            match self.end.read(&mut buffer).await? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => self.read.extend_from_slice(&buffer[..count]),
+        }
+    }
+
+    /// The next line, with its end.
+    pub(super) async fn line(&mut self) -> io::Result<Vec<u8>> {
+        let mut searched = 0;
+        loop {
+            if let Some(at) = self.read[searched..].iter().position(|byte| *byte == b'\n') {
+                return Ok(self.read.drain(..=searched + at).collect());
+            }
+            searched = self.read.len();
+            self.more().await?;
+        }
+    }
+
+    /// So many octets.
+    pub(super) async fn octets(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        while self.read.len() < count {
+            self.more().await?;
+        }
+        Ok(self.read.drain(..count).collect())
+    }
+
+    async fn more(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 2048];
+        match self.end.read(&mut buffer).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            count => {
+                self.read.extend_from_slice(&buffer[..count]);
+                Ok(())
             }
         }
     }
