@@ -5,7 +5,7 @@
 //!
 //! Each message goes into one of a thousand mailboxes and into the queue. Without `--directory` a temporary one is used; it should
 //! be on a disk, not in memory, or the syncs cost nothing. With `--settle` messages go into the queue only, and all but every tenth are
-//! settled at once, as a relay does it; so most of the log is dead soon. `--reclaim-rate 0` lets it be.
+//! settled at once, as a relay does it; so most of the log is dead soon. `--reclaim-rate 0` lets it be. `bench/reclaim` compares the two.
 
 #![forbid(unsafe_code)]
 
@@ -14,7 +14,7 @@ use posthaste_store_local::{Disk, File, Files, Local, Lock, Mode, Options};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use store::{
     Accepted, AccountName, DeliveryId, Destination, IfFull, IfMissing, MailboxName, NewDelivery, Outcome,
@@ -81,6 +81,7 @@ async fn measure(
     let lengths: Vec<u64> =
         std::fs::read_dir(log)?.map(|file| Ok(file?.metadata()?.len())).collect::<io::Result<_>>()?;
     println!("{:>10} segments, {} MiB", lengths.len(), lengths.iter().sum::<u64>() >> 20);
+    println!("{:>10} MiB given back", counting.given_back.load(Ordering::Relaxed) >> 20);
     let closing = Instant::now();
     store.close().await?;
     println!("{:>10.2} s to close", closing.elapsed().as_secs_f64());
@@ -170,11 +171,23 @@ fn arguments() -> std::result::Result<Arguments, Box<dyn std::error::Error>> {
     Ok(arguments)
 }
 
-/// The disk, with its syncs counted.
+/// The disk, with its syncs counted, and what reclamation gives back.
 #[derive(Debug, Default)]
 struct Counting {
     disk: Disk,
     syncs: Arc<AtomicU64>,
+    /// Bytes of segments that were removed, less those that took their place.
+    given_back: AtomicI64,
+}
+
+impl Counting {
+    /// How long a segment is; nothing for any other file.
+    fn segment(&self, path: &Path) -> io::Result<i64> {
+        if path.extension().is_none_or(|extension| extension != "seg") {
+            return Ok(0);
+        }
+        Ok(self.disk.open(path, Mode::Read)?.size()? as i64)
+    }
 }
 
 #[derive(Debug)]
@@ -193,11 +206,17 @@ impl Files for Counting {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        self.given_back.fetch_add(self.segment(path)?, Ordering::Relaxed);
         self.disk.remove(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.disk.rename(from, to)
+        self.disk.rename(from, to)?;
+        // A segment that takes the place of others is named for the first and the last of them.
+        if to.file_name().is_some_and(|name| name.to_string_lossy().contains('-')) {
+            self.given_back.fetch_sub(self.segment(to)?, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
