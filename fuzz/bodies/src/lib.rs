@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod classroom;
 mod client;
 #[cfg(feature = "server")]
 mod edge;
@@ -21,6 +22,7 @@ mod pop3;
 mod session;
 mod values;
 
+pub use classroom::classroom_server;
 pub use client::smtp_client;
 #[cfg(feature = "server")]
 pub use edge::{proxy, token};
@@ -29,7 +31,7 @@ pub use files::{backup, store_log};
 pub use imap::imap_command;
 pub use imap_server::imap_server;
 pub use lines::line;
-pub use mail::{header, mender, message};
+pub use mail::{downgrade, header, mender, message};
 #[cfg(feature = "server")]
 pub use operator::{admin, bans, settings, users};
 pub use pop3::pop3_server;
@@ -71,6 +73,8 @@ pub const TARGETS: &[Target] = &[
     ("token", token),
     ("imap_command", imap_command),
     ("imap_server", imap_server),
+    ("classroom_server", classroom_server),
+    ("downgrade", downgrade),
 ];
 
 /// A sequence of numbers that only its seed determines (xorshift64).

@@ -105,3 +105,12 @@ fn hops<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> usize {
     pieces.for_each(|piece| counter.read(piece));
     counter.hops()
 }
+
+/// A message that is made 7-bit. Holds: no panic; what comes out is 7-bit, in lines of no more than 998 octets where there were such, and so is left as it is from
+/// then on.
+pub fn downgrade(input: &[u8]) {
+    let Ok(plain) = message::downgrade::to_seven_bit(input) else { return };
+    assert!(plain.iter().all(|byte| byte.is_ascii() && *byte != 0), "it is not 7-bit");
+    let again = message::downgrade::to_seven_bit(&plain);
+    assert_eq!(again.as_deref(), Ok(&plain[..]), "what is 7-bit stays as it is");
+}
