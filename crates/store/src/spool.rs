@@ -443,8 +443,8 @@ pub struct Unreadable {
     pub history: Vec<Attempt>,
 }
 
-/// The most attempts that a delivery remembers.
-pub const HISTORY_MAX: usize = 16;
+/// The most attempts that a delivery remembers: more than the usual schedule makes in its five days.
+pub const HISTORY_MAX: usize = 64;
 
 /// Adds an attempt to what a delivery remembers: the first one, which says what was wrong to begin with, and the latest.
 pub fn remember(history: &mut Vec<Attempt>, attempt: Attempt) {

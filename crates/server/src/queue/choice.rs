@@ -1,7 +1,7 @@
 //! Why mail went to one host and not to another, in words: what `posthaste explain` tells of an attempt.
 
 use crate::deliver::health::Standing;
-use crate::resolve::Target;
+use crate::resolve::{Address, Target};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,29 @@ pub(super) struct Choice<'a> {
     /// How many other addresses there are.
     pub(super) worse: usize,
     /// The hosts that came before, and did not take the mail.
-    pub(super) passed: &'a [Arc<str>],
+    pub(super) passed: &'a [Passed],
+}
+
+/// A host that did not take the mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Passed {
+    /// Its name.
+    pub(super) host: Arc<str>,
+    /// Where.
+    pub(super) address: Address,
+    /// Why not, in its words or in ours.
+    pub(super) why: String,
+}
+
+impl Passed {
+    pub(super) fn new(target: &Target, why: &str) -> Passed {
+        let mut letters = why.chars();
+        let mut why: String = letters.by_ref().take(WHY_MAX).collect();
+        if letters.next().is_some() {
+            why.push_str("...");
+        }
+        Passed { host: Arc::clone(&target.host), address: target.address.clone(), why }
+    }
 }
 
 impl Choice<'_> {
@@ -47,7 +69,12 @@ impl Choice<'_> {
             after = format!("; {} failed lately", self.ill.join(", "));
         }
         if !self.passed.is_empty() {
-            after = format!("{after}; {} did not take it", self.passed.join(", "));
+            let one = |Passed { host, address, why }: &Passed| format!("{host} ({address}: {why})");
+            let mut list: Vec<String> = self.passed.iter().take(SHOWN_MAX).map(one).collect();
+            if self.passed.len() > SHOWN_MAX {
+                list.push(format!("and {} more", self.passed.len() - SHOWN_MAX));
+            }
+            after = format!("{after}; {} did not take it", list.join(", "));
         }
         after
     }
@@ -77,6 +104,8 @@ fn milliseconds(time: Duration) -> String {
     }
 }
 
+/// Reasons are cut here, in characters.
+const WHY_MAX: usize = 120;
 /// So many addresses are named; of the others only their number is kept.
 const SHOWN_MAX: usize = 6;
 
@@ -106,8 +135,8 @@ mod tests {
             (
                 &one,
                 0,
-                &["x".into()],
-                "the last that was left, preference 10; x did not take it; connected in 1.5 ms",
+                &[Passed::new(&target("x", 9), "no answer in time")],
+                "the last that was left, preference 10; x (192.0.2.9:25: no answer in time) did not take it; connected in 1.5 ms",
             ),
             (
                 &three,
@@ -128,6 +157,8 @@ mod tests {
         let many = vec![one[0].clone(); 9];
         let choice = Choice { group: &many, ill: Vec::new(), worse: 0, passed: &[] };
         assert!(choice.connected(ms(20)).ends_with("not known yet, and 3 more; connected in 20 ms"));
+        let long = Passed::new(&target("x", 9), &"y".repeat(WHY_MAX + 1));
+        assert_eq!(long.why.len(), WHY_MAX + 3, "no reason is without end");
         assert_eq!(choice.reused(), "a connection to it was open from mail before");
     }
 }

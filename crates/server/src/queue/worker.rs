@@ -1,7 +1,7 @@
 //! One worker: finds the hosts of a destination, speaks with the best that answers, and goes on while there is mail for it and its turn lasts.
 
 use super::Shared;
-use super::choice::Choice;
+use super::choice::{Choice, Passed};
 use super::fate::Tried;
 use super::mail::{CLAIM_MAX, DISCARDED, LOOPS_BACK, Mail, NO_ANSWER, Others, SESSION_MAX};
 use super::manner::Manner;
@@ -131,7 +131,7 @@ async fn deliver(shared: &Arc<Shared>, mail: &mut Mail, ways: Ways) {
     mail.end_first_pass(visit.found).await;
     if mail.turn_to_put_off() {
         let Visit { mut targets, spoken, .. } = visit;
-        targets.retain(|target| !spoken.contains(&target.host));
+        targets.retain(|target| spoken.iter().all(|passed| passed.host != target.host));
         let passed = spoken;
         Visit { targets, passed, spoken: Vec::new(), found: Found::Nobody }.make(shared, mail).await;
         mail.settle_put_off();
@@ -154,9 +154,9 @@ struct Visit {
     /// Those that may still be tried, in that order.
     targets: Vec<Target>,
     /// Those that did not take the mail.
-    passed: Vec<Arc<str>>,
+    passed: Vec<Passed>,
     /// Those that a session was held with.
-    spoken: Vec<Arc<str>>,
+    spoken: Vec<Passed>,
     found: Found,
 }
 
@@ -240,7 +240,7 @@ impl Visit {
                 Some(target),
                 began,
             );
-            self.passed.push(Arc::clone(&target.host));
+            self.passed.push(Passed::new(target, &cause.to_string()));
         }
         if let Some(reached) = &reached {
             self.passed.dedup();
@@ -286,7 +286,8 @@ impl Visit {
             Mood::Busy => mail.slot.went(Mood::Badly),
             mood => mail.slot.went(mood),
         }
-        self.spoken.push(Arc::clone(&target.host));
+        let said = ended.trouble.as_ref().map_or(PUT_OFF.to_owned(), ToString::to_string);
+        self.spoken.push(Passed::new(target, &said));
         if ended.trouble.as_ref().is_some_and(|reply| reply.status() == LOOPS_BACK.status()) {
             // Ourselves: hosts that are no better would send it back here (RFC 5321 §5.1).
             self.targets.retain(|other| other.preference < target.preference);
@@ -295,7 +296,7 @@ impl Visit {
         if ended.transactions == 0 {
             if ended.trouble.is_some() {
                 shared.health.failed(&target.address, (shared.outbound.clock)());
-                self.passed.push(Arc::clone(&target.host));
+                self.passed.push(Passed::new(target, &said));
             }
             self.targets.retain(|other| other != target);
         }
@@ -448,5 +449,7 @@ enum Reuse {
 /// The site bears no new connection for now.
 struct Enough;
 
+/// What is said of a host that held a session in good order, and did not take all of the mail.
+const PUT_OFF: &str = "some of it was put off";
 /// How many connections in a row may fail in one attempt.
 const SESSIONS_MAX: u32 = 5;

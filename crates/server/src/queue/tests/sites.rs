@@ -185,6 +185,18 @@ async fn each_attempt_says_why_it_went_where_it_went() {
         choice(&lab).await,
         "the best preference that is well, 20; dead.example.com failed lately; connected in 0.0 ms"
     );
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "dead", 66), (20, "rude", 1), (30, "backup", 3)]);
+    lab.says(1, "", &[Say::Reply("554 5.7.1 not you")]);
+    lab.says(3, "RCPT", &[Say::Reply("450 4.2.1 later")]);
+    lab.send(SENDER, &["a@example.com"]).await;
+    lab.wait(Duration::from_secs(1)).await;
+    assert_eq!(
+        choice(&lab).await,
+        "the last that was left, preference 30; dead.example.com (192.0.32.66:2525: connection refused), \
+         rude.example.com (192.0.32.1:2525: 451 4.3.2 The server greeted with: 554 5.7.1 not you) did not take it; \
+         connected in 0.0 ms"
+    );
 }
 
 #[tokio::test(start_paused = true)]
