@@ -275,6 +275,37 @@ async fn a_process_ends_and_soon_after_the_power() {
     assert!(injected.names_lost > 0, "{injected}");
 }
 
+/// A process ends before it has synced what it wrote, the opening by the next one fails at a sync, and then the power fails: the index may
+/// have come to the disk when it was dropped, and must not know more than the log has.
+#[tokio::test]
+async fn an_opening_fails_and_then_the_power() {
+    let disk = Disk::default();
+    let store = Local::open(options(&disk)).expect("a store");
+    history(&store, &mut Known::default(), 0).await;
+    drop(store);
+    let (mut injected, mut failed) = (Injected::default(), 0);
+    for operation in disk.operations() / 2..disk.operations() {
+        let (disk, mut known) = (Disk::default(), Known::default());
+        disk.plan(operation, Wrong::Stop);
+        if let Ok(store) = Local::open(options(&disk)) {
+            history(&store, &mut known, 0).await;
+        }
+        let killed = disk.kill();
+        for later in 8..12 {
+            let context = format!("ended at {operation}, then a sync fails from {later} on");
+            let disk = killed.freeze();
+            disk.plan(disk.operations() + later, Wrong::Sync);
+            if Local::open(options(&disk)).is_err() {
+                failed += 1;
+                // What the failed sync has forgotten of the log is lost even where everything else is kept.
+                let after = disk.crash(Keep::Everything);
+                goes_on(&after, &mut known.clone(), &context, &mut injected).await;
+            }
+        }
+    }
+    assert!(failed > 20, "{failed}");
+}
+
 #[tokio::test]
 async fn a_write_fails() {
     let injected = survives_everywhere(Wrong::Write).await;

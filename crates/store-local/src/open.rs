@@ -255,12 +255,13 @@ fn replay(
 ) -> std::result::Result<Option<Tail>, Failure> {
     let mut replay = Replay { index, recovery, waiting: Vec::new(), effects: 0, failed: None };
     let walked = recover::walk(segments, from, &mut replay);
-    let flushed = walked.and_then(|tail| replay.flush().map(|()| tail));
+    // The last batch comes into the index only now: what is in there may become durable at any time, also when the index is dropped.
+    let flushed = walked.and_then(|tail| {
+        tail.as_ref().map_or(Ok(()), |tail| log::settle(segments, tail))?;
+        replay.flush().map(|()| tail)
+    });
     let failed = replay.failed.take();
     let tail = flushed.map_err(|error| failed.map_or(Failure::Log(error), Failure::Index))?;
-    if let Some(tail) = &tail {
-        log::settle(segments, tail).map_err(Failure::Log)?;
-    }
     if recovery.replayed > 0 {
         index.checkpoint().map_err(Failure::Index)?;
     }
@@ -285,10 +286,13 @@ impl Visitor for Replay<'_> {
                 return self.damage(Damage { segment, offset, what, content_only: false });
             }
         };
+        if self.effects >= EFFECTS_MAX {
+            self.flush()?;
+        }
         self.recovery.replayed += 1;
         self.effects += committed.effects.len();
         self.waiting.push(committed);
-        if self.effects >= EFFECTS_MAX { self.flush() } else { Ok(()) }
+        Ok(())
     }
 
     fn damage(&mut self, damage: Damage) -> Result<()> {
