@@ -84,6 +84,8 @@ fn observe<'a>(settings: u8, seed: u8, pieces: impl Iterator<Item = &'a [u8]>) -
         session.drain();
     }
     assert!(session.closed && session.closings == 1, "the end of the input ends the connection");
+    // COMPRESS shows itself by its answer alone.
+    session.seen.changed |= session.seen.said.windows(14).any(|word| word == b"DEFLATE active");
     session.seen
 }
 
@@ -162,8 +164,6 @@ impl Session {
 
     fn request(&mut self, request: Request) {
         assert!(self.server.is_logged_in());
-        // COMPRESS shows itself by its answer alone.
-        self.seen.changed |= self.seen.said.windows(14).any(|word| word == b"DEFLATE active");
         let server = &mut self.server;
         match request {
             Request::Idle => return server.looked(),
