@@ -1,6 +1,6 @@
 //! The real file system, through std and rustix. No logic of the engine is here.
 
-use crate::file::{File, Files, Lock, Mode};
+use crate::file::{File, Files, Lock, Mode, NotTried};
 use rustix::fs::{FallocateFlags, FlockOperation, Mode as Permissions, OFlags};
 use std::io::{self, IoSlice, Write};
 use std::os::fd::OwnedFd;
@@ -51,7 +51,7 @@ impl Files for Disk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        std::fs::File::open(path)?.sync_all()
+        std::fs::File::open(path).map_err(NotTried::error)?.sync_all()
     }
 
     fn free_space(&self, directory: &Path) -> io::Result<u64> {
@@ -91,7 +91,8 @@ impl File for DiskFile {
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
-        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, len) {
+        let allocate = || rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, len);
+        match rustix::io::retry_on_intr(allocate) {
             // The file system cannot reserve space: the length is all that it can give.
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => self.0.set_len(len),
             result => Ok(result?),

@@ -5,7 +5,7 @@
 //! implementation must keep are those of POSIX as Linux keeps them: what was written is durable after
 //! [`File::sync_data`], a name after [`Files::sync_dir`] of its directory, and neither before.
 
-use std::fmt::Debug;
+use std::fmt::{Debug, Display, Formatter};
 use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub trait Files: Send + Sync + Debug {
     /// Creates a directory, readable by its owner alone, and those above it; no error when it exists.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes the names in a directory durable.
+    /// Makes the names in a directory durable. An error in which there is a [`NotTried`] came before anything was synced.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
     /// How many bytes the file system of this directory can still take from us.
@@ -48,6 +48,30 @@ pub trait Files: Send + Sync + Debug {
     /// what is returned is dropped, and when the process ends.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>>;
 }
+
+/// Why [`Files::sync_dir`] did not come to the sync itself, such as too many open files: that may be tried again.
+#[derive(Debug)]
+pub struct NotTried(io::Error);
+
+impl NotTried {
+    /// The error of a sync that was not tried because of this one.
+    pub fn error(cause: io::Error) -> io::Error {
+        io::Error::new(cause.kind(), NotTried(cause))
+    }
+
+    /// Whether an error of [`Files::sync_dir`] is such a one.
+    pub fn is_in(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<NotTried>())
+    }
+}
+
+impl Display for NotTried {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        Display::fmt(&self.0, f)
+    }
+}
+
+impl std::error::Error for NotTried {}
 
 /// A lock that is held.
 pub trait Lock: Send + Sync + Debug {}

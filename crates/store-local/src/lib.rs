@@ -60,7 +60,7 @@ mod writer;
 
 pub use backup::BackedUp;
 pub use disk::Disk;
-pub use file::{File, Files, Lock, Mode};
+pub use file::{File, Files, Lock, Mode, NotTried};
 pub use local::{Clock, Local, Options, Random, Recovery, Work};
 pub use repair::{Loss, Repaired, repair};
 pub use restore::{Restored, restore};

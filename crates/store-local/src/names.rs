@@ -6,7 +6,7 @@
 //! mounted anew first.
 
 use crate::error::io_error;
-use crate::file::Files;
+use crate::file::{Files, NotTried};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use store::{Error, Result};
@@ -26,13 +26,17 @@ impl Names {
         Names { files, directory, failed: Mutex::new(None) }
     }
 
-    /// Makes all changes durable that were made before. After a failure only [`Error::Fenced`] comes.
+    /// Makes all changes durable that were made before. After a sync that failed only [`Error::Fenced`] comes; any other error says that there was
+    /// none, and that it may be tried again.
     pub(crate) fn sync(&self) -> Result<()> {
         let mut failed = self.failed.lock().expect("no holder of this lock panics");
         if let Some(why) = &*failed {
             return Err(Error::Fenced(why.clone()));
         }
         self.files.sync_dir(&self.directory).map_err(|error| {
+            if NotTried::is_in(&error) {
+                return io_error("syncing", &self.directory, error);
+            }
             let why = io_error("syncing", &self.directory, error).to_string();
             *failed = Some(why.clone());
             Error::Fenced(why)

@@ -173,10 +173,10 @@ impl Old {
         let large = large.then(|| LargeFiles::open(options.files.clone(), directory.join(LARGE)));
         let large = large.transpose()?.map(Arc::new);
         // Even opening a redb file may change it.
-        let copied = copy_of(&*options.files, &directory.join(INDEX), &copy.path)?;
-        let index = match copied {
-            true => Index::open(&*options.files, &copy.path, options.index_cache)?,
-            false => Err("there is none".to_owned()),
+        let index = match copy_of(&*options.files, &directory.join(INDEX), &copy.path) {
+            Ok(true) => Index::open(&*options.files, &copy.path, options.index_cache)?,
+            Ok(false) => Err("there is none".to_owned()),
+            Err(error) => Err(error.to_string()),
         };
         let index =
             index.and_then(

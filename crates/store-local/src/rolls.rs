@@ -43,7 +43,9 @@ impl Rolls {
     fn keep(&self, roll: &Arc<Roll>) {
         let mut held = self.held();
         held.retain(|other| other.status.id != roll.status.id);
-        held.push_back(Arc::clone(roll));
+        if roll.marks.len() <= MARKS_MAX {
+            held.push_back(Arc::clone(roll));
+        }
         while held.len() > ROLLS_MAX || held.iter().map(|roll| roll.marks.len()).sum::<usize>() > MARKS_MAX {
             held.pop_front();
         }

@@ -98,8 +98,15 @@ impl Segments {
             return Err(write_error("writing", &unfinished, error));
         }
         self.files.rename(&unfinished, &path).map_err(|error| write_error("naming", &path, error))?;
-        self.names.sync()?;
-        Ok(file)
+        match self.names.sync() {
+            Ok(()) => Ok(file),
+            Err(fenced @ Error::Fenced(_)) => Err(fenced),
+            Err(error) => {
+                // There was no sync, so nothing is doubtful: the next time the segment is made anew.
+                self.remove_file(&path)?;
+                Err(error)
+            }
+        }
     }
 
     fn fill(&self, file: &dyn File, segment: u64, size: u64) -> io::Result<()> {

@@ -63,9 +63,11 @@ pub fn verify(options: &Options) -> Result<Report> {
     let mut report = Report::default();
     let scratch = |name| Scratch { files: &*options.files, path: directory.join(name) };
     let (copy, anew) = (scratch(COPY), scratch(SCRATCH));
-    let opened = match copy_of(&*options.files, &directory.join(INDEX), &copy.path)? {
-        true => Index::open(&*options.files, &copy.path, options.index_cache)?,
-        false => Err("there is none".to_owned()),
+    let opened = match copy_of(&*options.files, &directory.join(INDEX), &copy.path) {
+        Ok(true) => Index::open(&*options.files, &copy.path, options.index_cache)?,
+        Ok(false) => Err("there is none".to_owned()),
+        // The log says everything that the index does.
+        Err(error) => Err(error.to_string()),
     };
     // What a damaged page says is no account of anything.
     let whole = |mut index: Index| match index.is_whole() {

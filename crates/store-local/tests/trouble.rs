@@ -269,3 +269,28 @@ async fn a_large_file_that_cannot_be_written_costs_its_message_and_no_other() {
         assert_eq!((report.findings, report.notes), (vec![], vec![]));
     }
 }
+
+/// Descriptors may run out for a moment; that says nothing of the disk.
+#[tokio::test]
+async fn a_directory_that_cannot_be_opened_fences_nothing() {
+    let files = Picky::new(Ram::default());
+    let store = Local::open(on(&files)).unwrap();
+    let mut known = Vec::new();
+    files.trouble().crowded = Some(0);
+    let error = until_it_fails(&store, &mut known).await;
+    assert!(!matches!(error, Error::Fenced(_)), "{error}");
+    assert!(error.to_string().contains("too many open files"), "{error}");
+    store.health().unwrap();
+    store.can_settle().unwrap();
+    assert!(files.trouble().crowded.is_some_and(|times| times > 0));
+    files.heal();
+    for number in 0..100 {
+        let content = content(1_000 + number, 6_000);
+        send(&store, &content).await.unwrap();
+        known.push(content);
+    }
+    all_there(&store, &known).await;
+    store.close().await.unwrap();
+    assert_eq!(verify(&on(&files)).unwrap().findings, []);
+    all_there(&Local::open(on(&files)).unwrap(), &known).await;
+}

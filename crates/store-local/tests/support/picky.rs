@@ -1,6 +1,6 @@
 //! A file system that fails for some files only.
 
-use posthaste_store_local::{File, Files, Lock, Mode};
+use posthaste_store_local::{File, Files, Lock, Mode, NotTried};
 use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -20,6 +20,8 @@ pub(crate) struct Trouble {
     /// How many more changes of such files succeed before.
     pub(crate) after: u64,
     pub(crate) failed: u64,
+    /// Directories cannot be opened, for want of descriptors; how often that was so.
+    pub(crate) crowded: Option<u64>,
     /// How much space is said to be free.
     pub(crate) free: Option<u64>,
 }
@@ -93,6 +95,10 @@ impl Files for Picky {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        if let Some(times) = &mut self.trouble().crowded {
+            *times += 1;
+            return Err(NotTried::error(io::Error::other("too many open files")));
+        }
         self.inner.sync_dir(path)
     }
 
