@@ -81,8 +81,11 @@ pub(super) fn restrict(data: &Path, needs: &Needs) -> Result<String, RulesetErro
     for path in SYSTEM {
         ruleset = allow(ruleset, Path::new(path), read)?;
     }
-    for path in AUTHORITIES.iter().filter_map(std::env::var_os) {
-        ruleset = allow(ruleset, Path::new(&path), read)?;
+    for paths in AUTHORITIES.iter().filter_map(std::env::var_os) {
+        // SSL_CERT_DIR may name several.
+        for path in std::env::split_paths(&paths) {
+            ruleset = allow(ruleset, &path, read)?;
+        }
     }
     ruleset = allow(ruleset, Path::new("/dev/null"), AccessFs::ReadFile | AccessFs::WriteFile)?;
     for directory in needs.files.iter().flat_map(|file| directories(file)) {

@@ -1,7 +1,8 @@
 //! What is remembered of other hosts' addresses: how quickly they answer, and whether they did.
 //!
-//! Hosts that failed a moment ago come after all others: a dead host is not waited for again and again while another one serves. Among the
-//! healthy ones preference is DNS's word and comes first; among hosts of equal preference come the quick ones before the slow, and the
+//! Hosts that could not be spoken with a moment ago come after all others: a dead host is not waited for again and again while another one serves.
+//! Among the rest preference is DNS's word and comes first; among hosts of equal preference come those that would serve before those that
+//! would not a moment ago, the quick ones before the slow, and the
 //! address families in turn (RFC 8305 §4). Who is about as quick shares the load by chance. What is not known yet is tried early, so that it becomes known, and
 //! what others overtook counts as slow for a while. All of it is in memory, and bounded.
 
@@ -25,6 +26,8 @@ struct Known {
     overtaken: Option<(Duration, Timestamp)>,
     /// Until when it counts as ill.
     ill_until: Timestamp,
+    /// Until when it counts as unwilling.
+    unwilling_until: Timestamp,
     /// When it was heard of last.
     at: Timestamp,
 }
@@ -38,7 +41,9 @@ pub enum Standing {
     Answers(Duration),
     /// It had not answered after this time lately, and another one had.
     Slower(Duration),
-    /// It failed a moment ago.
+    /// It answered a moment ago and would not serve.
+    Unwilling,
+    /// It could not be spoken with a moment ago.
     Ill,
 }
 
@@ -49,19 +54,18 @@ impl Health {
         make_room(&mut known);
         let before = known.get(address).and_then(|known| known.connect);
         let connect = before.map_or(took, |before| (before * 3 + took) / 4);
+        // That it answers says nothing of whether it will serve.
+        let unwilling_until = known.get(address).map_or(Timestamp(0), |known| known.unwilling_until);
         let ill_until = Timestamp(0);
-        known.insert(address.clone(), Known { connect: Some(connect), overtaken: None, ill_until, at: now });
+        let known_now =
+            Known { connect: Some(connect), overtaken: None, ill_until, unwilling_until, at: now };
+        known.insert(address.clone(), known_now);
     }
 
     /// Takes note of a host that had not answered after this time, when another one did: it may be slow or silent.
     pub fn overtaken(&self, address: &Address, waited: Duration, now: Timestamp) {
-        let mut known = self.known();
-        make_room(&mut known);
-        let before = known.get(address).copied();
-        let (connect, ill_until) =
-            before.map_or((None, Timestamp(0)), |before| (before.connect, before.ill_until));
         let overtaken = Some((waited, Timestamp(now.0.saturating_add(OVERTAKEN_FOR))));
-        known.insert(address.clone(), Known { connect, overtaken, ill_until, at: now });
+        self.change(address, now, |before| Known { overtaken, ..before });
     }
 
     /// Takes note that a host that failed before is about to be tried again: others need not do so meanwhile.
@@ -71,13 +75,24 @@ impl Health {
         }
     }
 
-    /// Takes note of a host that could not be reached, or would not serve.
+    /// Takes note of a host that could not be reached, or did not speak.
     pub fn failed(&self, address: &Address, now: Timestamp) {
+        let ill_until = Timestamp(now.0.saturating_add(ILL_FOR));
+        self.change(address, now, |before| Known { overtaken: None, ill_until, ..before });
+    }
+
+    /// Takes note of a host that answered and would not serve: it has no time for us, or is not as somebody's policy wants it. Others of its
+    /// preference come first for a while; a worse preference is not taken for that (RFC 5321 §5.1).
+    pub fn would_not(&self, address: &Address, now: Timestamp) {
+        let unwilling_until = Timestamp(now.0.saturating_add(ILL_FOR));
+        self.change(address, now, |before| Known { unwilling_until, ..before });
+    }
+
+    fn change(&self, address: &Address, now: Timestamp, change: impl FnOnce(Known) -> Known) {
         let mut known = self.known();
         make_room(&mut known);
-        let connect = known.get(address).and_then(|known| known.connect);
-        let ill_until = Timestamp(now.0.saturating_add(ILL_FOR));
-        known.insert(address.clone(), Known { connect, overtaken: None, ill_until, at: now });
+        let before = known.get(address).copied().unwrap_or(Known::nothing(now));
+        known.insert(address.clone(), Known { at: now, ..change(before) });
     }
 
     /// What is known of an address at this moment.
@@ -100,9 +115,11 @@ impl Health {
             };
             targets.drain(..).map(standing).collect()
         };
-        ranked.sort_by_key(|(target, standing)| (standing.is_ill(), target.preference, standing.speed()));
-        for equals in ranked
-            .chunk_by(|(a, ill), (b, also)| a.preference == b.preference && ill.is_ill() == also.is_ill())
+        ranked.sort_by_key(|(target, standing)| {
+            (standing.is_ill(), target.preference, standing.rank(), standing.speed())
+        });
+        for equals in
+            ranked.chunk_by(|(a, one), (b, other)| a.preference == b.preference && one.rank() == other.rank())
         {
             take_turns(equals.iter().map(|(target, _)| target.clone()), targets);
         }
@@ -114,9 +131,16 @@ impl Health {
 }
 
 impl Known {
+    /// What is known of a host before anything is.
+    fn nothing(at: Timestamp) -> Known {
+        let never = Timestamp(0);
+        Known { connect: None, overtaken: None, ill_until: never, unwilling_until: never, at }
+    }
+
     fn standing(&self, now: Timestamp) -> Standing {
         match (self.overtaken, self.connect) {
             _ if self.ill_until > now => Standing::Ill,
+            _ if self.unwilling_until > now => Standing::Unwilling,
             (Some((waited, until)), connect) if until > now => {
                 Standing::Slower(waited.max(connect.unwrap_or_default()))
             }
@@ -127,15 +151,24 @@ impl Known {
 }
 
 impl Standing {
-    /// Whether it failed a moment ago.
+    /// Whether it could not be spoken with a moment ago.
     pub fn is_ill(self) -> bool {
         self == Standing::Ill
+    }
+
+    /// What comes first among hosts of one preference: those that may serve, those that would not, those that did not answer.
+    pub fn rank(self) -> u8 {
+        match self {
+            Standing::Unknown | Standing::Answers(_) | Standing::Slower(_) => 0,
+            Standing::Unwilling => 1,
+            Standing::Ill => 2,
+        }
     }
 
     fn speed(self) -> u32 {
         match self {
             Standing::Answers(time) | Standing::Slower(time) => speed(time),
-            Standing::Unknown | Standing::Ill => 0,
+            Standing::Unknown | Standing::Unwilling | Standing::Ill => 0,
         }
     }
 }
@@ -218,6 +251,25 @@ mod tests {
         let mut targets = targets.to_vec();
         health.order(&mut targets, Timestamp(now), &random);
         targets.iter().map(|target| target.host.as_bytes()[2] - b'0').collect()
+    }
+
+    #[test]
+    fn who_would_not_serve_comes_after_its_equals_only() {
+        let health = Health::default();
+        let targets = [target(20, 1), target(10, 2), target(10, 3)];
+        for target in &targets {
+            health.answered(&target.address, Duration::from_millis(9), Timestamp(0));
+        }
+        health.would_not(&targets[1].address, Timestamp(0));
+        assert_eq!(order(&health, &targets, 1, 1), [3, 2, 1]);
+        health.would_not(&targets[2].address, Timestamp(0));
+        assert_eq!(order(&health, &targets, 1, 1)[2], 1, "a backup is for those that cannot be spoken with");
+        health.answered(&targets[1].address, Duration::from_millis(9), Timestamp(2));
+        assert_eq!(health.standing(&targets[1].address, Timestamp(3)), Standing::Unwilling);
+        assert_eq!(
+            health.standing(&targets[1].address, Timestamp(ILL_FOR)),
+            Standing::Answers(Duration::from_millis(9))
+        );
     }
 
     #[test]

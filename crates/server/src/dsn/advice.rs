@@ -2,21 +2,22 @@
 //!
 //! Pure functions of [`super::text`]. `posthaste explain` has words of its own for the same statuses: those are for operators.
 
-use smtp::{Reply, Status};
+use smtp::{Reply, ReplySource, Severity, Status};
 
 /// What a reply means for who sent the message, and what to do.
 pub(super) fn advice(reply: &Reply) -> &'static str {
     let Some(Status { subject, detail }) = reply.status() else { return GENERAL };
+    let is_its_own_word = reply.source() == ReplySource::Peer && reply.severity() == Severity::Permanent;
     match (subject, detail) {
+        // Whoever says so was reached: Exchange means an unknown recipient.
+        (4, 1) if is_its_own_word => NO_MAILBOX,
         (1, 2) => "The domain behind the @ does not exist, or has no mail server. Check how it is spelled.",
         (1, 6) => "The mailbox has moved. Ask the recipient in another way for the new address.",
         (1, 7 | 8) => {
             "The other server finds fault with your own address. Show this report to your administrator."
         }
         (1, 10) => "The domain behind the @ takes no mail at all. Ask the recipient for another address.",
-        (1, _) => {
-            "There is no such mailbox. Check the address, or ask the recipient in another way for the right one."
-        }
+        (1, _) => NO_MAILBOX,
         (2, 1) => "The mailbox is closed. Ask the recipient in another way for another address.",
         (2, 2) => "The mailbox is full. Send the message again when the recipient has made room.",
         (2, 3) | (3, 4) => {
@@ -32,7 +33,9 @@ pub(super) fn advice(reply: &Reply) -> &'static str {
         (4, 4) => {
             "No usable way leads to the domain behind the @. Check how it is spelled; whoever runs it has to mend the rest."
         }
-        (4, 6) => "The message went in a circle between servers. Only their administrators can mend that.",
+        (4, 6 | 14) => {
+            "The message went in a circle between servers. Only their administrators can mend that."
+        }
         (4, _) => {
             "The other server could not be reached. Check the domain behind the @; if it is right, send the message again later."
         }
@@ -64,6 +67,8 @@ pub(super) fn span(milliseconds: i64) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
+const NO_MAILBOX: &str =
+    "There is no such mailbox. Check the address, or ask the recipient in another way for the right one.";
 const GENERAL: &str = "Check the address, or ask the recipient in another way.";
 
 #[cfg(test)]

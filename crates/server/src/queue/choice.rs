@@ -86,6 +86,7 @@ fn order(group: &[(Target, Standing)]) -> String {
             Standing::Unknown => "not known yet".to_owned(),
             Standing::Answers(time) => milliseconds(*time),
             Standing::Slower(time) => format!("no answer within {} lately", milliseconds(*time)),
+            Standing::Unwilling => "would not serve lately".to_owned(),
             Standing::Ill => "failed lately".to_owned(),
         };
         format!("{} ({}) {known}", target.host, target.address)

@@ -229,10 +229,12 @@ impl Mail {
                 self.slot.went(Mood::Busy);
                 self.give_back_all(&reply, NextHop::WithoutReports).await;
             }
+            Found::Unfit => self.give_back_all(&reply, NextHop::WithoutReports).await,
             Found::Nobody => {
                 self.slot.went(match reply.severity() {
                     // What is for good (a loop) costs no time, and goes back at once.
                     Severity::Permanent => Mood::Badly,
+                    _ if self.slot.is_well_elsewhere() => Mood::Badly,
                     _ => Mood::Silent(self.longest_silence()),
                 });
                 self.give_back_all(&reply, NextHop::WithoutReports).await;

@@ -335,7 +335,7 @@ impl Site {
             }
             Mood::Well | Mood::Middling | Mood::Badly | Mood::Silent(_) => {}
         }
-        if matches!(mood, Mood::Well | Mood::Enough(_) | Mood::Middling) {
+        if !matches!(mood, Mood::Badly | Mood::Silent(_)) {
             self.silences = 0;
         }
     }

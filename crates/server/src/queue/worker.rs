@@ -118,14 +118,12 @@ async fn deliver(shared: &Arc<Shared>, mail: &mut Mail, ways: Ways) {
     for targets in [&mut targets, &mut careless] {
         shared.health.order(targets, (outbound.clock)(), &*outbound.random);
     }
-    let mut visit = Visit { targets, passed: Vec::new(), spoken: Vec::new(), found: Found::Nobody };
+    let mut visit = Visit { targets, passed: Vec::new(), spoken: Vec::new(), found: Found::Unfit };
     visit.make(shared, mail).await;
     if mail.has_some() && !careless.is_empty() {
         let others = mail.keep_careless().await;
         let passed = visit.spoken.clone();
-        Visit { targets: careless, passed, spoken: Vec::new(), found: Found::Nobody }
-            .make(shared, mail)
-            .await;
+        Visit { targets: careless, passed, spoken: Vec::new(), found: Found::Unfit }.make(shared, mail).await;
         mail.take_back(others);
     }
     mail.end_first_pass(visit.found).await;
@@ -133,9 +131,15 @@ async fn deliver(shared: &Arc<Shared>, mail: &mut Mail, ways: Ways) {
         let Visit { mut targets, spoken, .. } = visit;
         targets.retain(|target| spoken.iter().all(|passed| passed.host != target.host));
         let passed = spoken;
-        Visit { targets, passed, spoken: Vec::new(), found: Found::Nobody }.make(shared, mail).await;
+        Visit { targets, passed, spoken: Vec::new(), found: Found::Unfit }.make(shared, mail).await;
         mail.settle_put_off();
     }
+}
+
+/// Whether a session ended because of its policy, or of what a host thinks of us: it answered.
+fn is_about_security(ended: &Ended) -> bool {
+    let status = ended.trouble.as_ref().and_then(Reply::status);
+    status.is_some_and(|status| status.subject == 7)
 }
 
 /// Whom a worker found when it tried the hosts of a destination.
@@ -145,7 +149,10 @@ pub(super) enum Found {
     Somebody,
     /// Hosts without time for us.
     Busy,
-    /// None.
+    /// None that may have the mail: those that answered are not as its policy wants them, or there were none to try. That is the affair of one
+    /// destination, not of its hosts.
+    Unfit,
+    /// None that could be spoken with.
     Nobody,
 }
 
@@ -203,8 +210,7 @@ impl Visit {
     fn group(&self, shared: &Shared) -> Vec<Target> {
         let Some(first) = self.targets.first() else { return Vec::new() };
         let now = (shared.outbound.clock)();
-        let rank =
-            |target: &Target| (target.preference, shared.health.standing(&target.address, now).is_ill());
+        let rank = |target: &Target| (target.preference, shared.health.standing(&target.address, now).rank());
         let best = rank(first);
         self.targets.iter().take_while(|target| rank(target) == best).cloned().collect()
     }
@@ -233,6 +239,7 @@ impl Visit {
             shared.health.overtaken(&target.address, waited, (outbound.clock)());
         }
         for Unreached { target, cause } in &unreached {
+            self.found = self.silent();
             shared.health.failed(&target.address, (outbound.clock)());
             tracing::info!(queue = %mail.queue, host = %target.host, address = %target.address, error = %cause, "cannot connect");
             mail.trouble(
@@ -274,10 +281,12 @@ impl Visit {
     fn note(&mut self, shared: &Arc<Shared>, mail: &mut Mail, target: &Target, ended: &Ended) {
         let mood = mood(ended);
         self.found = match (mood, ended.reached) {
-            (Mood::Busy, _) if self.found == Found::Nobody => Found::Busy,
+            (Mood::Busy, _) if matches!(self.found, Found::Nobody | Found::Unfit) => Found::Busy,
             (Mood::Busy, _) => self.found,
             (_, Progress::Greeted) => Found::Somebody,
-            (_, Progress::Nowhere) => self.found,
+            (_, Progress::Nowhere) if is_about_security(ended) && self.found == Found::Nobody => Found::Unfit,
+            (_, Progress::Nowhere) if is_about_security(ended) => self.found,
+            (_, Progress::Nowhere) => self.silent(),
         };
         // Another host of the site may have time: it is left alone when none has.
         match mood {
@@ -295,11 +304,20 @@ impl Visit {
         // A connection that was used before may have been closed meanwhile, by right: the host gets another.
         if ended.transactions == 0 {
             if ended.trouble.is_some() {
-                shared.health.failed(&target.address, (shared.outbound.clock)());
+                let now = (shared.outbound.clock)();
+                match mood == Mood::Busy || is_about_security(ended) {
+                    true => shared.health.would_not(&target.address, now),
+                    false => shared.health.failed(&target.address, now),
+                }
                 self.passed.push(Passed::new(target, &said));
             }
             self.targets.retain(|other| other != target);
         }
+    }
+
+    /// What was found, when this host could not be spoken with: others may have been.
+    fn silent(&self) -> Found {
+        if self.found == Found::Unfit && self.spoken.is_empty() { Found::Nobody } else { self.found }
     }
 
     /// What the choice of one of these is to be told of.

@@ -61,10 +61,11 @@ fn is_about_pace(reply: &Reply, attempts: u32) -> bool {
         return false;
     }
     match reply.status() {
+        _ if grey(&reply.to_string().to_ascii_lowercase()) => false,
         None => reply.code().number() != 450,
         Some(Status { subject: 1 | 2 | 6, .. } | Status { subject: 5, detail: 3 }) => false,
         Some(Status { subject: 7, detail: 1 }) if attempts == 0 => false,
-        Some(_) => !grey(&reply.to_string().to_ascii_lowercase()),
+        Some(_) => true,
     }
 }
 

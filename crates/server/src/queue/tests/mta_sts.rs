@@ -95,6 +95,29 @@ async fn what_does_not_fit_gets_no_mail_and_the_mail_waits() {
     assert!(lab.taken().is_empty());
 }
 
+/// Whatever a domain demands, others on the same hosts have nothing to do with it.
+#[tokio::test(start_paused = true)]
+async fn the_policy_of_one_domain_does_not_hold_up_others_on_its_hosts() {
+    for (hosts, certificate) in [
+        ("mx: elsewhere.example.com\n", Certificate::Signed("mx.example.com")),
+        ("mx: mx.example.com\n", Certificate::SelfSigned("mx.example.com")),
+    ] {
+        let lab = Lab::without_reuse();
+        lab.domain("example.com", &[(10, "mx", 1)]);
+        lab.exchanges("other.example", vec![super::lab::exchange(10, "mx.example.com")]);
+        lab.policy("example.com", "1", (WEB, FOR_WEB), &enforced(hosts));
+        lab.tls(1, certificate);
+        for _ in 0..3 {
+            lab.send(SENDER, &["a@example.com"]).await;
+        }
+        lab.wait(Duration::from_secs(5)).await;
+        assert!(reply(&lab).await.starts_with("451 4.7."), "it is held up");
+        lab.send(SENDER, &["b@other.example"]).await;
+        lab.wait(Duration::from_secs(5)).await;
+        assert_eq!(lab.taken().len(), 1, "{hosts}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_policy_that_was_seen_counts_whatever_is_taken_away() {
     let lab = lab();

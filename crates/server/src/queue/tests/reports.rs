@@ -138,6 +138,9 @@ async fn a_report_says_what_can_be_done_about_it() {
         ("552 5.3.4 no", "The message is too large. Send less at once,"),
         ("550 5.7.1 no", "The other server's rules do not allow the message."),
         ("550 5.7.26 no", "The other server doubts that the message is yours."),
+        // So Exchange says that it knows no such recipient.
+        ("550 5.4.1 no", "There is no such mailbox. Check the address,"),
+        ("554 5.4.14 no", "The message went in a circle between servers."),
         ("550 no", "Check the address, or ask the recipient in another way."),
     ] {
         let lab = lab();

@@ -208,6 +208,7 @@ async fn a_site_that_puts_off_what_it_is_sent_gets_fewer_connections() {
         ("450 4.2.1 that mailbox is busy", 4),
         ("451 4.7.1 try again later", 4),
         ("451 4.7.0 you are greylisted", 4),
+        ("451 greylisted, come back", 4),
         ("550 5.1.1 no such user", 4),
     ] {
         let lab = Lab::new();
