@@ -299,8 +299,8 @@ impl Server {
                 if !is_too_big {
                     self.events.push_back(Event::Content(lines));
                 } else if before <= max {
-                    // What follows is not kept; the client hears of it at the end.
-                    self.events.push_back(Event::Abort);
+                    // What follows is not kept; the client hears of it at the end. Whatever comes of the connection, this is told once.
+                    self.abort();
                 }
             }
             Piece::End => {
