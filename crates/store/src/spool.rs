@@ -340,8 +340,8 @@ pub trait Spool: Send + Sync {
     fn health(&self) -> Result<()>;
 
     /// Whether what becomes of deliveries can be kept now, and if not, why. To be asked before anything is sent: what cannot be settled
-    /// afterwards would be sent again. A disk that is too full to accept mail is no reason, since mail that leaves makes room. As cheap as
-    /// [`health`](Spool::health).
+    /// afterwards would be sent again. A disk that is too full to accept mail is no reason, since mail that leaves makes room; one that is so full that not even a
+    /// settlement fits is not foreseen here. As cheap as [`health`](Spool::health).
     fn can_settle(&self) -> Result<()>;
 
     /// Finishes what was begun, writes out what is written late, and lets go of everything. Whatever comes later fails with
