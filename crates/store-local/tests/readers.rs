@@ -200,6 +200,18 @@ async fn hop(store: &Local, (from, to): (&str, &str), uid: Uid, way: Way) {
     }
 }
 
+/// The same store with an index made anew; everything is in it as before.
+async fn without_index(store: Local, ram: &Ram, way: Way) -> Local {
+    let before = (seen(&store).await, store.mailboxes(&alice()).await.unwrap());
+    store.close().await.unwrap();
+    drop(store);
+    ram.remove(Path::new("/store/index.redb")).unwrap();
+    let store = Local::open(on(ram)).unwrap();
+    let after = (seen(&store).await, store.mailboxes(&alice()).await.unwrap());
+    assert!(after == before, "{way:?}: {:?}, not {:?}", after.1, before.1);
+    store
+}
+
 /// Where a message came through is not forgotten while it is alive: an index made anew finds it where it went.
 #[tokio::test]
 async fn a_message_that_went_on_is_there_after_reclamation_without_an_index() {
@@ -220,18 +232,12 @@ async fn a_message_that_went_on_is_there_after_reclamation_without_an_index() {
         let dead: Vec<Uid> = (2..=25).map(Uid).collect();
         store.expunge(inbox, &dead).await.unwrap();
         append(&store, inbox, &DYING).await.unwrap();
-        let before = (seen(&store).await, store.mailboxes(&alice()).await.unwrap());
         let mut reclaimed = 0;
         while let Some(step) = store.reclaim().await.unwrap() {
             reclaimed += step.segments;
         }
         assert!(reclaimed >= 4, "{way:?}: {reclaimed}");
-        store.close().await.unwrap();
-        drop(store);
-        ram.remove(Path::new("/store/index.redb")).unwrap();
-        let store = Local::open(on(&ram)).unwrap();
-        let after = (seen(&store).await, store.mailboxes(&alice()).await.unwrap());
-        assert!(after == before, "{way:?}: {:?}, not {:?}", after.1, before.1);
+        let store = without_index(store, &ram, way).await;
         let there = mailbox(&store, "C").await.unwrap();
         let (_, reader) = store.fetch(there, Uid(1)).await.unwrap();
         assert!(reader.read_all(1 << 20).await.unwrap() == content(0, 1_000), "{way:?}");
@@ -241,12 +247,6 @@ async fn a_message_that_went_on_is_there_after_reclamation_without_an_index() {
         store.expunge(inbox, &(26..=37).map(Uid).collect::<Vec<_>>()).await.unwrap();
         append(&store, inbox, &DYING).await.unwrap();
         while store.reclaim().await.unwrap().is_some() {}
-        let before = (seen(&store).await, store.mailboxes(&alice()).await.unwrap());
-        store.close().await.unwrap();
-        drop(store);
-        ram.remove(Path::new("/store/index.redb")).unwrap();
-        let store = Local::open(on(&ram)).unwrap();
-        let after = (seen(&store).await, store.mailboxes(&alice()).await.unwrap());
-        assert!(after == before, "{way:?}: {:?}, not {:?}", after.1, before.1);
+        without_index(store, &ram, way).await;
     }
 }

@@ -2,13 +2,13 @@
 
 use data_encoding::BASE64;
 use posthaste_server::Server;
-use posthaste_server::auth::{self, WithScram};
+use posthaste_server::auth::{self, Costs, WithScram};
 use posthaste_server::settings::{Acceptance, Catcher, InClear, Service, Settings};
 use sasl::Secret;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use store::memory::Memory;
-use store::{AccountName, MailboxName, SharedStore, Timestamp};
+use store::{AccountName, ApplicationPassword, MailboxName, SharedStore, Timestamp};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -44,6 +44,20 @@ pub(crate) async fn start(change: impl FnOnce(&mut Settings)) -> Running {
 
 /// The password of bob@b.example where mail is submitted.
 pub(crate) const PASSWORD: &str = "correct horse";
+
+/// An application password of that name: what its owner types, and what is kept of it.
+pub(crate) fn application_password(name: &str) -> (Secret, ApplicationPassword) {
+    let (shown, kept) =
+        auth::new_application_password(Costs::default(), WithScram::Yes, &auth::system_random());
+    let kept = ApplicationPassword {
+        name: name.to_owned(),
+        password: kept.password,
+        scram: kept.scram,
+        created: NOW,
+        last_used: None,
+    };
+    (shown, kept)
+}
 
 /// Starts a server where ann and bob of b.example may submit mail, from this machine in clear, too. Only bob has a password.
 pub(crate) async fn start_submission(change: impl FnOnce(&mut Settings)) -> Running {

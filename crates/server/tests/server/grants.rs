@@ -1,12 +1,12 @@
 //! Sessions that outlive what they were opened with: a password, an application password, an account.
 
-use crate::common::{NOW, PASSWORD, Running, Talk, name, plain, start_submission};
+use crate::common::{PASSWORD, Running, Talk, application_password, name, plain, start_submission};
 use crate::imap::{Client, start_imap};
 use crate::pop3::{Reader, start_pop3};
 use posthaste_server::auth::{self, Costs, Kept, WithScram};
 use posthaste_server::settings::Relay;
 use sasl::Secret;
-use store::{ApplicationPassword, MailboxName, Origin};
+use store::{MailboxName, Origin};
 
 const ENDED: &str =
     "421 4.7.0 Error: what this session has logged in with was changed or removed, log in again";
@@ -17,15 +17,7 @@ fn kept(password: &str) -> Kept {
 
 /// Gives bob a password for his phone; what he types there.
 async fn phone(running: &Running) -> String {
-    let (shown, kept) =
-        auth::new_application_password(Costs::default(), WithScram::Yes, &auth::system_random());
-    let application = ApplicationPassword {
-        name: "phone".to_owned(),
-        password: kept.password,
-        scram: kept.scram,
-        created: NOW,
-        last_used: None,
-    };
+    let (shown, application) = application_password("phone");
     running.store.add_application_password(&name("bob@b.example"), application).await.expect("bob has room");
     shown.expose().to_owned()
 }

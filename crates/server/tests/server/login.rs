@@ -1,6 +1,6 @@
 //! AUTH over TCP: every mechanism, what a client hears, and what stays the same for those who have no account.
 
-use crate::common::{NOW, PASSWORD, Running, Talk, name, plain, start_submission};
+use crate::common::{NOW, PASSWORD, Running, Talk, application_password, name, plain, start_submission};
 use data_encoding::BASE64;
 use posthaste_server::auth::pool::Pool;
 use posthaste_server::auth::token::TokenRules;
@@ -16,8 +16,8 @@ use sasl::server::OAuthHints;
 use sasl::{Iterations, Mechanism, Secret, TlsExporter};
 use std::sync::Arc;
 use std::time::Duration;
+use store::SharedStore;
 use store::memory::Memory;
-use store::{ApplicationPassword, SharedStore};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -221,15 +221,7 @@ enum Binds {
 #[tokio::test]
 async fn an_application_password_logs_in_and_its_use_is_kept() {
     let running = start_submission(|_| {}).await;
-    let (shown, kept) =
-        auth::new_application_password(Costs::default(), WithScram::Yes, &auth::system_random());
-    let application = ApplicationPassword {
-        name: "phone".to_owned(),
-        password: kept.password,
-        scram: kept.scram,
-        created: NOW,
-        last_used: None,
-    };
+    let (shown, application) = application_password("phone");
     let ann = name("ann@b.example");
     running.store.add_application_password(&ann, application).await.expect("ann has an account");
     // Ann has no other password, so that SCRAM can only mean this one.
