@@ -3,6 +3,8 @@
 //! Before a message is read it is clear how much of it is needed: nothing, its header, all of it for a moment, or all of it in passing. So a
 //! list of a hundred thousand envelopes reads no bodies, and a large message goes from the store to the client without being held.
 
+mod need;
+
 use super::envelope::envelope;
 use super::select::ranges;
 use super::structure::{self, Place, body_structure};
@@ -12,8 +14,9 @@ use crate::reading::{Ahead, Room, Wanted};
 use bytes::Bytes;
 use imap::answer::{Code, Condition, FetchData, LiteralName, Status, Untagged};
 use imap::server::{Access, Fetch, Server};
-use imap::{FetchItem, Numbers, Partial, SectionText};
+use imap::{FetchItem, Numbers, Partial};
 use message::{Limits, Structure, Summary, TransferEncoding};
+use need::{Need, is_reading, need};
 use std::collections::VecDeque;
 use store::{Entry, Error, Flags, ModSeq, Reader, Uid};
 
@@ -41,16 +44,6 @@ pub(super) struct Fetching {
     /// Messages that were asked for and found.
     missing: u64,
     outcome: Status,
-}
-
-/// How much of a message is needed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Need {
-    Nothing,
-    Header,
-    /// All of it, once, as it is.
-    Passing,
-    Whole,
 }
 
 /// How many messages are looked up at once.
@@ -463,42 +456,5 @@ fn whole_name(item: &FetchItem) -> LiteralName<'_> {
     match item {
         FetchItem::BodySection { section, .. } => LiteralName::Section(section, None),
         _ => LiteralName::Rfc822,
-    }
-}
-
-/// Whether an item marks a message as seen.
-fn is_reading(item: &FetchItem) -> bool {
-    match item {
-        FetchItem::Rfc822 | FetchItem::Rfc822Text => true,
-        FetchItem::BodySection { peek, .. } | FetchItem::Binary { peek, .. } => !peek,
-        _ => false,
-    }
-}
-
-fn need(item: &FetchItem) -> Need {
-    match item {
-        FetchItem::Flags
-        | FetchItem::InternalDate
-        | FetchItem::Rfc822Size
-        | FetchItem::Uid
-        | FetchItem::ModSeq
-        | FetchItem::EmailId
-        | FetchItem::ThreadId => Need::Nothing,
-        FetchItem::Envelope | FetchItem::Rfc822Header => Need::Header,
-        FetchItem::Rfc822 => Need::Passing,
-        FetchItem::BodySection { section, partial, .. } => match &section.text {
-            _ if !section.part.is_empty() => Need::Whole,
-            None if partial.is_none() => Need::Passing,
-            None | Some(SectionText::Text | SectionText::Mime) => Need::Whole,
-            Some(SectionText::Header | SectionText::HeaderFields(_) | SectionText::HeaderFieldsNot(_)) => {
-                Need::Header
-            }
-        },
-        FetchItem::Body
-        | FetchItem::BodyStructure
-        | FetchItem::Rfc822Text
-        | FetchItem::Binary { .. }
-        | FetchItem::BinarySize(_)
-        | FetchItem::Preview { .. } => Need::Whole,
     }
 }
