@@ -1,7 +1,9 @@
 //! Measures logins: whether an unknown user can be told from a wrong password by time, and what a flood of wrong logins does to
 //! a session that submits mail.
 //!
-//!     cargo run --release -p posthaste-server --example logins -- [--rounds N] [--flood N]
+//!     cargo run --release -p posthaste-server --example logins -- [--mechanism PLAIN|LOGIN|SCRAM-SHA-256] [--rounds N] [--flood N]
+//!
+//! Every reply of an exchange is timed for itself: SCRAM's challenge could tell an account from none before any password was tried.
 //!
 //! The server runs in this process, over loopback and the store in memory, so that nothing but the login is measured. The limits on failed logins
 //! and on mail are off: what is measured is the worst that they would have to hold back.
@@ -12,7 +14,8 @@ use data_encoding::BASE64;
 use posthaste_server::Server;
 use posthaste_server::auth::{self, Costs, WithScram};
 use posthaste_server::settings::{Acceptance, Catcher, InClear, ListenerTls, Service, Settings};
-use sasl::Secret;
+use sasl::client::{ChannelBinding, Credentials, Exchange};
+use sasl::{Mechanism, Secret};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,25 +36,33 @@ const GUESSERS: usize = 8;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let (mut rounds, mut flood) = (300, 0);
+    let (mut mechanism, mut rounds, mut flood) = (Mechanism::Plain, 300, 0);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        let number = arguments.next().ok_or("a number is missing")?.parse()?;
+        let value = arguments.next().ok_or_else(|| format!("{argument} wants a value"))?;
         match argument.as_str() {
-            "--rounds" => rounds = number,
-            "--flood" => flood = number,
+            "--mechanism" => mechanism = password_mechanism(&value)?,
+            "--rounds" => rounds = value.parse()?,
+            "--flood" => flood = value.parse()?,
             other => return Err(format!("{other} is not known").into()),
         }
     }
     let data = tempfile::tempdir()?;
     let server = start(data.path()).await?;
     let address = server.listeners()[0].address;
-    compare(address, rounds).await?;
+    compare(address, mechanism, rounds).await?;
     if flood > 0 {
         hold_out(address, flood).await?;
     }
     server.stop().await;
     Ok(())
+}
+
+fn password_mechanism(name: &str) -> Result<Mechanism> {
+    match Mechanism::parse(name) {
+        Some(mechanism @ (Mechanism::Plain | Mechanism::Login | Mechanism::ScramSha256)) => Ok(mechanism),
+        _ => Err(format!("{name} is none of PLAIN, LOGIN, SCRAM-SHA-256").into()),
+    }
 }
 
 async fn start(data: &std::path::Path) -> Result<Server> {
@@ -88,9 +99,10 @@ async fn start(data: &std::path::Path) -> Result<Server> {
 }
 
 /// Times refusals of an unknown user and of a wrong password, in turn.
-async fn compare(address: SocketAddr, rounds: usize) -> Result<()> {
+async fn compare(address: SocketAddr, mechanism: Mechanism, rounds: usize) -> Result<()> {
     let mut session = Session::open(address).await?;
-    let mut times = [Vec::new(), Vec::new()];
+    // For each reply of the exchange, those of the unknown user and those of the wrong password.
+    let mut replies: Vec<[Vec<Duration>; 2]> = Vec::new();
     for round in 0..rounds {
         if round % PER_SESSION == 0 {
             session = Session::open(address).await?;
@@ -98,23 +110,57 @@ async fn compare(address: SocketAddr, rounds: usize) -> Result<()> {
         // Whoever comes first in a round may be favoured: they take turns.
         for which in [round % 2, (round + 1) % 2] {
             let user = ["nobody@b.example", "bob@b.example"][which];
-            let before = Instant::now();
-            let reply = session.say(&plain(user, "wrong")).await?;
-            times[which].push(before.elapsed());
-            assert!(reply.starts_with("535 "), "{reply}");
+            let times = refused(&mut session, mechanism, user).await?;
+            replies.resize_with(times.len().max(replies.len()), Default::default);
+            for (reply, time) in replies.iter_mut().zip(times) {
+                reply[which].push(time);
+            }
         }
     }
-    println!("| refused | p10 ms | median ms | p90 ms |\n|---|---|---|---|");
-    for (name, times) in ["unknown user", "wrong password"].iter().zip(&mut times) {
-        times.sort_unstable();
-        let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3;
-        println!("| {name} | {:.2} | {:.2} | {:.2} |", at(10), at(50), at(90));
+    println!("{mechanism}, {rounds} of each\n");
+    println!("| reply | refused | p10 ms | median ms | p90 ms | a guess at which by one time is right in |");
+    println!("|---|---|---|---|---|---|");
+    for (number, times) in replies.iter_mut().enumerate() {
+        times.iter_mut().for_each(|times| times.sort_unstable());
+        let right = guess(times) * 100.0;
+        for (name, times) in ["unknown user", "wrong password"].iter().zip(times) {
+            let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3;
+            println!(
+                "| {} | {name} | {:.3} | {:.3} | {:.3} | {right:.1} % |",
+                number + 1,
+                at(10),
+                at(50),
+                at(90)
+            );
+        }
     }
-    println!(
-        "\n{rounds} of each; a guess at which is which by one time is right in {:.1} %",
-        guess(&times) * 100.0
-    );
     Ok(())
+}
+
+/// A login that is refused: how long each reply took.
+async fn refused(session: &mut Session, mechanism: Mechanism, user: &str) -> Result<Vec<Duration>> {
+    let credentials =
+        Credentials::Password { user: user.to_owned(), password: Secret::new("wrong"), authorization: None };
+    let mut nonce = [0; 18];
+    auth::system_random()(&mut nonce);
+    let nonce = BASE64.encode(&nonce);
+    let mut exchange = Exchange::new(mechanism, credentials, &nonce, ChannelBinding::Unsupported)?;
+    let mut line = match exchange.initial() {
+        Some(first) => format!("AUTH {mechanism} {}", BASE64.encode(first.expose().as_bytes())),
+        None => format!("AUTH {mechanism}"),
+    };
+    let mut times = Vec::new();
+    loop {
+        let before = Instant::now();
+        let reply = session.say(&line).await?;
+        times.push(before.elapsed());
+        let Some(challenge) = reply.strip_prefix("334 ") else {
+            assert!(reply.starts_with("535 "), "{reply}");
+            return Ok(times);
+        };
+        let response = exchange.respond(&BASE64.decode(challenge.trim_end().as_bytes())?)?;
+        line = BASE64.encode(response.expose().as_bytes());
+    }
 }
 
 /// How often the larger of two times, one of each kind, is that of the wrong password; a half is nothing (Mann and Whitney's U).
