@@ -24,7 +24,7 @@ pub(crate) use search::searchable;
 use crate::abuse::Scope;
 use crate::drive::Application;
 use crate::inbound::{Context, Peer, shown};
-use crate::login::{CROWDED, Login, Opened, Outcome};
+use crate::login::{Login, Opened, Outcome};
 use crate::tls::TlsSession;
 use crate::visit::{LOGIN_REVOKED, Visit};
 use append::Appending;
@@ -125,7 +125,7 @@ impl Session {
             Outcome::PutOff(refusal) => {
                 self.refuse(endpoint, replies::auth_unavailable().saying(refusal.in_words())).await;
             }
-            Outcome::Crowded => endpoint.finish(replies::auth_unavailable().saying(CROWDED.to_owned())),
+            Outcome::Crowded(why) => endpoint.finish(replies::auth_unavailable().saying(why)),
             Outcome::Unavailable => endpoint.finish(replies::auth_unavailable()),
         }
     }

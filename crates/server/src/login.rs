@@ -45,7 +45,7 @@ pub(crate) struct Opened {
 }
 
 /// Said to who would be one session too many.
-pub(crate) const CROWDED: &str = "this account has too many sessions, try again later";
+const CROWDED: &str = "this account has too many sessions, try again later";
 
 /// Whether the failure of an exchange was counted.
 #[derive(Debug, Clone, Copy)]
@@ -62,8 +62,8 @@ pub(crate) enum Outcome {
     Challenge(String),
     /// The session is an account's.
     Granted(Opened),
-    /// The account has as many sessions as it may.
-    Crowded,
+    /// The account has as many sessions as it may, now or in a length of time; in words for the client.
+    Crowded(String),
     /// It is nobody's.
     Refused,
     /// It is nobody's, and it was the one that was too many.
@@ -169,9 +169,9 @@ impl Login {
                     let account = authorised(authenticator, &identity)?;
                     return match authenticator.grant(&account, self.shown.clone()).await {
                         Ok(Some(grant)) => {
-                            let Some(seat) = desk.context.connections.seat(&account) else {
-                                info!(session = %desk.id, %account, "AUTH put off: it has as many sessions as it may");
-                                return Ok(Outcome::Crowded);
+                            let seat = match seat(desk, &account) {
+                                Ok(seat) => seat,
+                                Err(why) => return Ok(Outcome::Crowded(why)),
                             };
                             self.granted(desk, authenticator, &account).await;
                             Ok(Outcome::Granted(Opened { grant, _seat: seat }))
@@ -254,6 +254,21 @@ impl Login {
         self.failure = Failed::Counted(ban);
         self.attempt = None;
         ban
+    }
+}
+
+/// A place for one more session of the account, or why there is none.
+fn seat(desk: &Desk<'_>, account: &AccountName) -> Result<Seat, String> {
+    let Some(seat) = desk.context.connections.seat(account) else {
+        info!(session = %desk.id, %account, "AUTH put off: it has as many sessions as it may");
+        return Err(CROWDED.to_owned());
+    };
+    match desk.context.abuse.account_session(account.as_str(), now()) {
+        Ok(()) => Ok(seat),
+        Err(refusal) => {
+            info!(session = %desk.id, %account, "AUTH put off: {refusal}");
+            Err(refusal.in_words())
+        }
     }
 }
 

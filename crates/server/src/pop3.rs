@@ -12,7 +12,7 @@ pub(crate) use lock::Maildrops;
 use crate::abuse::Scope;
 use crate::drive::Application;
 use crate::inbound::{Context, Peer};
-use crate::login::{CROWDED, Login, Opened, Outcome};
+use crate::login::{Login, Opened, Outcome};
 use crate::reading::{Ahead, Wanted};
 use crate::tls::TlsSession;
 use crate::visit::{LOGIN_REVOKED, Visit};
@@ -110,7 +110,7 @@ impl Session {
             Outcome::PutOff(refusal) => {
                 self.refuse(endpoint, replies::AUTH_UNAVAILABLE.with_text(refusal.in_words())).await;
             }
-            Outcome::Crowded => endpoint.reply(replies::AUTH_UNAVAILABLE.with_text(CROWDED.to_owned())),
+            Outcome::Crowded(why) => endpoint.reply(replies::AUTH_UNAVAILABLE.with_text(why)),
             Outcome::Unavailable => endpoint.reply(replies::AUTH_UNAVAILABLE),
         }
     }

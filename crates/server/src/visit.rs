@@ -2,7 +2,7 @@
 //!
 //! What the sessions of POP3 and its like have in common; [`crate::inbound`] has the same for SMTP, where there is more to it.
 
-use crate::abuse::Refusal;
+use crate::abuse::{Party, Refusal};
 use crate::inbound::{Context, Peer, now};
 use crate::login::{Desk, Opened};
 use crate::session::SessionId;
@@ -55,7 +55,9 @@ impl Visit {
 
     /// Counts one more command; why the session ends if there were too many or the peer is banned.
     pub(crate) fn too_many_commands(&self) -> Option<Refusal> {
-        let refusal = self.context.abuse.command(self.peer.address.ip(), now()).err()?;
+        // Only logins are counted here, and those are nobody's yet.
+        let party = Party { address: self.peer.address.ip(), account: None };
+        let refusal = self.context.abuse.command(party, now()).err()?;
         info!(session = %self.id, "sent away: {refusal}");
         Some(refusal)
     }

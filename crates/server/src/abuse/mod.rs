@@ -119,8 +119,13 @@ impl Abuse {
     }
 
     /// Whether a session may give one more command. Counts it. A ban that was made meanwhile shows here.
-    pub fn command(&self, peer: IpAddr, now: Instant) -> Result<(), Refusal> {
-        self.take(peer, Measure::Commands, now)
+    pub fn command(&self, party: Party<'_>, now: Instant) -> Result<(), Refusal> {
+        self.take_for(party, Measure::Commands, now)
+    }
+
+    /// Whether a session that has shown the right credentials may have the account. Counts it.
+    pub fn account_session(&self, account: &str, now: Instant) -> Result<(), Refusal> {
+        self.take_account(account, Measure::Connections, now)
     }
 
     /// Whether a message may begin. Counts it.

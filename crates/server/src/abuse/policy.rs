@@ -30,6 +30,10 @@ pub enum Measure {
 /// How much of each may come from one account, wherever it sends from. `None`: as much as it likes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccountRates {
+    /// Sessions that log in.
+    pub connections: Option<Rate>,
+    /// Commands that ask for a decision.
+    pub commands: Option<Rate>,
     /// Messages.
     pub messages: Option<Rate>,
     /// Recipients.
@@ -114,10 +118,12 @@ impl Default for Policy {
 }
 
 impl AccountRates {
-    /// What a host may, where nothing else is said.
+    /// What a host may, where nothing else is said; but five times as many connections.
     pub fn of(rates: Rates) -> AccountRates {
-        let Rates { messages, recipients, octets, errors, .. } = rates;
-        AccountRates { messages, recipients, octets, errors }
+        let Rates { commands, messages, recipients, octets, errors, .. } = rates;
+        // Many programs open a session for each message or folder, in several places at once; a host's rate would be one program's.
+        let connections = Some(Rate { amount: 600, window: MINUTE });
+        AccountRates { connections, commands, messages, recipients, octets, errors }
     }
 
     /// The rate of one measure; `None` also for those that are not counted for accounts.
@@ -127,9 +133,9 @@ impl AccountRates {
             Measure::Recipients => self.recipients,
             Measure::Octets => self.octets,
             Measure::Errors => self.errors,
-            Measure::Connections | Measure::Commands | Measure::UnknownRecipients | Measure::FailedLogins => {
-                None
-            }
+            Measure::Connections => self.connections,
+            Measure::Commands => self.commands,
+            Measure::UnknownRecipients | Measure::FailedLogins => None,
         }
     }
 }

@@ -28,6 +28,8 @@ fn strict() -> Policy {
             failed_logins: rate(4, HOUR),
         },
         accounts: AccountRates {
+            connections: rate(3, MINUTE),
+            commands: rate(10, MINUTE),
             messages: rate(4, HOUR),
             recipients: rate(6, HOUR),
             octets: rate(1000, HOUR),
@@ -392,7 +394,7 @@ proptest! {
             let party = Party { address: peer, account: None };
             match deed {
                 Deed::Connect => drop(abuse.connection(peer, now)),
-                Deed::Command => drop(abuse.command(peer, now)),
+                Deed::Command => drop(abuse.command(party, now)),
                 Deed::Message => drop(abuse.message(party, now)),
                 Deed::Content(octets) => abuse.content(party, octets, now),
                 Deed::Error => drop(abuse.error(peer, now)),
@@ -401,9 +403,10 @@ proptest! {
             }
         }
         prop_assert_eq!(abuse.connection(innocent, now), Ok(()));
-        prop_assert_eq!(abuse.command(innocent, now), Ok(()));
-        prop_assert!(abuse.attempt(innocent, Some("innocent"), now).is_ok());
         let party = Party { address: innocent, account: Some("innocent") };
+        prop_assert_eq!(abuse.command(party, now), Ok(()));
+        prop_assert_eq!(abuse.account_session("innocent", now), Ok(()));
+        prop_assert!(abuse.attempt(innocent, Some("innocent"), now).is_ok());
         prop_assert_eq!(abuse.message(party, now), Ok(()));
         for ban in abuse.automatic_bans(now) {
             prop_assert!(!ban.network.contains(innocent));

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 impl Inbound {
     /// Counts one more command; a reply when there were too many or the peer is banned, and with it the session ends.
     pub(super) fn too_many_commands(&self) -> Option<Reply> {
-        let refusal = self.context.abuse.command(self.peer.address.ip(), now()).err()?;
+        let refusal = self.context.abuse.command(self.party(), now()).err()?;
         info!(session = %self.id, "sent away: {refusal}");
         Some(refusal.closing())
     }

@@ -4,7 +4,7 @@
 
 use super::{Inbound, now, shown};
 use crate::abuse::Scope;
-use crate::login::{CROWDED, Desk, Login, Outcome};
+use crate::login::{Desk, Login, Outcome};
 use smtp::server::{Auth, Server};
 use smtp::{Reply, replies};
 use tracing::{info, warn};
@@ -58,7 +58,7 @@ impl Inbound {
                 self.judged_as_error(refusal.login()).await
             }
             Outcome::PutOff(refusal) => refusal.login(),
-            Outcome::Crowded => replies::LOGIN_LATER.with_text(format!("Error: {CROWDED}")),
+            Outcome::Crowded(why) => replies::LOGIN_LATER.with_text(format!("Error: {why}")),
             Outcome::Unavailable => replies::AUTH_UNAVAILABLE,
         };
         endpoint.reply(said);

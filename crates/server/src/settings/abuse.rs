@@ -23,6 +23,10 @@ pub struct File {
     recipients: Option<Text<RateText>>,
     /// Content from one host.
     content: Option<Text<RateText>>,
+    /// Sessions that log in to one account.
+    account_connections: Option<Text<RateText>>,
+    /// Commands in submissions of one account.
+    account_commands: Option<Text<RateText>>,
     /// Messages from one account.
     account_messages: Option<Text<RateText>>,
     /// Recipients from one account.
@@ -78,6 +82,8 @@ impl File {
         let policy = Policy {
             rates,
             accounts: AccountRates {
+                connections: rate(&self.account_connections, default.accounts.connections),
+                commands: rate(&self.account_commands, rates.commands),
                 messages: rate(&self.account_messages, rates.messages),
                 recipients: rate(&self.account_recipients, rates.recipients),
                 octets: rate(&self.account_content, rates.octets),
@@ -109,7 +115,9 @@ pub(super) fn show(policy: &Policy, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "                         {} recipients", rate(rates.recipients))?;
     writeln!(f, "                         {} of content", rate(rates.octets))?;
     let accounts = &policy.accounts;
-    writeln!(f, "from one account         {} messages", rate(accounts.messages))?;
+    writeln!(f, "from one account         {} sessions", rate(accounts.connections))?;
+    writeln!(f, "                         {} commands", rate(accounts.commands))?;
+    writeln!(f, "                         {} messages", rate(accounts.messages))?;
     writeln!(f, "                         {} recipients", rate(accounts.recipients))?;
     writeln!(f, "                         {} of content", rate(accounts.octets))?;
     writeln!(f, "                         {} errors", rate(accounts.errors))?;

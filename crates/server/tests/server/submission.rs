@@ -173,6 +173,27 @@ async fn an_account_has_limits_of_its_own_wherever_it_is() {
 }
 
 #[tokio::test]
+async fn an_account_logs_in_and_gives_commands_so_often_only() {
+    let running = start_submission(|settings| {
+        settings.abuse.accounts.connections = "2/h".parse::<RateText>().expect("a rate").0;
+        settings.abuse.accounts.commands = "2/h".parse::<RateText>().expect("a rate").0;
+    })
+    .await;
+    let mut talk = bob(&running).await;
+    drop(bob(&running).await);
+    let mut third = Talk::hello(running.address).await;
+    let reply = third.say(&plain("bob", PASSWORD)).await;
+    assert!(reply.starts_with("454 4.7.0 Error: too many connections from this account, "), "{reply}");
+    // Who does not know the password learns nothing of that.
+    assert!(third.say(&plain("bob", "guessed")).await.starts_with("535 "));
+
+    assert_eq!(talk.say("MAIL FROM:<bob@b.example>").await, "250 2.1.0 Ok");
+    assert_eq!(talk.say("RCPT TO:<ann@b.example>").await, "250 2.1.5 Ok");
+    let reply = talk.say("RCPT TO:<ann@b.example>").await;
+    assert!(reply.starts_with("421 4.7.0 Error: too many commands from this account, "), "{reply}");
+}
+
+#[tokio::test]
 async fn an_account_that_makes_errors_is_put_off_in_all_of_its_sessions() {
     let running = start_submission(|settings| {
         settings.abuse.accounts.errors = "2/h".parse::<RateText>().expect("a rate").0;
