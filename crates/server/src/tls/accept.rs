@@ -2,7 +2,7 @@
 
 use super::acme::Answers;
 use super::certificates::{self, Certificates};
-use super::client_certificate::ClientAuthorities;
+use super::client_certificate::{AuthoritiesFile, ClientAuthorities};
 use super::handshake::Side;
 use super::stream::Opening;
 use super::{HandshakeError, TlsError, TlsSession, VERSIONS, directory, provider, session};
@@ -10,7 +10,7 @@ use crate::settings::{Service, Settings};
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{NoClientAuth, NoServerSessionStorage};
 use rustls::{ServerConfig, server};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use store::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
@@ -21,6 +21,8 @@ pub struct Tls {
     pub(super) certificates: Arc<Certificates>,
     transfer: Arc<Acceptor>,
     submission: Arc<Acceptor>,
+    /// Who signs the certificates of clients, if they are asked for them.
+    authorities: Option<Mutex<AuthoritiesFile>>,
     answers: Arc<Answers>,
     /// Asks for the files to be read again now.
     pub(super) reload: Notify,
@@ -28,10 +30,15 @@ pub struct Tls {
 
 /// Takes handshakes.
 pub struct Acceptor {
-    config: Arc<ServerConfig>,
-    authorities: Option<Arc<ClientAuthorities>>,
+    current: RwLock<Arc<Current>>,
     /// For authorities that check our names here (RFC 8737); `None` when they are not told to.
     answers: Option<Arc<Answers>>,
+}
+
+/// What handshakes that begin now go by.
+struct Current {
+    config: Arc<ServerConfig>,
+    authorities: Option<Arc<ClientAuthorities>>,
 }
 
 impl Tls {
@@ -43,7 +50,8 @@ impl Tls {
         }
         let sources = certificates::sources(settings, &directory(&settings.data), now)?;
         let certificates = Arc::new(Certificates::load(sources, now)?);
-        let authorities = settings.tls.client_ca.as_deref().map(ClientAuthorities::load).transpose()?;
+        let (file, authorities) =
+            settings.tls.client_ca.as_deref().map(AuthoritiesFile::open).transpose()?.unzip();
         let answers = Arc::new(Answers::default());
         let checked_here = settings.tls.acme.as_ref().is_some_and(|acme| !acme.tls_alpn.is_empty());
         let checks = checked_here.then(|| Arc::clone(&answers));
@@ -52,6 +60,7 @@ impl Tls {
         Ok(Some(Tls {
             transfer: Arc::new(transfer),
             submission: Arc::new(Acceptor { answers: checks, ..submission }),
+            authorities: file.map(Mutex::new),
             answers,
             certificates,
             reload: Notify::new(),
@@ -76,6 +85,16 @@ impl Tls {
         &self.answers
     }
 
+    /// Reads files that have changed: certificates, and the authorities of clients. Blocks.
+    pub(super) fn refresh(&self, now: Timestamp) {
+        self.certificates.refresh(now);
+        let Some(file) = &self.authorities else { return };
+        let Some(authorities) = file.lock().unwrap_or_else(PoisonError::into_inner).changed() else { return };
+        if let Err(error) = self.submission.trust(&self.certificates, authorities) {
+            tracing::error!(%error, "changed authorities not taken, those before stay in force");
+        }
+    }
+
     /// Has changed certificates read now, and not only within a minute.
     pub fn reload(&self) {
         self.reload.notify_one();
@@ -88,7 +107,30 @@ impl Acceptor {
     fn for_transfer(certificates: &Arc<Certificates>) -> Result<Acceptor, TlsError> {
         let mut config = config(certificates, Arc::new(NoClientAuth))?;
         config.send_tls13_tickets = 0;
-        Ok(Acceptor { config: Arc::new(config), authorities: None, answers: None })
+        Ok(Acceptor::new(config, None))
+    }
+
+    fn new(config: ServerConfig, authorities: Option<Arc<ClientAuthorities>>) -> Acceptor {
+        let current = Current { config: Arc::new(config), authorities };
+        Acceptor { current: RwLock::new(Arc::new(current)), answers: None }
+    }
+
+    fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Believes these authorities from now on. What a ticket says of its session is looked at again, so tickets stay good.
+    fn trust(
+        &self,
+        certificates: &Arc<Certificates>,
+        authorities: ClientAuthorities,
+    ) -> Result<(), TlsError> {
+        let authorities = Arc::new(authorities);
+        let mut config = config(certificates, Arc::clone(&authorities) as _)?;
+        config.ticketer = Arc::clone(&self.current().config.ticketer);
+        let current = Current { config: Arc::new(config), authorities: Some(authorities) };
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(current);
+        Ok(())
     }
 
     /// For people's programs, which come often. Tickets are encrypted with keys that live in memory only and are changed every six hours;
@@ -104,7 +146,7 @@ impl Acceptor {
         };
         let mut config = config(certificates, verifier)?;
         config.ticketer = Ticketer::new().map_err(|error| TlsError::Internal(error.to_string()))?;
-        Ok(Acceptor { config: Arc::new(config), authorities, answers: None })
+        Ok(Acceptor::new(config, authorities))
     }
 
     /// Does the handshake.
@@ -131,11 +173,12 @@ impl Acceptor {
                 Err(error) => HandshakeError::new(Side::Server, &error, &[]),
             });
         }
-        let accept = start.into_stream(Arc::clone(&self.config)).into_fallible();
+        let current = self.current();
+        let accept = start.into_stream(Arc::clone(&current.config)).into_fallible();
         match accept.await {
             Ok(stream) => {
                 let (_, connection) = stream.get_ref();
-                let certificate = self.authorities.as_ref().zip(connection.peer_certificates());
+                let certificate = current.authorities.as_ref().zip(connection.peer_certificates());
                 let session = TlsSession {
                     server_name: connection.server_name().map(str::to_owned),
                     client_certificate: certificate.and_then(|(authorities, chain)| authorities.vouch(chain)),

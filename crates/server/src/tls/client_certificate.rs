@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
@@ -19,12 +19,57 @@ pub(super) struct ClientAuthorities {
     verifier: Arc<dyn ClientCertVerifier>,
 }
 
+/// The file that names the authorities, and what was last found in it.
+#[derive(Debug)]
+pub(super) struct AuthoritiesFile {
+    file: PathBuf,
+    bytes: Vec<u8>,
+    /// What was said of it last; told once.
+    fault: Option<String>,
+}
+
+impl AuthoritiesFile {
+    /// Reads it for the first time.
+    pub(super) fn open(file: &Path) -> Result<(AuthoritiesFile, ClientAuthorities), TlsError> {
+        let bytes = read(file)?;
+        let authorities = ClientAuthorities::of(file, &bytes)?;
+        Ok((AuthoritiesFile { file: file.to_owned(), bytes, fault: None }, authorities))
+    }
+
+    /// The authorities, if the file has changed. One that cannot be used leaves those in force, and is told once.
+    pub(super) fn changed(&mut self) -> Option<ClientAuthorities> {
+        let authorities = read(&self.file).and_then(|bytes| {
+            if bytes == self.bytes {
+                return Ok(None);
+            }
+            self.bytes = bytes;
+            ClientAuthorities::of(&self.file, &self.bytes).map(Some)
+        });
+        match authorities {
+            Ok(None) => None,
+            Ok(Some(authorities)) => {
+                self.fault = None;
+                tracing::info!("authorities for client certificates in force, from {}", self.file.display());
+                Some(authorities)
+            }
+            Err(error) => {
+                let fault = error.to_string();
+                if self.fault.as_ref() != Some(&fault) {
+                    tracing::error!("changed authorities not taken, those before stay in force: {fault}");
+                    self.fault = Some(fault);
+                }
+                None
+            }
+        }
+    }
+}
+
 impl ClientAuthorities {
-    /// Those of a PEM file.
-    pub(super) fn load(file: &Path) -> Result<ClientAuthorities, TlsError> {
+    /// Those in the bytes of a PEM file.
+    fn of(file: &Path, bytes: &[u8]) -> Result<ClientAuthorities, TlsError> {
         let malformed = |reason: String| TlsError::Malformed { file: file.to_owned(), reason };
         let mut roots = RootCertStore::empty();
-        for certificate in certificates(file, &read(file)?)? {
+        for certificate in certificates(file, bytes)? {
             roots
                 .add(certificate)
                 .map_err(|error| malformed(format!("not the certificate of an authority: {error}")))?;

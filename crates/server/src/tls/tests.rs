@@ -194,6 +194,31 @@ fn client_pair(authority: &Path, address: &str) -> (CertificateDerOwned, Private
     (certificate.der().clone(), key)
 }
 
+#[tokio::test]
+async fn changed_authorities_count_for_who_connects_then_also_with_a_ticket() {
+    let data = TempDir::new().expect("a directory");
+    let (file, other) = (data.path().join("ours.pem"), data.path().join("other.pem"));
+    let with = |(certificate, key): (CertificateDerOwned, PrivateKeyDer<'static>)| {
+        Arc::new(client(&data).with_client_auth_cert(vec![certificate], key).expect("they belong together"))
+    };
+    let (former, later) = (client_pair(&file, "bob@b.example"), client_pair(&other, "ann@b.example"));
+    let mut settings = settings(&data);
+    settings.tls.client_ca = Some(file.clone());
+    let tls = open(&settings);
+    let (former, later) = (with(former), with(later));
+    assert!(raw(&tls, Service::Submission, &former).await.1.client_certificate.is_some());
+
+    fs::write(&file, "no certificate").expect("room");
+    tls.refresh(now());
+    assert!(raw(&tls, Service::Submission, &former).await.1.client_certificate.is_some(), "as before");
+
+    fs::copy(&other, &file).expect("room");
+    tls.refresh(now());
+    assert_eq!(raw(&tls, Service::Submission, &former).await.1.client_certificate, None);
+    let certificate = raw(&tls, Service::Submission, &later).await.1.client_certificate.expect("vouched for");
+    assert_eq!(certificate.addresses, ["ann@b.example"]);
+}
+
 type CertificateDerOwned = rustls::pki_types::CertificateDer<'static>;
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Has changed certificates read again while the server runs.
+//! Has changed certificates, and authorities, read again while the server runs.
 
 use super::Tls;
 use crate::inbound::Clock;
@@ -18,8 +18,8 @@ pub(crate) async fn watch(tls: Arc<Tls>, clock: Clock, stopped: impl Future<Outp
             () = tls.reload.notified() => tracing::info!("reading the certificates again"),
             () = tokio::time::sleep(INTERVAL) => {}
         }
-        let (certificates, now) = (Arc::clone(tls.certificates()), clock());
-        let read = tokio::task::spawn_blocking(move || certificates.refresh(now)).await;
+        let (tls, now) = (Arc::clone(&tls), clock());
+        let read = tokio::task::spawn_blocking(move || tls.refresh(now)).await;
         if let Err(error) = read {
             tracing::error!(%error, "a fault of ours while reading certificates; those in force stay");
         }
