@@ -19,7 +19,7 @@ mod text;
 mod thread;
 
 pub(crate) use config::Configs;
-pub(crate) use search::searchable;
+pub(crate) use search::{gist, searchable};
 
 use crate::abuse::Scope;
 use crate::drive::Application;

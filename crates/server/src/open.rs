@@ -62,7 +62,8 @@ impl Open {
     /// Opens the store in `data`, and makes an empty one when there is none. `reserve` is the free disk space in bytes below which no
     /// mail is accepted; `fates` says how much is remembered of what became of deliveries.
     pub async fn for_server(data: &Path, reserve: u64, fates: FateLimits) -> Result<Open, OpenError> {
-        let searchable: Searchable = Arc::new(crate::imap::searchable);
+        let searchable =
+            Searchable { pieces: Arc::new(crate::imap::searchable), gist: Arc::new(crate::imap::gist) };
         let options = Options { reserve, fates, searchable: Some(searchable), ..Options::new(data) };
         Open::with(data, options).await
     }

@@ -64,7 +64,7 @@ pub use file::{File, Files, Lock, Mode, NotTried};
 pub use local::{Clock, Local, Options, Random, Recovery, Work};
 pub use repair::{Loss, Repaired, repair};
 pub use restore::{Restored, restore};
-pub use sieve::Searchable;
+pub use sieve::{Gist, Pieces, Searchable};
 pub use space::Reclaimed;
 pub use stats::{Stats, Totals};
 pub use verify::{Finding, Report, verify};

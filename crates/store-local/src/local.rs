@@ -58,7 +58,7 @@ pub struct Options {
     pub reclaim_rate: u64,
     /// How much is remembered of what became of deliveries.
     pub fates: FateLimits,
-    /// What of a message can be searched for; without it [`store::Mailboxes::sift`] names all messages.
+    /// What of a message can be searched for; without it [`store::Mailboxes::sift`] names all messages, and none has a gist.
     pub searchable: Option<Searchable>,
     /// Who does the work.
     pub work: Work,

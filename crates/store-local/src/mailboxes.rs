@@ -9,6 +9,7 @@ use crate::job::{Answer, Copying, EntryChange, Job, LayoutRequest, Target, Told}
 use crate::local::Local;
 use crate::stage::LocalStage;
 use async_trait::async_trait;
+use bytes::Bytes;
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -230,6 +231,11 @@ impl Mailboxes for Local {
     async fn sift(&self, mailbox: MailboxId, needles: &[Vec<u8>]) -> Result<Vec<RangeInclusive<Uid>>> {
         let (engine, needles) = (self.engine.clone(), needles.to_vec());
         self.engine.read(move || engine.sift(mailbox, &needles)).await
+    }
+
+    async fn gists(&self, mailbox: MailboxId, ranges: &[RangeInclusive<Uid>]) -> Result<Vec<(Uid, Bytes)>> {
+        let (engine, ranges) = (self.engine.clone(), ranges.to_vec());
+        self.engine.read(move || engine.gists(mailbox, &ranges)).await
     }
 
     fn watch(&self) -> watch::Receiver<ModSeq> {

@@ -1,9 +1,12 @@
-//! Which messages of a mailbox can have some text in them at all: what a search need not read.
+//! Which messages of a mailbox can have some text in them at all, and the gist of each: what a search need not read.
 //!
-//! A sieve is a derived file of [`BLOCK`] UIDs in a row: for each of [`SLICES`] numbers, a bit for every message that has a sequence of three
-//! bytes with that number (a bit-sliced signature). A text is in lower case for it, decoded, as a search looks at it. Whatever a message holds
-//! its bits say so; what they say besides that a search finds out when it reads the message. A UID never stands for another
-//! message, so a sieve never grows old. It is made when a mailbox is searched for the first time, and can be thrown away at any time.
+//! A sieve is a derived file of [`BLOCK`] UIDs in a row: for each of [`SLICES`] numbers, a bit for every message that has a sequence of two or
+//! three bytes with that number (a bit-sliced signature). A text is in lower case for it, decoded, as a search looks at it. Whatever a message
+//! holds its bits say so; what they say besides that a search finds out when it reads the message. Behind them stand the messages' gists
+//! (`gists.rs`). A UID never stands for another message, so a sieve never grows old. It is made when a mailbox is searched for the first
+//! time, and can be thrown away at any time.
+
+mod gists;
 
 use crate::engine::Engine;
 use crate::error::io_error;
@@ -15,10 +18,22 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread::JoinHandle;
-use store::{Error, MailboxId, MailboxStatus, Result, SpoolId, Uid, UidValidity};
+use store::{Error, GIST_MAX, MailboxId, MailboxStatus, Result, SpoolId, Uid, UidValidity};
 
-/// Calls a function with each piece of text that a search of a message may look for something in.
-pub type Searchable = Arc<dyn Fn(&[u8], &mut dyn FnMut(&str)) + Send + Sync>;
+/// What of a message's text a search may ask for.
+#[derive(Clone)]
+pub struct Searchable {
+    /// Calls a function with each piece of text that a search may look for something in.
+    pub pieces: Pieces,
+    /// The gist of a text; one that is longer than [`store::GIST_MAX`] is not kept.
+    pub gist: Gist,
+}
+
+/// See [`Searchable::pieces`].
+pub type Pieces = Arc<dyn Fn(&[u8], &mut dyn FnMut(&str)) + Send + Sync>;
+
+/// See [`Searchable::gist`].
+pub type Gist = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
 /// Looks a mailbox up.
 type Look<'a> = &'a dyn Fn(MailboxId) -> Result<MailboxStatus>;
@@ -150,7 +165,7 @@ impl Sieves {
         }
     }
 
-    fn write(&self, block: Block, slices: &[Slice]) -> Result<()> {
+    fn write(&self, block: Block, slices: &[Slice], gists: &[Vec<u8>]) -> Result<()> {
         let path = self.path(block);
         let new = path.with_extension(&NEW[1..]);
         self.files
@@ -162,7 +177,7 @@ impl Sieves {
             }
             _ => {}
         }
-        let written = self.files.open(&new, Mode::Create).and_then(|file| write(&*file, slices));
+        let written = self.files.open(&new, Mode::Create).and_then(|file| write(&*file, slices, gists));
         let renamed = written.and_then(|()| self.files.rename(&new, &path));
         renamed.map_err(|error| io_error("writing", &new, error))
     }
@@ -202,12 +217,9 @@ impl Engine {
                     few.iter().for_each(|entry| extend(&mut ranges, entry.uid.0, entry.uid.0));
                     continue;
                 }
-                match self.work {
-                    crate::Work::Threads => self.sieves.want(Task::Make(block)),
-                    crate::Work::Caller => {
-                        self.make_sieve(block)?;
-                        found = self.sieves.look(block, &numbers)?;
-                    }
+                self.want_sieve(block)?;
+                if self.work == crate::Work::Caller {
+                    found = self.sieves.look(block, &numbers)?;
                 }
             }
             match found {
@@ -220,6 +232,15 @@ impl Engine {
             }
         }
         Ok(ranges)
+    }
+
+    /// Has the sieve of a block made: some time, or at once where no thread does that.
+    fn want_sieve(self: &Arc<Self>, block: Block) -> Result<()> {
+        match self.work {
+            crate::Work::Threads => self.sieves.want(Task::Make(block)),
+            crate::Work::Caller => self.make_sieve(block)?,
+        }
+        Ok(())
     }
 
     /// Gives back, some time, what the sieves of mailboxes take that are gone. What is left over goes at the next opening.
@@ -248,21 +269,27 @@ impl Engine {
             return Ok(());
         }
         let mut slices = vec![[0; BLOCK as usize / 8]; SLICES as usize];
+        let mut gists = vec![Vec::new(); BLOCK as usize];
         for entry in entries {
             self.status.check_open()?;
             let bit = (entry.uid.0 - 1) % BLOCK;
             let (at, mask) = (bit as usize / 8, 1 << (bit % 8));
             let read = if entry.size > TEXT_MAX { None } else { self.whole(entry.spool, entry.delivery)? };
             match read {
-                Some(text) => searchable(&text, &mut |piece| {
-                    let piece = piece.to_lowercase();
-                    piece.as_bytes().windows(3).for_each(|three| slices[number(three) as usize][at] |= mask);
-                }),
+                Some(text) => {
+                    (searchable.pieces)(&text, &mut |piece| {
+                        let piece = piece.to_lowercase();
+                        sequences(piece.as_bytes())
+                            .for_each(|found| slices[number(found) as usize][at] |= mask);
+                    });
+                    gists[bit as usize] = (searchable.gist)(&text);
+                }
                 // It can have everything in it: whoever searches reads it.
                 None => slices.iter_mut().for_each(|slice| slice[at] |= mask),
             }
         }
-        self.sieves.write((mailbox, validity, block), &slices)
+        gists.iter_mut().filter(|gist| gist.len() > GIST_MAX).for_each(Vec::clear);
+        self.sieves.write((mailbox, validity, block), &slices, &gists)
     }
 
     /// The whole text of an entry; `None` when it cannot be read, or is gone.
@@ -314,16 +341,26 @@ fn beginning(mailbox: MailboxId, validity: UidValidity) -> String {
 
 /// The numbers that a text has in it when it has all of these in it; not more than are of use.
 fn numbers_of(needles: &[Vec<u8>]) -> Vec<u32> {
-    let mut numbers: Vec<u32> = needles.iter().flat_map(|needle| needle.windows(3)).map(number).collect();
+    // A sequence of two says less than one of three that it is a part of.
+    let sequences = needles.iter().flat_map(|needle| needle.windows(needle.len().clamp(2, 3)));
+    let mut numbers: Vec<u32> = sequences.map(number).collect();
     numbers.sort_unstable();
     numbers.dedup();
     numbers.truncate(NUMBERS_MAX);
     numbers
 }
 
-/// The number of three bytes.
-fn number(three: &[u8]) -> u32 {
-    let bytes = u32::from_be_bytes([0, three[0], three[1], three[2]]);
+/// Each sequence of two or three bytes in a text.
+fn sequences(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.windows(3).chain(text.windows(2))
+}
+
+/// The number of two or three bytes.
+fn number(sequence: &[u8]) -> u32 {
+    let bytes = match sequence {
+        [first, second, third] => u32::from_be_bytes([0, *first, *second, *third]),
+        short => short.iter().fold(1, |bytes, byte| bytes << 8 | u32::from(*byte)),
+    };
     bytes.wrapping_mul(0x9E37_79B1) >> (u32::BITS - SLICES.trailing_zeros())
 }
 
@@ -344,12 +381,13 @@ fn look(file: &dyn File, numbers: &[u32]) -> io::Result<Slice> {
     Ok(found)
 }
 
-fn write(file: &dyn File, slices: &[Slice]) -> io::Result<()> {
+fn write(file: &dyn File, slices: &[Slice], gists: &[Vec<u8>]) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(slices.len() * SLICE_SPACE);
     for (number, slice) in (0..).zip(slices) {
         bytes.extend_from_slice(slice);
         bytes.extend_from_slice(&checksum(number, slice).to_le_bytes());
     }
+    gists::write(&mut bytes, gists);
     write_all_at(file, &mut [IoSlice::new(&bytes)], 0)?;
     file.sync_data()
 }
@@ -373,13 +411,16 @@ pub(crate) fn directory(store: &Path) -> PathBuf {
 
 /// Ends a sieve's name: another number for whenever something else counts as searchable text, or a sieve is laid out another way. Files of
 /// other versions are removed at opening.
-const SIEVE_VERSION: u32 = 1;
+const SIEVE_VERSION: u32 = 2;
 
 /// A block with fewer messages than this has no sieve: reading them costs less than keeping one.
 const FEW: usize = 64;
 
-/// How many bytes a sieve takes.
-const SIEVE_SPACE: u64 = SLICES as u64 * SLICE_SPACE as u64;
+/// How many bytes the slices of a sieve take.
+const SLICES_SPACE: u64 = SLICES as u64 * SLICE_SPACE as u64;
+
+/// How many bytes a sieve takes at most.
+const SIEVE_SPACE: u64 = SLICES_SPACE + gists::SPACE_MAX;
 
 /// How many files are removed at once while the store is open.
 const SWEPT_MAX: usize = 4096;

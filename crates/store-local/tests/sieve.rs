@@ -12,9 +12,13 @@ use store::{
 };
 use support::{alice, small};
 
-/// The whole text counts.
+/// The whole text counts; the gist is its first line.
 fn searchable() -> Option<Searchable> {
-    Some(Arc::new(|text, each| each(&String::from_utf8_lossy(text))))
+    let first_line = |text: &[u8]| text.split(|octet| *octet == b'\r').next().unwrap_or_default().to_vec();
+    Some(Searchable {
+        pieces: Arc::new(|text, each| each(&String::from_utf8_lossy(text))),
+        gist: Arc::new(first_line),
+    })
 }
 
 fn on(ram: &Ram) -> Options {
@@ -61,7 +65,10 @@ async fn what_has_it_is_named_and_little_else() {
     assert!((100..=1000).step_by(100).chain(beyond.clone()).all(|uid| found.contains(&uid)), "{found:?}");
     assert!(found.len() < 10 + beyond.len() + 20, "{found:?}");
     assert_eq!(sifted(&store, inbox, &["zebra", "number=300;"]).await[0], 300);
-    assert_eq!(sifted(&store, inbox, &["zz", ""]).await.len(), 1100, "too short to tell anything");
+    assert_eq!(sifted(&store, inbox, &["z", ""]).await.len(), 1100, "too short to tell anything");
+    let two_letters = sifted(&store, inbox, &["zE"]).await.len();
+    assert!(two_letters < 100, "no text has that: {two_letters}");
+    assert!(sifted(&store, inbox, &["ze"]).await.starts_with(&[100, 200, 300]));
     assert_eq!(sifted(&store, inbox, &["not to be found anywhere"]).await, beyond);
 
     // Copies have sieves of their own; what is gone when one is made is not in it.
@@ -90,6 +97,33 @@ async fn what_has_it_is_named_and_little_else() {
 }
 
 #[tokio::test]
+async fn gists_are_kept_of_what_a_sieve_is_for() {
+    let ram = Ram::default();
+    let store = Local::open(on(&ram)).unwrap();
+    let inbox = filled(&store, 1100).await;
+    store.expunge(inbox, &[Uid(3)]).await.unwrap();
+    let ranges = [Uid(1)..=Uid(4), Uid(500)..=Uid(514), Uid(700)..=Uid(700), Uid(1023)..=Uid(u32::MAX)];
+    let gists = store.gists(inbox, &ranges).await.unwrap();
+    let uids: Vec<u32> = gists.iter().map(|(uid, _)| uid.0).collect();
+    let expected: Vec<u32> = [1, 2, 4].into_iter().chain(500..=514).chain([700, 1023, 1024]).collect();
+    assert_eq!(uids, expected);
+    for (uid, gist) in gists {
+        let animal = if uid.0 % 100 == 0 { "a ZEBRA" } else { "an ass" };
+        assert_eq!(gist, format!("Subject: {animal}"), "of {uid:?}");
+    }
+
+    // One that is too long is not kept; the others are.
+    let mut stage = store.stage().unwrap();
+    stage.append(Bytes::from(vec![b'x'; store::GIST_MAX + 1])).await.unwrap();
+    let long = NewMessage { stage, received: Timestamp(0), marks: Marks::default() };
+    store.append(inbox, vec![long]).await.unwrap();
+    let uids: Vec<Uid> = (600..=1034).map(Uid).collect();
+    store.copy(inbox, &uids, inbox, Originals::Stay).await.unwrap();
+    let found = store.gists(inbox, &[Uid(1100)..=Uid(1102)]).await.unwrap();
+    assert_eq!(found.iter().map(|(uid, _)| uid.0).collect::<Vec<_>>(), [1100, 1102]);
+}
+
+#[tokio::test]
 async fn a_damaged_sieve_is_made_anew() {
     let directory = tempfile::tempdir().unwrap();
     let options = || Options { searchable: searchable(), ..small(directory.path()) };
@@ -103,10 +137,20 @@ async fn a_damaged_sieve_is_made_anew() {
     assert!(std::fs::read(&path).unwrap() == whole);
     std::fs::write(&path, &whole[..1000]).unwrap();
     assert_eq!(sifted(&store, inbox, &["zebra"]).await, found);
+    let gists = store.gists(inbox, &[Uid(1)..=Uid(512)]).await.unwrap();
+    assert_eq!(gists.len(), 512);
+    let mut other = whole.clone();
+    *other.last_mut().unwrap() ^= 1;
+    for damaged in [&other[..], &whole[..whole.len() - 1], &whole[..32768 * 68]] {
+        std::fs::write(&path, damaged).unwrap();
+        assert_eq!(store.gists(inbox, &[Uid(1)..=Uid(512)]).await.unwrap(), gists);
+        assert!(std::fs::read(&path).unwrap() == whole);
+    }
     drop(store);
     // Without knowing what counts as text everything has to be read.
     let store = Local::open(small(directory.path())).unwrap();
     assert_eq!(sifted(&store, inbox, &["zebra"]).await.len(), 512);
+    assert_eq!(store.gists(inbox, &[Uid(1)..=Uid(512)]).await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,10 +30,10 @@ pub use fate::{
 };
 pub use ids::{AccountId, MailboxId, ModSeq, SpoolId, SpoolIdError, SpoolIds, Timestamp, Uid, UidValidity};
 pub use mailboxes::{
-    APPEND_MAX, Appended, Change, ChangeKind, Copied, Entry, Event, Events, Flags, INBOX, KEYWORD_MAX,
-    KEYWORDS_MAX, Keyword, KeywordSet, MAILBOXES_MAX, MailboxName, MailboxStatus, Mailboxes, Mark, Marked,
-    Marking, Marks, Masks, NewMessage, News, Originals, Others, Roll, SEPARATOR, SUBSCRIPTIONS_MAX,
-    SpecialUse, VANISHED_MAX, check_append, renames,
+    APPEND_MAX, Appended, Change, ChangeKind, Copied, Entry, Event, Events, Flags, GIST_MAX, INBOX,
+    KEYWORD_MAX, KEYWORDS_MAX, Keyword, KeywordSet, MAILBOXES_MAX, MailboxName, MailboxStatus, Mailboxes,
+    Mark, Marked, Marking, Marks, Masks, NewMessage, News, Originals, Others, Roll, SEPARATOR,
+    SUBSCRIPTIONS_MAX, SpecialUse, VANISHED_MAX, check_append, renames,
 };
 pub use queue_name::QueueName;
 pub use spool::{

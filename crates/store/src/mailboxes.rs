@@ -18,6 +18,7 @@ use crate::{
     UidValidity,
 };
 use async_trait::async_trait;
+use bytes::Bytes;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -272,6 +273,13 @@ pub trait Mailboxes: Send + Sync {
         Ok(vec![Uid(1)..=Uid(self.status(mailbox).await?.uid_next.0)])
     }
 
+    /// The gists of the messages within these ranges, which ascend and do not overlap; ascending. A gist is what is kept of a text so that a
+    /// search need not read it: whoever opens the store says what that is. Not every message has one, and none that would be longer than
+    /// [`GIST_MAX`].
+    async fn gists(&self, _mailbox: MailboxId, _ranges: &[RangeInclusive<Uid>]) -> Result<Vec<(Uid, Bytes)>> {
+        Ok(Vec::new())
+    }
+
     /// Follows the highest [`ModSeq`] of the store: it changes after each commit that touched a mailbox, when that is readable.
     fn watch(&self) -> tokio::sync::watch::Receiver<ModSeq>;
 
@@ -314,3 +322,6 @@ pub const APPEND_MAX: usize = 256;
 
 /// How many expunges of each mailbox are remembered, the latest.
 pub const VANISHED_MAX: usize = 10_000;
+
+/// The most octets that a gist has.
+pub const GIST_MAX: usize = 2048;

@@ -44,7 +44,7 @@ pub(super) async fn head(mut reader: Reader) -> Result<Bytes> {
 }
 
 /// Where the body begins, if that is in this text; everything before `from` was looked at.
-fn header_end(text: &[u8], from: usize) -> Option<usize> {
+pub(super) fn header_end(text: &[u8], from: usize) -> Option<usize> {
     if text.starts_with(b"\r\n") {
         return Some(2);
     }

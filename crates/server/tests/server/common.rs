@@ -6,6 +6,7 @@ use posthaste_server::auth::{self, Costs, WithScram};
 use posthaste_server::settings::{Acceptance, Catcher, InClear, Service, Settings};
 use sasl::Secret;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use store::memory::Memory;
 use store::{AccountName, ApplicationPassword, MailboxName, SharedStore, Timestamp};
@@ -24,15 +25,20 @@ pub(crate) struct Running {
 /// 2026-01-02 03:04:05 UTC, for ever.
 pub(crate) const NOW: Timestamp = Timestamp(1_767_323_045_000);
 
-/// Starts a catcher on a free port of loopback, after `change` had its say.
-pub(crate) async fn start(change: impl FnOnce(&mut Settings)) -> Running {
-    let data = tempfile::tempdir().expect("a directory");
+/// The settings of a catcher on a free port of loopback, with its data there.
+pub(crate) fn catcher(data: &Path) -> Settings {
     let catcher = Catcher {
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
-        data: data.path().to_owned(),
+        data: data.to_owned(),
         ..Catcher::default()
     };
-    let mut settings = Settings::catcher(catcher, smtp::Domain::parse("mx.example").expect("a domain"));
+    Settings::catcher(catcher, smtp::Domain::parse("mx.example").expect("a domain"))
+}
+
+/// Starts a catcher, after `change` had its say.
+pub(crate) async fn start(change: impl FnOnce(&mut Settings)) -> Running {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut settings = catcher(data.path());
     change(&mut settings);
     let memory = Arc::new(Memory::new(|| NOW));
     let store: SharedStore = memory.clone();

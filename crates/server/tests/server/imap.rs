@@ -2,10 +2,11 @@
 
 use crate::common::{PASSWORD, Running, Talk, name, start};
 use posthaste_server::auth::{self, WithScram};
-use posthaste_server::settings::{Acceptance, InClear, Listener, ListenerTls, Proxied, Service};
+use posthaste_server::settings::{Acceptance, InClear, Listener, ListenerTls, Proxied, Service, Settings};
 use sasl::Secret;
 use std::net::SocketAddr;
 use std::time::Duration;
+use store::SharedStore;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -91,27 +92,33 @@ impl Client {
 
 /// A server where mail comes by SMTP and is read by IMAP; returns where the latter is.
 pub(crate) async fn start_imap() -> (Running, SocketAddr) {
-    let running = start(|settings| {
-        settings.listeners.push(Listener {
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            service: Service::Imap,
-            tls: ListenerTls::None,
-            proxied: Proxied::No,
-        });
-        settings.auth.in_clear = InClear::Loopback;
-        settings.acceptance = Acceptance::Domains {
-            domains: vec![smtp::Domain::parse("b.example").expect("a domain")],
-            postmaster: None,
-        };
-        settings.accounts = vec![name("bob@b.example")];
-    })
-    .await;
-    let kept =
-        auth::keep(&Secret::new(PASSWORD), auth::Costs::default(), WithScram::Yes, &auth::system_random());
-    let set = running.store.set_password(&name("bob@b.example"), kept.password, kept.scram).await;
-    set.expect("bob has an account");
+    let running = start(read_by_imap).await;
+    bob_has_a_password(&running.store).await;
     let address = running.server.listeners()[1].address;
     (running, address)
+}
+
+/// Mail for bob@b.example is read by IMAP, at the second listener.
+pub(crate) fn read_by_imap(settings: &mut Settings) {
+    settings.listeners.push(Listener {
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        service: Service::Imap,
+        tls: ListenerTls::None,
+        proxied: Proxied::No,
+    });
+    settings.auth.in_clear = InClear::Loopback;
+    settings.acceptance = Acceptance::Domains {
+        domains: vec![smtp::Domain::parse("b.example").expect("a domain")],
+        postmaster: None,
+    };
+    settings.accounts = vec![name("bob@b.example")];
+}
+
+pub(crate) async fn bob_has_a_password(store: &SharedStore) {
+    let kept =
+        auth::keep(&Secret::new(PASSWORD), auth::Costs::default(), WithScram::Yes, &auth::system_random());
+    let set = store.set_password(&name("bob@b.example"), kept.password, kept.scram).await;
+    set.expect("bob has an account");
 }
 
 async fn deliver(running: &Running, content: &str) {
@@ -270,7 +277,10 @@ async fn mailboxes_are_made_renamed_subscribed_to_and_removed() {
     );
     let told = client.ok("LIST \"\" % RETURN (CHILDREN STATUS (MESSAGES))").await;
     assert!(told.contains(&"* STATUS Sent (MESSAGES 0)".to_owned()), "{told:?}");
-    assert!(told.contains(&"* LIST (\\NonExistent \\HasChildren) \"/\" Work".to_owned()), "{told:?}");
+    assert!(
+        told.contains(&"* LIST (\\NonExistent \\HasChildren) \"/\" Work".to_owned()),
+        "{told:?}"
+    );
     assert_eq!(
         client.ok("LIST (SUBSCRIBED RECURSIVEMATCH) \"\" %").await,
         ["* LIST (\\NonExistent \\HasChildren) \"/\" Work (\"CHILDINFO\" (\"SUBSCRIBED\"))"]

@@ -85,6 +85,9 @@ impl Snapshot {
         self.check_mailbox(mailbox)?;
         let mut entries = Vec::new();
         for range in ranges {
+            if entries.len() >= limit {
+                break;
+            }
             let (first, last) = (u64::from(range.start().0), u64::from(range.end().0));
             self.rows(ENTRIES, (mailbox.0, first), |key, row: EntryRow| {
                 let more = key.0 == mailbox.0 && key.1 <= last && entries.len() < limit;
