@@ -243,6 +243,17 @@ pub struct LiteralHeader {
     pub waits: bool,
     /// Whether there may be NULs among them (`~{…}`, RFC 3516).
     pub binary: bool,
+    /// What stands behind them.
+    pub behind: Behind,
+}
+
+/// What stands behind the octets of a literal before the line goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Behind {
+    /// Nothing.
+    Nothing,
+    /// A parenthesis: that of `UTF8 (~{…}` in APPEND (RFC 6855 §4).
+    Parenthesis,
 }
 
 impl Mailbox {

@@ -21,7 +21,7 @@ mod view;
 
 pub use assembler::{Assembled, Assembler, LINE_MAX, LITERALS_MAX};
 pub use command::{
-    Append, Body, Command, ListOptions, ListReturn, ListSelection, LiteralHeader, Mailbox, QResync,
+    Append, Behind, Body, Command, ListOptions, ListReturn, ListSelection, LiteralHeader, Mailbox, QResync,
     SelectParameter, StatusItem, StoreKind,
 };
 pub use fetch::{FetchItem, FetchModifier, Partial, Section, SectionText};

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use imap::{
-    Append, Assembled, Assembler, Body, Command, Date, FetchItem, FetchModifier, Flag, ListReturn,
+    Append, Assembled, Assembler, Behind, Body, Command, Date, FetchItem, FetchModifier, Flag, ListReturn,
     ListSelection, Mailbox, Number, Partial, Problem, Range, SearchKey, SearchReturn, Section, SectionText,
     SelectParameter, SequenceSet, StatusItem, StoreKind,
 };
@@ -155,6 +155,27 @@ fn store_and_append() {
     assert_eq!((append.literal.length, append.literal.waits, append.literal.binary), (310, true, false));
     let next = Append::parse_next(b" \" 1-Jan-1970 00:00:00 +0000\" ~{7+}\r\n").expect("another message");
     assert_eq!((next.date, next.literal.binary, next.literal.waits), (Some(0), true, false));
+    let next = Append::parse_next(b" (\\Seen) utf8 (~{7+}\r\n").expect("another message");
+    assert_eq!(
+        (next.literal.length, next.literal.binary, next.literal.behind),
+        (7, true, Behind::Parenthesis)
+    );
+    for wrong in ["UTF8 ~{7}", "UTF8 ({7}", "UTF8(~{7}", "UTF9 (~{7}"] {
+        assert!(Append::parse_next(format!(" {wrong}\r\n").as_bytes()).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn recursivematch_needs_something_that_it_says_more_of() {
+    let wrong = ["(RECURSIVEMATCH)", "(REMOTE RECURSIVEMATCH)", "(RECURSIVEMATCH REMOTE)"];
+    for (selection, is_taken) in wrong.map(|wrong| (wrong, false)).into_iter().chain([
+        ("(RECURSIVEMATCH SUBSCRIBED)", true),
+        ("(REMOTE)", true),
+        ("()", true),
+    ]) {
+        let parsed = Command::parse(format!("a LIST {selection} \"\" *\r\n").as_bytes());
+        assert_eq!(parsed.is_ok(), is_taken, "{selection}");
+    }
 }
 
 #[test]

@@ -225,6 +225,11 @@ fn messages_are_appended_in_pieces() {
         .flatten()
         .collect();
     assert_eq!(content, b"12345abc");
+    // RFC 6855 §4, as Python's imaplib has it.
+    assert_eq!(session.say("u APPEND x UTF8 (~{3}\r\n"), "+ Ready for the message\r\n");
+    assert_eq!(session.say("abc) UTF8 (~{1+}\r\nd)\r\nv NOOP\r\n"), "u OK Appended\r\nv OK Done\r\n");
+    assert!(session.say("u APPEND x UTF8 (~{3+}\r\nabc\r\n").starts_with("u BAD "));
+    assert!(session.say("u APPEND x {3+}\r\nabc)\r\n").starts_with("u BAD "));
     let heard = session.say("c APPEND x {2000+}\r\n");
     assert!(heard.starts_with("c NO [TOOBIG] "), "{heard}");
     // Its octets are none of ours, whatever they look like.

@@ -1,7 +1,7 @@
 //! A place in the octets of a command, and the words of the grammar.
 
 use super::{Fault, Parsed, Problem};
-use crate::{LiteralHeader, Number, Range, SequenceSet};
+use crate::{Behind, LiteralHeader, Number, Range, SequenceSet};
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 
@@ -254,7 +254,7 @@ impl<'a> Cursor<'a> {
         let waits = !self.take(b'+');
         self.expect(b'}', "`}`")?;
         self.crlf()?;
-        Ok(LiteralHeader { length, waits, binary })
+        Ok(LiteralHeader { length, waits, binary, behind: Behind::Nothing })
     }
 
     /// `(…)`: items with a space between them, one at least.

@@ -9,7 +9,14 @@ pub(super) fn list(cursor: &mut Cursor<'_>) -> Parsed<Body> {
     cursor.space()?;
     let mut selection = Vec::new();
     if cursor.peek() == Some(b'(') {
+        let fault = cursor.fault(Problem::Expected("a selection option beside RECURSIVEMATCH"));
         selection = cursor.list_or_empty(list_selection)?;
+        // RFC 9051 §6.3.9.1: it says something of the other options alone.
+        let says_nothing =
+            |option: &ListSelection| matches!(option, ListSelection::RecursiveMatch | ListSelection::Remote);
+        if selection.contains(&ListSelection::RecursiveMatch) && selection.iter().all(says_nothing) {
+            return Err(fault);
+        }
         cursor.space()?;
     }
     let reference = Mailbox::new(cursor.astring_text()?);

@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::{Parsed, Problem};
-use crate::{Append, Body, Flag, Mailbox, QResync, SelectParameter, StoreKind};
+use crate::{Append, Behind, Body, Flag, LiteralHeader, Mailbox, QResync, SelectParameter, StoreKind};
 
 /// RFC 9051 §6.4.6, RFC 7162 §3.1.3.
 pub(super) fn store(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Body> {
@@ -103,7 +103,18 @@ impl Cursor<'_> {
             date = Some(self.date_time()?);
             self.space()?;
         }
-        let literal = self.literal_header()?;
+        // RFC 9755 has this no more; Python's imaplib sends it once UTF8=ACCEPT is enabled.
+        let behind = if self.take_keyword("UTF8") {
+            self.space()?;
+            self.expect(b'(', "`(`")?;
+            if self.peek() != Some(b'~') {
+                return Err(self.fault(Problem::Expected("a binary literal")));
+            }
+            Behind::Parenthesis
+        } else {
+            Behind::Nothing
+        };
+        let literal = LiteralHeader { behind, ..self.literal_header()? };
         Ok(Append { mailbox, flags, date, literal })
     }
 

@@ -4,8 +4,8 @@
 
 use super::{Append, Closing, Event, Phase, Question, Server, replies};
 use crate::answer::{Code, Status};
-use crate::{Body, Command, LiteralHeader, utf7};
-use bytes::Bytes;
+use crate::{Behind, Body, Command, LiteralHeader, utf7};
+use bytes::{Buf, Bytes};
 use std::time::Instant;
 
 /// An APPEND under way.
@@ -140,8 +140,13 @@ impl Server {
             }
             return self.starve(now);
         };
-        let line = input.split_to(end + 1).freeze();
+        let mut line = input.split_to(end + 1).freeze();
         let tag = std::mem::take(&mut appending.tag);
+        if appending.literal.behind == Behind::Parenthesis && line.starts_with(b")") {
+            line.advance(1);
+        } else if appending.literal.behind == Behind::Parenthesis {
+            return self.append_unfollowed(&tag, &line, "a parenthesis is missing");
+        }
         if *line == *b"\r\n" {
             self.ask(Event::AppendEnd, Question::AppendEnd(tag));
             return true;
@@ -151,21 +156,23 @@ impl Server {
                 let wanted = Append { mailbox: None, flags: next.flags, date: next.date, length: 0 };
                 self.begin_append(tag, next.literal, wanted);
             }
-            Err(fault) => {
-                self.phase = Phase::Command;
-                let status = Status::bad("").saying(format!("APPEND: after the message {fault}"));
-                self.events.push_back(Event::AppendAborted);
-                self.events.push_back(Event::Refused {
-                    line: line.slice(..line.len().min(512)),
-                    status: status.clone(),
-                });
-                self.tagged(&tag, &status);
-                if let Some(length) = crate::assembler::unasked_literal(&line) {
-                    self.input.skip_literal(length);
-                }
-                self.count_error();
-            }
+            Err(fault) => return self.append_unfollowed(&tag, &line, &fault.to_string()),
         }
+        true
+    }
+
+    /// What stands after a message is not what may stand there.
+    fn append_unfollowed(&mut self, tag: &str, line: &Bytes, why: &str) -> bool {
+        self.phase = Phase::Command;
+        let status = Status::bad("").saying(format!("APPEND: after the message {why}"));
+        self.events.push_back(Event::AppendAborted);
+        self.events
+            .push_back(Event::Refused { line: line.slice(..line.len().min(512)), status: status.clone() });
+        self.tagged(tag, &status);
+        if let Some(length) = crate::assembler::unasked_literal(line) {
+            self.input.skip_literal(length);
+        }
+        self.count_error();
         true
     }
 

@@ -403,6 +403,7 @@ const LOGGED_IN: &[&str] = &[
     "BINARY",
     "SORT",
     "SORT=DISPLAY",
+    "ESORT",
     "THREAD=ORDEREDSUBJECT",
     "THREAD=REFERENCES",
     "WITHIN",

@@ -282,13 +282,13 @@ fn saved(returns: &[SearchReturn], uids: &[u32]) -> Numbers {
     let only_ends = (is_some(SearchReturn::Min) || is_some(SearchReturn::Max))
         && !is_some(SearchReturn::All)
         && !is_some(SearchReturn::Count);
-    let all: Numbers = uids.iter().copied().collect();
     if !only_ends {
-        return all;
+        return uids.iter().copied().collect();
     }
-    let min = all.first().filter(|_| is_some(SearchReturn::Min));
-    let max = all.last().filter(|_| is_some(SearchReturn::Max));
-    min.into_iter().chain(max).collect()
+    // Of a sort the first and the last are meant (RFC 5267 §3.1).
+    let min = uids.first().filter(|_| is_some(SearchReturn::Min));
+    let max = uids.last().filter(|_| is_some(SearchReturn::Max));
+    min.into_iter().chain(max).copied().collect()
 }
 
 /// What is returned; `None` where nothing but SAVE was asked for (RFC 5182 §2.1).

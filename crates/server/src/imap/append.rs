@@ -19,7 +19,21 @@ pub(super) struct Appending {
     announced: u64,
     current: Option<Message>,
     /// Why it comes to nothing: the client hears of it at the end.
-    failed: Option<Error>,
+    failed: Option<Failure>,
+}
+
+/// Why an APPEND comes to nothing.
+enum Failure {
+    /// The store says so.
+    Store(Error),
+    /// A message has NULs, which only a mailbox for binary content could keep (RFC 3516 §4.4).
+    Binary,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Store(error)
+    }
 }
 
 /// The message that comes.
@@ -102,13 +116,12 @@ impl Session {
         let Some(appending) = &mut self.appending else { return };
         let (Some(message), None) = (&mut appending.current, &appending.failed) else { return };
         if memchr::memchr(0, &octets).is_some() {
-            // RFC 9051 §4.3: a message has none.
-            appending.failed = Some(Error::Invalid("a message has no NULs".to_owned()));
+            appending.failed = Some(Failure::Binary);
             return;
         }
         // What reads it knows CRLF alone.
         if let Err(error) = message.stage.append(message.normaliser.normalise(octets)).await {
-            appending.failed = Some(error);
+            appending.failed = Some(error.into());
         }
     }
 
@@ -116,20 +129,23 @@ impl Session {
     pub(super) async fn end_append(&mut self, endpoint: &mut Server) {
         let result = match self.appending.take() {
             Some(appending) => self.keep(*appending).await,
-            None => Err(Error::Invalid("nothing came".to_owned())),
+            None => Err(Error::Invalid("nothing came".to_owned()).into()),
         };
         let synced = self.sync(endpoint).await;
         endpoint.finish(match (result, synced) {
             (Ok(status), Ok(())) => status,
-            (Err(error), _) => self.said_of_target(&error),
+            (Err(Failure::Store(error)), _) => self.said_of_target(&error),
+            (Err(Failure::Binary), _) => {
+                Status::no("Messages with NULs are not kept here").with(Code::UnknownCte)
+            }
             (Ok(_), Err(error)) => self.said(&error),
         });
     }
 
-    async fn keep(&mut self, mut appending: Appending) -> Result<Status, Error> {
+    async fn keep(&mut self, mut appending: Appending) -> Result<Status, Failure> {
         appending.end_message().await?;
-        if let Some(error) = appending.failed {
-            return Err(error);
+        if let Some(failure) = appending.failed {
+            return Err(failure);
         }
         let appended = self.visit.context.store.append(appending.mailbox, appending.messages).await?;
         let uids = appended.uids.iter().map(|uid| uid.0).collect();

@@ -7,7 +7,7 @@ use imap::answer::{Attribute, ListEntry, MailboxData, Status, StatusValue, Untag
 use imap::server::{List, Server};
 use imap::{ListReturn, ListSelection, StatusItem};
 use std::collections::BTreeMap;
-use store::{Error, MailboxName, MailboxStatus, SEPARATOR};
+use store::{Error, INBOX, MailboxName, MailboxStatus, SEPARATOR};
 
 impl Session {
     /// LIST.
@@ -172,7 +172,8 @@ impl Node<'_> {
     fn attributes(&self, says_subscribed: bool) -> Vec<Attribute> {
         let mut attributes = Vec::new();
         if self.mailbox.is_none() {
-            attributes.push(Attribute::NonExistent);
+            // The one says so to who knows it; the other implies it for those of revision 1 (RFC 9051 §7.3.1).
+            attributes.extend([Attribute::NonExistent, Attribute::NoSelect]);
         }
         attributes.push(if self.has_children { Attribute::HasChildren } else { Attribute::HasNoChildren });
         if says_subscribed {
@@ -191,13 +192,7 @@ struct Pattern(String);
 
 impl Pattern {
     fn new(reference: &str, pattern: &str) -> Pattern {
-        let whole = format!("{reference}{pattern}");
-        // INBOX is INBOX in any case (RFC 9051 §5.1).
-        let first = whole.split(SEPARATOR).next().unwrap_or_default();
-        if first.eq_ignore_ascii_case("INBOX") {
-            return Pattern(format!("INBOX{}", &whole[first.len()..]));
-        }
-        Pattern(whole)
+        Pattern(format!("{reference}{pattern}"))
     }
 
     fn ends_with_level(&self) -> bool {
@@ -216,12 +211,16 @@ impl Pattern {
         let mut next = reached.clone();
         reached[0] = true;
         pass_wildcards(pattern, &mut reached);
-        for octet in name.bytes() {
+        // INBOX is INBOX in any case (RFC 9051 §5.1), also where only a part of it was written.
+        let is_inbox = name.split(SEPARATOR).next() == Some(INBOX);
+        for (place, octet) in name.bytes().enumerate() {
+            let any_case = is_inbox && place < INBOX.len();
             next.fill(false);
             for (at, wanted) in pattern.iter().enumerate().filter(|(at, _)| reached[*at]) {
                 match wanted {
                     b'*' => next[at] = true,
                     b'%' => next[at] |= octet != SEPARATOR as u8,
+                    wanted if any_case => next[at + 1] |= wanted.eq_ignore_ascii_case(&octet),
                     wanted => next[at + 1] |= *wanted == octet,
                 }
             }
@@ -268,6 +267,11 @@ mod tests {
             ("*/%b%", "x/y/abc", true),
             ("inbox", "INBOX", true),
             ("inbox/x", "INBOX/x", true),
+            ("inb*", "INBOX", true),
+            ("%box", "INBOX", true),
+            ("i%x/x", "INBOX/x", true),
+            ("inbox/X", "INBOX/x", false),
+            ("inboxes", "INBOXES", false),
             ("a", "A", false),
             ("", "a", false),
         ];

@@ -278,12 +278,12 @@ async fn mailboxes_are_made_renamed_subscribed_to_and_removed() {
     let told = client.ok("LIST \"\" % RETURN (CHILDREN STATUS (MESSAGES))").await;
     assert!(told.contains(&"* STATUS Sent (MESSAGES 0)".to_owned()), "{told:?}");
     assert!(
-        told.contains(&"* LIST (\\NonExistent \\HasChildren) \"/\" Work".to_owned()),
+        told.contains(&"* LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" Work".to_owned()),
         "{told:?}"
     );
     assert_eq!(
         client.ok("LIST (SUBSCRIBED RECURSIVEMATCH) \"\" %").await,
-        ["* LIST (\\NonExistent \\HasChildren) \"/\" Work (\"CHILDINFO\" (\"SUBSCRIBED\"))"]
+        ["* LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" Work (\"CHILDINFO\" (\"SUBSCRIBED\"))"]
     );
     assert_eq!(client.ok("LSUB \"\" *").await, ["* LSUB () \"/\" Work/2026"]);
     assert_eq!(client.ok("LSUB \"\" %").await, ["* LSUB (\\Noselect) \"/\" Work"]);
