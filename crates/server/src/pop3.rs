@@ -16,7 +16,7 @@ use crate::login::{Login, Opened, Outcome};
 use crate::reading::{Ahead, Wanted};
 use crate::tls::TlsSession;
 use crate::visit::{LOGIN_REVOKED, Visit};
-use lock::Lock;
+use lock::{Lock, Shut};
 use pop3::server::{Auth, Event, Message, Server};
 use pop3::{Reply, replies};
 use std::sync::Arc;
@@ -132,10 +132,14 @@ impl Session {
             replies::UNAVAILABLE
         };
         let inbox = store.mailbox(account, &MailboxName::inbox()).await.map_err(unavailable)?;
-        let Some(lock) = Maildrops::lock(&self.visit.context.maildrops, inbox.id) else {
-            info!(session = %self.visit.id, %account, "the maildrop is in use");
-            return Err(replies::IN_USE);
-        };
+        let now = (self.visit.context.clock)();
+        let lock = Maildrops::lock(&self.visit.context.maildrops, inbox.id, now).map_err(|shut| {
+            info!(session = %self.visit.id, %account, ?shut, "the maildrop is not opened");
+            match shut {
+                Shut::InUse => replies::IN_USE,
+                Shut::TooSoon => replies::LOGIN_TOO_SOON,
+            }
+        })?;
         let mut messages = Vec::new();
         let mut last = Uid(0);
         while messages.len() < MESSAGES_MAX {
@@ -160,7 +164,8 @@ impl Session {
             return endpoint.dismiss(replies::NOT_NOW.with_text(LOGIN_REVOKED.to_owned()));
         }
         let wanted = |message: Message| Wanted { uid: uid(message.unique), size: message.octets };
-        let this = Wanted { uid: uid(unique), size: 0 };
+        let octets = endpoint.wanted().map_or(0, |message| message.octets);
+        let this = Wanted { uid: uid(unique), size: octets };
         let is_next = self.reading.expected == Some(unique);
         let following = endpoint.following().take_while(|_| is_next).map(wanted);
         let wanted = std::iter::once(this).chain(following);

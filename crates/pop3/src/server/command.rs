@@ -121,7 +121,10 @@ impl Server {
             ["TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER", "UTF8 USER"]
                 .map(str::to_owned)
                 .to_vec();
-        offer.push(format!("LOGIN-DELAY {}", self.config.login_delay.as_secs()));
+        if !self.config.login_delay.is_zero() {
+            // Whole seconds: who waits for so long has waited long enough.
+            offer.push(format!("LOGIN-DELAY {}", self.config.login_delay.as_millis().div_ceil(1000)));
+        }
         if self.takes_passwords() {
             offer.push("USER".to_owned());
         }

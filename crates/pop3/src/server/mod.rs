@@ -254,6 +254,16 @@ impl Server {
         }
     }
 
+    /// The message that [`Event::Retrieve`] asks for.
+    pub fn wanted(&self) -> Option<Message> {
+        match (&self.phase, &self.state) {
+            (Phase::Asked(Question::Retrieve(retrieval)), State::Transaction(maildrop)) => {
+                maildrop.message(retrieval.number).ok()
+            }
+            _ => None,
+        }
+    }
+
     /// The messages behind the one that [`Event::Retrieve`] asks for, without those marked as deleted: a client that reads one after the
     /// other asks for them next.
     pub fn following(&self) -> impl Iterator<Item = Message> {

@@ -113,7 +113,7 @@ impl Context {
             configs: Configs::new(settings),
             hops: limits.hops,
             pop3: Pop3Configs::new(settings),
-            maildrops: Arc::default(),
+            maildrops: Arc::new(Maildrops::new(limits.login_delay)),
             imap: imap::Configs::new(settings),
             reading: reading::Memory::default(),
             shown: Shown::new(settings),

@@ -19,6 +19,7 @@ impl Configs {
         let base = Config {
             mechanisms: mechanisms.into_iter().map(|mechanism| mechanism.as_str().to_owned()).collect(),
             max_errors: settings.limits.errors,
+            login_delay: settings.limits.login_delay,
             idle_timeout: settings.limits.idle.max(IDLE_MIN),
             ..Config::new(settings.host_name.as_str())
         };

@@ -126,6 +126,8 @@ pub struct Limits {
     pub connections_per_address: Option<Spanned<u32>>,
     /// Sessions of one account at the same time.
     pub sessions_per_account: Option<Spanned<u32>>,
+    /// How long must be between two logins to an account by POP3.
+    pub login_delay: Option<Spanned<Text<Span>>>,
     /// Networks to which the bound for one address does not apply.
     pub exempt: Option<Vec<Text<Network>>>,
     /// How much mail an account may hold for which nothing is set.

@@ -123,6 +123,8 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Sessions at the same time that have logged in to one account, in all protocols.
     pub sessions_per_account: usize,
+    /// How long must be between two logins to an account by POP3 (LOGIN-DELAY, RFC 2449 §6.5); none when it is zero.
+    pub login_delay: Duration,
     /// Networks to which the bound for one address and the limits on abuse do not apply.
     pub exempt: Vec<Network>,
     /// How much mail in bytes an account may hold for which nothing is set; `None` is no bound.
@@ -166,6 +168,7 @@ impl Default for Limits {
             connections: 10_000,
             connections_per_address: 50,
             sessions_per_account: 100,
+            login_delay: Duration::ZERO,
             exempt: loopback.map(|text| text.parse().expect("a network")).to_vec(),
             quota: None,
             disk_reserve: 256 << 20,
@@ -363,6 +366,7 @@ fn limits(written: &FileLimits, wrong: At<'_>) -> Result<Limits, SettingsError> 
             "",
         )?,
         sessions_per_account: number(&written.sessions_per_account, 1, default.sessions_per_account, "")?,
+        login_delay: span(&written.login_delay, default.login_delay),
         exempt: match &written.exempt {
             Some(networks) => networks.iter().map(|network| network.0).collect(),
             None => default.exempt,

@@ -44,6 +44,7 @@ impl fmt::Display for Settings {
         writeln!(f, "connections              {}", limits.connections)?;
         writeln!(f, "  from one address       {}", limits.connections_per_address)?;
         writeln!(f, "sessions of one account  {}", limits.sessions_per_account)?;
+        writeln!(f, "between logins by POP3   {}", Span(limits.login_delay))?;
         let exempt: Vec<String> = limits.exempt.iter().map(ToString::to_string).collect();
         writeln!(f, "    but not from         {}", exempt.join(", "))?;
         super::abuse::show(&self.abuse, f)?;

@@ -2,9 +2,10 @@
 
 use crate::common::{PASSWORD, Running, Talk, name, start};
 use posthaste_server::auth::{self, WithScram};
-use posthaste_server::settings::{Acceptance, InClear, Listener, ListenerTls, Proxied, Service};
+use posthaste_server::settings::{Acceptance, InClear, Listener, ListenerTls, Proxied, Service, Settings};
 use sasl::Secret;
 use std::net::SocketAddr;
+use std::time::Duration;
 use store::{Flags, MailboxName, Uid};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -59,7 +60,13 @@ impl Reader {
 
 /// A server where mail comes by SMTP and goes by POP3; returns where the latter is.
 pub(crate) async fn start_pop3() -> (Running, SocketAddr) {
+    start_pop3_with(|_| {}).await
+}
+
+/// The same, after `change` had its say.
+async fn start_pop3_with(change: impl FnOnce(&mut Settings)) -> (Running, SocketAddr) {
     let running = start(|settings| {
+        change(settings);
         settings.listeners.push(Listener {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             service: Service::Pop3,
@@ -162,6 +169,30 @@ async fn one_session_at_a_time() {
     assert!(first.closed().await);
     second.say("USER bob@b.example").await;
     assert_eq!(second.say(&format!("PASS {PASSWORD}")).await, "+OK maildrop has 0 messages (0 octets)");
+}
+
+#[tokio::test]
+async fn who_comes_back_too_soon_is_told_so() {
+    let (_running, address) =
+        start_pop3_with(|settings| settings.limits.login_delay = Duration::from_secs(90)).await;
+    let mut reader = Reader::bob(address).await;
+    assert!(reader.say("CAPA").await.starts_with("+OK"));
+    assert!(reader.lines().await.contains(&"LOGIN-DELAY 90".to_owned()));
+    assert_eq!(reader.say("QUIT").await, "+OK goodbye");
+    assert!(reader.closed().await);
+    let mut reader = Reader::to(address).await;
+    reader.say("USER bob@b.example").await;
+    assert_eq!(
+        reader.say(&format!("PASS {PASSWORD}")).await,
+        "-ERR [LOGIN-DELAY] the last login was just now; wait a while"
+    );
+
+    // Where there is no such setting nothing is said of it.
+    let (_running, address) = start_pop3().await;
+    let mut reader = Reader::to(address).await;
+    assert!(reader.say("CAPA").await.starts_with("+OK"));
+    let offer = reader.lines().await;
+    assert!(!offer.iter().any(|line| line.starts_with("LOGIN-DELAY")), "{offer:?}");
 }
 
 #[tokio::test]
