@@ -22,7 +22,4 @@ expect 'what curl finds unseen' '* SEARCH 2' "$(curl --silent --user "$user" "$u
 output=$(curl --silent --show-error --user 'bob@example.net:wrong' "$url/" 2>&1) && status=0 || status=$?
 expect 'exit status of curl with a wrong password' 67 "$status"
 succeeds 'imaplib: everything that it has' python3 "$INTEROP/clients/imaplib_client.py" "$IMAP" "$WORK/kept"
-if [ -x "$VENV_PYTHON" ] && "$VENV_PYTHON" -c 'import imapclient' 2>/dev/null; then
-    succeeds 'imapclient: everything that it has' "$VENV_PYTHON" "$INTEROP/clients/imapclient_client.py" "$IMAP"
-fi
 stop_server
