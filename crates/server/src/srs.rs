@@ -141,7 +141,9 @@ impl<'a> Rewritten<'a> {
         if tag.eq_ignore_ascii_case("SRS1") && separated {
             let mut parts = rest[1..].splitn(3, '=');
             let (hash, first, rest) = (parts.next()?, parts.next()?, parts.next()?);
-            return rest.starts_with(['=', '+', '-']).then_some(Rewritten::Srs1 { hash, first, rest });
+            // What nobody could have written is left as it is: there would be no way back.
+            let has_way_back = Host::parse(first).is_ok() && rest.starts_with(['=', '+', '-']);
+            return has_way_back.then_some(Rewritten::Srs1 { hash, first, rest });
         }
         None
     }
@@ -217,6 +219,8 @@ mod tests {
             "ann@[IPv6:2001:db8::1]",
             "SRS2=x@a.example",
             "srs0@a.example",
+            "SRS1=HASH=-no.host-==x@a.example",
+            "SRS1=HASH===x@a.example",
             "ünï@a.example",
         ] {
             let rewritten = forward(sender).expect(sender);

@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "server")]
+mod abroad;
 mod classroom;
 mod client;
 #[cfg(feature = "server")]
@@ -22,6 +24,8 @@ mod pop3;
 mod session;
 mod values;
 
+#[cfg(feature = "server")]
+pub use abroad::{mta_sts, srs};
 pub use classroom::classroom_server;
 pub use client::smtp_client;
 #[cfg(feature = "server")]
@@ -71,6 +75,10 @@ pub const TARGETS: &[Target] = &[
     ("proxy", proxy),
     #[cfg(feature = "server")]
     ("token", token),
+    #[cfg(feature = "server")]
+    ("mta_sts", mta_sts),
+    #[cfg(feature = "server")]
+    ("srs", srs),
     ("imap_command", imap_command),
     ("imap_server", imap_server),
     ("classroom_server", classroom_server),

@@ -6,7 +6,7 @@
 
 mod cache;
 mod fetch;
-mod policy;
+pub mod policy;
 
 use crate::deliver::dial::Dialer;
 use crate::deliver::secure::Level;

@@ -5,19 +5,19 @@ use std::time::Duration;
 
 /// A domain's policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Policy {
+pub struct Policy {
     /// What happens when it is not met.
-    pub(crate) mode: Mode,
+    pub mode: Mode,
     /// The hosts that may take the domain's mail, lower case: names, or `*.` and a name.
-    pub(crate) hosts: Vec<String>,
+    pub hosts: Vec<String>,
     /// How long it counts from when it was fetched.
-    pub(crate) max_age: Duration,
+    pub max_age: Duration,
 }
 
 /// What happens when a policy is not met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Mode {
+pub enum Mode {
     /// No mail is sent.
     Enforce,
     /// The domain would like to hear of it; mail is sent as if there were no policy.
@@ -28,7 +28,7 @@ pub(crate) enum Mode {
 
 impl Policy {
     /// Reads a policy, or says what is wrong with it. What is not known is passed over, and of what comes twice the first counts (§3.2).
-    pub(crate) fn parse(text: &str) -> Result<Policy, &'static str> {
+    pub fn parse(text: &str) -> Result<Policy, &'static str> {
         let (mut version, mut mode, mut max_age, mut hosts) = (None, None, None, Vec::new());
         for line in text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)) {
             let Some((key, value)) = line.split_once(':') else { continue };
@@ -61,7 +61,7 @@ impl Policy {
     }
 
     /// The policy as lines (§3.2).
-    pub(crate) fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         let mode = match self.mode {
             Mode::Enforce => "enforce",
             Mode::Testing => "testing",
@@ -74,7 +74,7 @@ impl Policy {
     }
 
     /// Whether a host may take the domain's mail: a wildcard stands for exactly one label (§4.1).
-    pub(crate) fn allows(&self, host: &str) -> bool {
+    pub fn allows(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
         self.hosts.iter().any(|pattern| match pattern.strip_prefix("*.") {
             Some(parent) => {
@@ -86,7 +86,7 @@ impl Policy {
 }
 
 /// The identifier in a domain's TXT records; `None` unless exactly one of them is of MTA-STS and in order (§3.1).
-pub(crate) fn identifier(texts: &[String]) -> Option<String> {
+pub fn identifier(texts: &[String]) -> Option<String> {
     let mut records = texts.iter().filter(|text| {
         text.split(';').next().is_some_and(|first| first.trim_end_matches([' ', '\t']) == "v=STSv1")
     });
