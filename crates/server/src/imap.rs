@@ -7,6 +7,7 @@
 mod append;
 mod config;
 mod envelope;
+mod envelopes;
 mod fetch;
 mod list;
 mod mailboxes;
@@ -19,6 +20,7 @@ mod text;
 mod thread;
 
 pub(crate) use config::Configs;
+pub(crate) use envelopes::Envelopes;
 pub(crate) use search::{gist, searchable};
 
 use crate::abuse::Scope;

@@ -12,7 +12,7 @@ pub struct Style {
 }
 
 /// How names of mailboxes beyond ASCII are written, and whether quoted strings may hold UTF-8: that goes together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Names {
     /// In modified UTF-7 (RFC 3501 §5.1.3): until the client has enabled something else.
     #[default]

@@ -35,6 +35,8 @@ pub enum FetchData<'a> {
     Preview(Option<&'a str>),
     /// BINARY.SIZE of a part.
     BinarySize(&'a [u32], u64),
+    /// An item that was written before, by [`crate::server::Server::written`] under the same [`Names`](super::Names).
+    Written(&'a [u8]),
     /// A text that is not there.
     Nil(LiteralName<'a>),
 }
@@ -128,6 +130,7 @@ pub(crate) fn write_data(out: &mut BytesMut, style: Style, data: &FetchData<'_>)
             write_part(out, part);
             put_number(out, "] ", *size);
         }
+        FetchData::Written(item) => out.put_slice(item),
         FetchData::Nil(name) => {
             name.write(out, style);
             out.put_slice(b" NIL");

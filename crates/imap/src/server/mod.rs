@@ -297,9 +297,13 @@ impl Server {
         self.input.len() + compressed + self.output.len() + self.pieces.iter().map(Bytes::len).sum::<usize>()
     }
 
+    /// How text beyond ASCII is written in this session: the client may have enabled UTF-8.
+    pub fn names(&self) -> Names {
+        if self.enabled.rev2 || self.enabled.utf8 { Names::Utf8 } else { Names::Utf7 }
+    }
+
     fn style(&self) -> Style {
-        let is_utf8 = self.enabled.rev2 || self.enabled.utf8;
-        Style { names: if is_utf8 { Names::Utf8 } else { Names::Utf7 } }
+        Style { names: self.names() }
     }
 
     fn unasked(&mut self, phase: Phase) {

@@ -6,7 +6,7 @@ use crate::answer::{
     Code, Esearch, FetchData, Found, LiteralName, Status, Threaded, Untagged, begin_literal, write_data,
 };
 use crate::{Flag, Numbers, SearchReturn};
-use bytes::{BufMut, Bytes};
+use bytes::{BufMut, Bytes, BytesMut};
 use std::fmt::Write;
 
 /// So many octets are told before they are sent: then [`Server::has_room`] says no.
@@ -157,6 +157,13 @@ impl Server {
         let style = self.style();
         self.before_item();
         write_data(&mut self.output, style, data);
+    }
+
+    /// The item as [`Server::item`] would write it, for [`FetchData::Written`].
+    pub fn written(&self, data: &FetchData<'_>) -> Bytes {
+        let mut item = BytesMut::new();
+        write_data(&mut item, self.style(), data);
+        item.freeze()
     }
 
     /// Begins a text of so many octets; they follow by [`Server::literal`], exactly as many.

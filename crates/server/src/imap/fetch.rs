@@ -4,19 +4,21 @@
 //! list of a hundred thousand envelopes reads no bodies, and a large message goes from the store to the client without being held.
 
 mod need;
+mod read;
 
 use super::envelope::envelope;
 use super::select::ranges;
 use super::structure::{self, Place, body_structure};
-use super::text::{self, apart};
+use super::text::apart;
 use super::{Session, marks};
-use crate::reading::{Ahead, Room, Wanted};
+use crate::reading::{Ahead, Room};
 use bytes::Bytes;
 use imap::answer::{Code, Condition, FetchData, LiteralName, Status, Untagged};
 use imap::server::{Access, Fetch, Server};
 use imap::{FetchItem, Numbers, Partial};
-use message::{Limits, Structure, Summary, TransferEncoding};
+use message::{Structure, Summary, TransferEncoding};
 use need::{Need, is_reading, need};
+use read::Read;
 use std::collections::VecDeque;
 use store::{Entry, Error, Flags, ModSeq, Reader, Uid};
 
@@ -25,6 +27,8 @@ pub(super) struct Fetching {
     items: Vec<FetchItem>,
     /// How much of each message is needed.
     need: Need,
+    /// Whether it is needed for the ENVELOPE alone: then what was told before will do.
+    envelopes_only: bool,
     changed_since: Option<ModSeq>,
     /// Those that were not looked up yet.
     left: Numbers,
@@ -74,8 +78,10 @@ impl Session {
             (Need::Passing, _) => Need::Whole,
             (most, _) => most,
         };
+        let is_of_text = |item: &&FetchItem| need::need(item) != Need::Nothing;
         self.fetching = Some(Box::new(Fetching {
             need,
+            envelopes_only: items.iter().filter(is_of_text).all(|item| *item == FetchItem::Envelope),
             marks_seen: may_mark && items.iter().any(is_reading),
             items,
             changed_since: changed_since.map(ModSeq),
@@ -220,33 +226,19 @@ impl Session {
         room: Option<Room>,
     ) -> Result<(), Lost> {
         let Some(open) = &self.open else { return Ok(()) };
-        let mut text = Bytes::new();
-        let mut passing = None;
-        if fetching.need != Need::Nothing {
-            let context = &self.visit.context;
-            let next = std::iter::once(&entry).chain(&fetching.page);
-            let next = next.map(|entry| Wanted { uid: entry.uid, size: entry.size });
-            let Some(plan) = fetching.ahead.plan(&context.reading, next) else { return Ok(()) };
-            let Some(reader) = fetching.ahead.text(&context.store, open.id, plan).await? else {
-                fetching.missing += 1;
-                return Ok(());
-            };
-            match fetching.need {
-                Need::Passing => passing = Some(reader),
-                Need::Header => text = text::head(reader).await?,
-                Need::Whole | Need::Nothing => text = text::whole(reader).await?,
-            }
-        }
+        let context = &self.visit.context;
+        let Some(read) = fetching.read(context, endpoint, (open.id, &entry)).await? else {
+            fetching.missing += 1;
+            return Ok(());
+        };
         if !endpoint.begin_message(entry.uid.0) {
             return Ok(());
         }
         if fetching.marks_seen && !entry.flags.contains(Flags::SEEN) {
             fetching.seen.push(entry.uid);
         }
-        let structure = matches!(fetching.need, Need::Header | Need::Whole)
-            .then(|| Structure::of(&text, &Limits::default()));
         let flags = marks::flags(entry.flags, entry.keywords, &open.keywords);
-        fetching.telling = Some(Telling { entry, text, structure, flags, passing, room, next: 0 });
+        fetching.telling = Some(Telling { entry, read, flags, room, next: 0 });
         Ok(())
     }
 }
@@ -261,7 +253,7 @@ impl Fetching {
             return;
         };
         telling.next += 1;
-        match telling.passing.take_if(|_| need(item) == Need::Passing) {
+        match telling.read.passing.take_if(|_| need(item) == Need::Passing) {
             Some(reader) => {
                 endpoint.begin_literal(whole_name(item), reader.len);
                 self.passing = Some(reader);
@@ -277,7 +269,7 @@ impl Fetching {
 
     /// A message was told: its room is needed only as long as slices of its text wait to be sent.
     fn keep_room(&mut self, telling: Telling) {
-        let Telling { text, room: Some(room), .. } = telling else { return };
+        let Telling { read: Read { text, .. }, room: Some(room), .. } = telling else { return };
         match &mut self.room {
             _ if text.is_unique() => {}
             Some(held) => held.merge(room),
@@ -314,11 +306,8 @@ impl From<Error> for Lost {
 /// A message with what was read of it.
 struct Telling {
     entry: Entry,
-    text: Bytes,
-    structure: Option<Structure>,
+    read: Read,
     flags: Vec<imap::Flag>,
-    /// The text, where it is not held but passes by.
-    passing: Option<Reader>,
     room: Option<Room>,
     /// The number of the item that comes next.
     next: usize,
@@ -336,6 +325,9 @@ impl Telling {
             FetchItem::ModSeq => endpoint.item(&FetchData::ModSeq(entry.modseq.0)),
             FetchItem::EmailId => endpoint.item(&FetchData::EmailId(&entry.email_id())),
             FetchItem::ThreadId => endpoint.item(&FetchData::NoThreadId),
+            FetchItem::Envelope if let Some(item) = &self.read.envelope => {
+                endpoint.item(&FetchData::Written(item))
+            }
             _ => return self.of_text(endpoint, item),
         }
         None
@@ -343,17 +335,19 @@ impl Telling {
 
     /// The same for what the text says.
     fn of_text(&self, endpoint: &mut Server, item: &FetchItem) -> Option<Status> {
-        let structure = self.structure.as_ref()?;
+        let structure = self.read.structure.as_ref()?;
         let header = &structure.root().header;
-        let all = || self.text.slice(..);
+        let all = || self.read.text.slice(..);
         match item {
-            FetchItem::Envelope => endpoint.item(&FetchData::Envelope(&envelope(&self.text, header))),
-            FetchItem::Body => endpoint.item(&FetchData::Body(&body_structure(&self.text, structure, 0))),
+            FetchItem::Envelope => endpoint.item(&FetchData::Envelope(&envelope(&self.read.text, header))),
+            FetchItem::Body => {
+                endpoint.item(&FetchData::Body(&body_structure(&self.read.text, structure, 0)))
+            }
             FetchItem::BodyStructure => {
-                endpoint.item(&FetchData::BodyStructure(&body_structure(&self.text, structure, 0)));
+                endpoint.item(&FetchData::BodyStructure(&body_structure(&self.read.text, structure, 0)));
             }
             FetchItem::Preview { .. } => {
-                let preview: String = Summary::of(&self.text).preview;
+                let preview: String = Summary::of(&self.read.text).preview;
                 endpoint.item(&FetchData::Preview(Some(&preview)));
             }
             FetchItem::Rfc822 => literal(endpoint, LiteralName::Rfc822, all()),
@@ -366,13 +360,13 @@ impl Telling {
             }
             FetchItem::BodySection { section, partial, .. } => {
                 let name = LiteralName::Section(section, partial.map(|partial| partial.first));
-                match structure::section(&self.text, structure, section) {
+                match structure::section(&self.read.text, structure, section) {
                     None => endpoint.item(&FetchData::Nil(name)),
                     Some(Place::Span(span)) => {
                         literal(
                             endpoint,
                             name,
-                            cut(self.text.slice(span.start..span.end), *partial, self.text.len()),
+                            cut(self.read.text.slice(span.start..span.end), *partial, self.read.text.len()),
                         );
                     }
                     Some(Place::Picked(octets)) => {
@@ -385,7 +379,7 @@ impl Telling {
                 let name = LiteralName::Binary(part, partial.map(|partial| partial.first));
                 match self.decoded(structure, part) {
                     Decoded::Octets(octets) => {
-                        let length = octets.len().max(self.text.len());
+                        let length = octets.len().max(self.read.text.len());
                         literal(endpoint, name, cut(octets, *partial, length));
                     }
                     Decoded::Nothing => endpoint.item(&FetchData::Nil(name)),
@@ -407,23 +401,23 @@ impl Telling {
     }
 
     fn slice(&self, start: usize, end: usize) -> Bytes {
-        apart(self.text.slice(start..end), self.text.len())
+        apart(self.read.text.slice(start..end), self.read.text.len())
     }
 
     /// A part without its transfer encoding (RFC 3516 §4.2).
     fn decoded(&self, structure: &Structure, number: &[u32]) -> Decoded {
         if number.is_empty() {
-            return Decoded::Octets(self.text.clone());
+            return Decoded::Octets(self.read.text.clone());
         }
         let Some(part) = structure::entity(structure, number) else { return Decoded::Nothing };
         match part.encoding {
             TransferEncoding::Unknown => Decoded::Unknown,
             encoding if encoding.is_identity() => {
-                Decoded::Octets(self.text.slice(part.body.start..part.body.end))
+                Decoded::Octets(self.read.text.slice(part.body.start..part.body.end))
             }
-            encoding => {
-                Decoded::Octets(encoding.decode(part.body.of(&self.text), usize::MAX).into_owned().into())
-            }
+            encoding => Decoded::Octets(
+                encoding.decode(part.body.of(&self.read.text), usize::MAX).into_owned().into(),
+            ),
         }
     }
 }

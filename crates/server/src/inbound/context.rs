@@ -43,6 +43,8 @@ pub struct Context {
     pub(crate) pop3: Pop3Configs,
     pub(crate) maildrops: Arc<Maildrops>,
     pub(crate) imap: imap::Configs,
+    /// Items of FETCH that were told lately.
+    pub(crate) envelopes: imap::Envelopes,
     /// How much of texts being read may be in memory.
     pub(crate) reading: reading::Memory,
     /// Whose mail is shown in the classroom.
@@ -115,6 +117,7 @@ impl Context {
             pop3: Pop3Configs::new(settings),
             maildrops: Arc::new(Maildrops::new(limits.login_delay)),
             imap: imap::Configs::new(settings),
+            envelopes: imap::Envelopes::default(),
             reading: reading::Memory::default(),
             shown: Shown::new(settings),
             message_size: limits.message_size,

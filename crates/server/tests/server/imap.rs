@@ -133,6 +133,31 @@ const LETTER: &str = "From: Ann <ann@a.example>\r\nTo: Bob <bob@b.example>\r\nSu
 Date: Fri, 2 Jan 2026 03:00:00 +0100\r\nMessage-ID: <1@a.example>\r\n\r\nHello Bob\r\n";
 
 #[tokio::test]
+async fn an_envelope_is_told_again_as_before_and_otherwise_where_utf8_is_enabled() {
+    let (running, address) = start_imap().await;
+    deliver(&running, "Subject: one\r\n\r\n1").await;
+    deliver(&running, "Subject: gr\u{fc}n\r\n\r\n2").await;
+    let mut client = Client::inbox(address).await;
+    let envelopes = client.ok("FETCH 1:* (UID ENVELOPE)").await;
+    assert!(envelopes[0].contains("\"one\"") && envelopes[1].contains("{5}\r\ngr\u{fc}n"), "{envelopes:?}");
+    assert_eq!(client.ok("FETCH 1:* (UID ENVELOPE)").await, envelopes);
+    assert_eq!(client.ok("FETCH 1:* (UID ENVELOPE RFC822.HEADER)").await.len(), 2);
+
+    let mut other = Client::bob(address).await;
+    other.ok("ENABLE IMAP4rev2").await;
+    other.ok("SELECT INBOX").await;
+    let told = other.ok("FETCH 1:* (UID ENVELOPE)").await;
+    assert_eq!(told[0], envelopes[0]);
+    assert!(told[1].contains("\"gr\u{fc}n\""), "{told:?}");
+    other.ok("STORE 1 +FLAGS.SILENT (\\Deleted)").await;
+    other.ok("EXPUNGE").await;
+    deliver(&running, "Subject: three\r\n\r\n3").await;
+    other.ok("NOOP").await;
+    let told = other.ok("FETCH 1:* (UID ENVELOPE)").await;
+    assert!(told.len() == 2 && told[1].starts_with("* 2 FETCH (UID 3 ENVELOPE (NIL \"three\" "), "{told:?}");
+}
+
+#[tokio::test]
 async fn a_letter_is_listed_and_read() {
     let (running, address) = start_imap().await;
     deliver(&running, LETTER.trim_end()).await;
