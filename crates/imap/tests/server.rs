@@ -107,7 +107,7 @@ impl Session {
                     server.finish(Status::ok("Fetched"));
                 }
                 Request::Search(_) => {
-                    server.found(&Found { uids: vec![20, 30], mod_seq: None });
+                    server.found(&Found { uids: vec![20, 30], mod_seqs: None });
                     server.finish(Status::ok("Searched"));
                 }
                 _ => server.finish(Status::ok("Done")),

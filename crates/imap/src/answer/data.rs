@@ -111,8 +111,33 @@ pub struct QuotaResource {
 pub struct Found {
     /// The UIDs, in the order of the answer.
     pub uids: Vec<u32>,
-    /// The largest mod-sequence of those, if the search was about mod-sequences (RFC 7162 §3.1.5).
-    pub mod_seq: Option<u64>,
+    /// Mod-sequences of those, if the search was about mod-sequences (RFC 7162 §3.1.5).
+    pub mod_seqs: Option<FoundModSeqs>,
+}
+
+/// Mod-sequences of what a search found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoundModSeqs {
+    /// That of the first message of the answer.
+    pub first: u64,
+    /// That of the last.
+    pub last: u64,
+    /// The largest of all.
+    pub highest: u64,
+}
+
+impl FoundModSeqs {
+    /// Of messages with these, in the order of the answer; `None` of none.
+    pub fn of(mod_seqs: impl IntoIterator<Item = u64>) -> Option<FoundModSeqs> {
+        let mut mod_seqs = mod_seqs.into_iter();
+        let first = mod_seqs.next()?;
+        let only = FoundModSeqs { first, last: first, highest: first };
+        Some(mod_seqs.fold(only, |found, last| FoundModSeqs {
+            last,
+            highest: found.highest.max(last),
+            ..found
+        }))
+    }
 }
 
 /// ESEARCH (RFC 4731), with the numbers as they are to be said.

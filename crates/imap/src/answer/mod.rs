@@ -9,8 +9,8 @@ mod status;
 
 pub use body::{BodyFields, BodyStructure, Disposition, Extension, LeafKind, Parameters};
 pub use data::{
-    Attribute, Esearch, Found, ListEntry, MailboxData, Namespaces, QuotaResource, StatusValue, Threaded,
-    Untagged,
+    Attribute, Esearch, Found, FoundModSeqs, ListEntry, MailboxData, Namespaces, QuotaResource, StatusValue,
+    Threaded, Untagged,
 };
 pub use encode::{Names, Style};
 pub use fetch::{Address, Envelope, FetchData, LiteralName};

@@ -120,7 +120,9 @@ impl Server {
             }
             Body::Status { mailbox, items } => {
                 let mailbox = self.name(mailbox.0)?;
-                self.enabled.condstore |= items.contains(&StatusItem::HighestModSeq);
+                if items.contains(&StatusItem::HighestModSeq) {
+                    self.want_mod_seqs();
+                }
                 self.request(Request::Status { mailbox, items }, asked)
             }
             Body::Idle => {
@@ -155,6 +157,7 @@ impl Server {
         let mut qresync = None;
         for parameter in parameters {
             match parameter {
+                // The mailbox's own HIGHESTMODSEQ will be told.
                 SelectParameter::CondStore => self.enabled.condstore = true,
                 SelectParameter::QResync(_) if !self.enabled.qresync => {
                     return Err(Status::bad("QRESYNC must be enabled first"));
@@ -181,7 +184,7 @@ impl Server {
 
     /// ENABLE (RFC 5161): what is not known is passed over.
     fn enable(&mut self, tag: &str, names: &[String]) -> Result<(), Status> {
-        let mut enabled = Vec::new();
+        let (mut enabled, mut wants_mod_seqs) = (Vec::new(), false);
         for name in names {
             match name.as_str() {
                 "IMAP4REV2" => {
@@ -193,17 +196,20 @@ impl Server {
                     enabled.push("UTF8=ACCEPT");
                 }
                 "CONDSTORE" => {
-                    self.enabled.condstore = true;
+                    wants_mod_seqs = true;
                     enabled.push("CONDSTORE");
                 }
                 "QRESYNC" => {
-                    (self.enabled.condstore, self.enabled.qresync) = (true, true);
+                    (wants_mod_seqs, self.enabled.qresync) = (true, true);
                     enabled.push("QRESYNC");
                 }
                 _ => {}
             }
         }
         write_names(&mut self.output, "ENABLED", enabled);
+        if wants_mod_seqs {
+            self.want_mod_seqs();
+        }
         self.done(tag, "Enabled")
     }
 

@@ -20,12 +20,13 @@ impl Server {
             Body::Unselect => self.unselect_by(&tag, "Unselected"),
             Body::Expunge => {
                 self.need_write()?;
-                self.request(Request::Expunge(None), Asked::told(tag))
+                self.request(Request::Expunge(None), Asked { kind: Kind::Expunge, ..Asked::told(tag) })
             }
             Body::UidExpunge(set) => {
                 self.need_write()?;
                 let uids = self.uids(&set, true)?;
-                self.request(Request::Expunge(Some(uids)), Asked { uid: true, ..Asked::told(tag) })
+                let asked = Asked { uid: true, kind: Kind::Expunge, ..Asked::told(tag) };
+                self.request(Request::Expunge(Some(uids)), asked)
             }
             Body::Search { uid, returns, charset, key } => {
                 need_utf8(charset.as_deref())?;
@@ -46,7 +47,9 @@ impl Server {
             Body::Store { uid, set, unchanged_since, kind, silent, flags } => {
                 self.need_write()?;
                 let uids = self.uids(&set, uid)?;
-                self.enabled.condstore |= unchanged_since.is_some();
+                if unchanged_since.is_some() {
+                    self.want_mod_seqs();
+                }
                 let store = Store { uids, unchanged_since, kind, silent, flags };
                 self.request(Request::Store(store), Asked::of(tag, uid, Kind::Plain))
             }
@@ -76,7 +79,9 @@ impl Server {
             return Err(Status::bad("VANISHED needs UID FETCH, CHANGEDSINCE, and QRESYNC to be enabled"));
         }
         let vanished = wants_vanished.then(|| written(set));
-        self.enabled.condstore |= changed_since.is_some() || items.contains(&FetchItem::ModSeq);
+        if changed_since.is_some() || items.contains(&FetchItem::ModSeq) {
+            self.want_mod_seqs();
+        }
         let fetch = Fetch { uids, items, changed_since, vanished };
         self.request(Request::Fetch(fetch), Asked::of(tag, uid, Kind::Plain))
     }
@@ -91,7 +96,11 @@ impl Server {
         let uids = self.uids(set, uid)?;
         let mailbox = self.name(mailbox)?;
         // Only the expunging ones of FETCH, STORE and SEARCH have to wait.
-        let asked = Asked { uid, ..Asked::told(tag) };
+        let kind = match originals {
+            Originals::Stay => Kind::Plain,
+            Originals::Go => Kind::Expunge,
+        };
+        let asked = Asked { uid, kind, ..Asked::told(tag) };
         self.request(Request::Copy { uids, mailbox, originals }, asked)
     }
 
@@ -127,7 +136,9 @@ impl Server {
         let State::Selected(selected) = &self.state else { return Err(replies::SELECT_FIRST) };
         let mut about_changes = false;
         let key = selected.resolve(key, &mut about_changes)?;
-        self.enabled.condstore |= about_changes;
+        if about_changes {
+            self.want_mod_seqs();
+        }
         Ok(key)
     }
 }

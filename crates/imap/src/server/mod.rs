@@ -75,6 +75,10 @@ struct Selected {
     access: Access,
     /// `$`: UIDs (RFC 5182).
     saved: Numbers,
+    /// Up to which change the application has said what happened.
+    noted: u64,
+    /// Up to which change the client knows all that happened: the HIGHESTMODSEQ that it may keep (RFC 7162 §3.1.2.1).
+    told: u64,
 }
 
 /// What the client has switched on (RFC 5161).
@@ -147,6 +151,8 @@ enum Kind {
     Select(Access),
     /// CLOSE.
     Close,
+    /// EXPUNGE and MOVE.
+    Expunge,
     /// SEARCH, with what was asked for; `None` without RETURN.
     Search(Option<Vec<SearchReturn>>),
     /// SORT.
@@ -235,10 +241,20 @@ impl Server {
             }
             _ => {}
         }
-        if asked.expunges == Expunges::Told {
-            self.tell_vanished();
+        let has_expunged = asked.expunges == Expunges::Told && self.tell_vanished();
+        match &self.state {
+            // RFC 7162 §3.2.7, §3.2.9, RFC 6851 §4.4; never with CLOSE, before which the client did not hear of everything.
+            State::Selected(selected)
+                if has_expunged
+                    && self.enabled.qresync
+                    && matches!(asked.kind, Kind::Expunge)
+                    && status.condition == Condition::Ok =>
+            {
+                let status = status.clone().with(Code::HighestModSeq(selected.told));
+                self.tagged(&asked.tag, &status);
+            }
+            _ => self.tagged(&asked.tag, status),
         }
-        self.tagged(&asked.tag, status);
     }
 
     /// Answers the event in hand with `status`, which is a BYE, and closes the connection.

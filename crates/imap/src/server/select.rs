@@ -66,7 +66,13 @@ impl Server {
             self.tell(&Untagged::List(ListEntry { name, attributes, has_subscribed_children: false }));
         }
         self.woken = false;
-        self.state = State::Selected(Box::new(Selected { view, access, saved: Numbers::new() }));
+        self.state = State::Selected(Box::new(Selected {
+            view,
+            access,
+            saved: Numbers::new(),
+            noted: selection.highest_mod_seq,
+            told: selection.highest_mod_seq,
+        }));
     }
 
     fn say_ok(&mut self, text: &'static str, code: Code) {

@@ -3,7 +3,8 @@
 use super::{Closing, Event, Kind, Phase, Question, Server, State};
 use crate::answer::data::{write_flags, write_numbers, write_threads};
 use crate::answer::{
-    Code, Esearch, FetchData, Found, LiteralName, Status, Threaded, Untagged, begin_literal, write_data,
+    Code, Esearch, FetchData, Found, FoundModSeqs, LiteralName, Status, Threaded, Untagged, begin_literal,
+    write_data,
 };
 use crate::{Flag, Numbers, SearchReturn};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -74,19 +75,41 @@ impl Server {
         }
     }
 
-    /// Tells that messages are gone, as EXPUNGE or VANISHED (RFC 7162 §3.2.10).
-    pub(super) fn tell_vanished(&mut self) {
+    /// Notes that all was said that happened in the selected mailbox up to this change.
+    pub fn noted_up_to(&mut self, mod_seq: u64) {
         let State::Selected(selected) = &mut self.state else { return };
+        selected.noted = mod_seq;
         if !selected.view.has_vanished() {
-            return;
+            selected.told = mod_seq;
+        }
+    }
+
+    /// Tells that messages are gone, as EXPUNGE or VANISHED (RFC 7162 §3.2.10); says whether there were any.
+    pub(super) fn tell_vanished(&mut self) -> bool {
+        let State::Selected(selected) = &mut self.state else { return false };
+        if !selected.view.has_vanished() {
+            return false;
         }
         let (uids, numbers) = selected.view.take_vanished();
         selected.saved = selected.saved.difference(&uids);
+        selected.told = selected.noted;
         if self.enabled.qresync {
-            return self.tell(&Untagged::Vanished { earlier: false, uids });
+            self.tell(&Untagged::Vanished { earlier: false, uids });
+            return true;
         }
         for number in numbers.iter().rev() {
             write!(self.output, "* {number} EXPUNGE\r\n").expect("a buffer takes everything");
+        }
+        true
+    }
+
+    /// The client has said what only a client says that wants mod-sequences. If that is news, it is told from where on in the selected mailbox
+    /// it has them (RFC 7162 §3.1).
+    pub(super) fn want_mod_seqs(&mut self) {
+        let wanted_before = std::mem::replace(&mut self.enabled.condstore, true);
+        if let (false, State::Selected(selected)) = (wanted_before, &self.state) {
+            let code = Code::HighestModSeq(selected.told);
+            self.untagged_status(&Status::ok("Highest").with(code));
         }
     }
 
@@ -240,13 +263,15 @@ impl Server {
             other => other,
         };
         let Some(returns) = returns else {
-            return write_numbers(&mut self.output, kind, &numbers, found.mod_seq);
+            let mod_seq = found.mod_seqs.map(|mod_seqs| mod_seqs.highest);
+            return write_numbers(&mut self.output, kind, &numbers, mod_seq);
         };
         if returns.contains(&SearchReturn::Save) {
             selected.saved = saved(returns, &found.uids);
         }
         if let Some(answer) = esearch(returns, &numbers, kind) {
-            let mod_seq = found.mod_seq.filter(|_| !numbers.is_empty());
+            let mod_seqs = found.mod_seqs.filter(|_| !numbers.is_empty());
+            let mod_seq = mod_seqs.map(|mod_seqs| mod_seq_of(returns, mod_seqs));
             Esearch { uid: asked.uid, mod_seq, ..answer }.write(&mut self.output, &asked.tag);
         }
     }
@@ -283,13 +308,28 @@ impl Server {
     }
 }
 
+/// Whether nothing but MIN or MAX was asked for.
+fn only_ends(returns: &[SearchReturn]) -> bool {
+    let is_some = |wanted: SearchReturn| returns.contains(&wanted);
+    (is_some(SearchReturn::Min) || is_some(SearchReturn::Max))
+        && !is_some(SearchReturn::All)
+        && !is_some(SearchReturn::Count)
+}
+
+/// The mod-sequence that goes with what is returned (RFC 7162 §3.1.10): that of the ends, if only they are, else the largest of all.
+fn mod_seq_of(returns: &[SearchReturn], found: FoundModSeqs) -> u64 {
+    if !only_ends(returns) {
+        return found.highest;
+    }
+    let min = returns.contains(&SearchReturn::Min).then_some(found.first);
+    let max = returns.contains(&SearchReturn::Max).then_some(found.last);
+    min.max(max).unwrap_or(found.highest)
+}
+
 /// What SAVE keeps (RFC 5182 §2.4): what MIN and MAX say, if nothing else was asked for, else all.
 fn saved(returns: &[SearchReturn], uids: &[u32]) -> Numbers {
     let is_some = |wanted: SearchReturn| returns.contains(&wanted);
-    let only_ends = (is_some(SearchReturn::Min) || is_some(SearchReturn::Max))
-        && !is_some(SearchReturn::All)
-        && !is_some(SearchReturn::Count);
-    if !only_ends {
+    if !only_ends(returns) {
         return uids.iter().copied().collect();
     }
     // Of a sort the first and the last are meant (RFC 5267 §3.1).

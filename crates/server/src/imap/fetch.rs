@@ -62,7 +62,10 @@ impl Session {
             items.push(FetchItem::ModSeq);
         }
         if let (Some(known), Some(since)) = (vanished, changed_since) {
-            let gone = self.vanished(endpoint, ModSeq(since)).await?.intersection(&known);
+            // What is still in the client's view is told with its number, before the command ends.
+            let unknown = endpoint.unknown_below(u32::MAX);
+            let gone =
+                self.vanished(endpoint, ModSeq(since)).await?.intersection(&known).intersection(&unknown);
             if !gone.is_empty() {
                 endpoint.tell(&Untagged::Vanished { earlier: true, uids: gone });
             }

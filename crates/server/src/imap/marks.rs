@@ -68,18 +68,24 @@ impl Session {
             self.learn_keywords(endpoint).await?;
         }
         let Some(open) = &mut self.open else { return Ok(Status::ok("Stored")) };
-        open.told = marked.changed.iter().map(|mark| (mark.uid.0, mark.modseq)).collect();
-        let mut told: Vec<Mark> = marked.changed;
-        if !store.silent {
-            told.extend(marked.same);
-            told.sort_unstable_by_key(|mark| mark.uid);
+        // The marks of these are told, and not only that they are now what the client made them.
+        let mut told: Vec<(Mark, bool)> = Vec::with_capacity(marked.changed.len());
+        for (mark, former) in marked.changed.into_iter().zip(marked.former) {
+            // Somebody else has changed it, and the client does not know that yet (RFC 7162 §3.1.3).
+            let is_news = former > open.seen && open.told.get(&mark.uid.0) != Some(&former);
+            told.push((mark, is_news || !store.silent));
         }
-        for mark in &told {
-            if store.silent && endpoint.wants_mod_seqs() {
+        open.told.extend(told.iter().map(|(mark, _)| (mark.uid.0, mark.modseq)));
+        if !store.silent {
+            told.extend(marked.same.into_iter().map(|mark| (mark, true)));
+            told.sort_unstable_by_key(|(mark, _)| mark.uid);
+        }
+        for (mark, with_flags) in &told {
+            if *with_flags {
+                self.tell_mark(endpoint, mark);
+            } else if endpoint.wants_mod_seqs() {
                 // RFC 7162 §3.1.3: the client must know the mod-sequence all the same.
                 self.tell_mod_seq(endpoint, mark);
-            } else if !store.silent {
-                self.tell_mark(endpoint, mark);
             }
         }
         if marked.failed.is_empty() {

@@ -4,7 +4,7 @@
 //! all ([`store::Mailboxes::sift`]), and by what it keeps of their headers ([`store::Mailboxes::gists`]). A text is read only of those
 //! messages where that is still open.
 
-mod criteria;
+pub(super) mod criteria;
 mod gist;
 mod sifted;
 mod words;
@@ -14,7 +14,7 @@ use crate::reading::{Ahead, Room, Wanted};
 use bytes::Bytes;
 use criteria::{Criteria, Needs, Verdict};
 use imap::SearchKey;
-use imap::answer::{Found, Status};
+use imap::answer::{Found, FoundModSeqs, Status};
 use imap::server::Server;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -38,8 +38,8 @@ impl Session {
     pub(super) async fn search(&mut self, endpoint: &mut Server, key: SearchKey) -> Result<Status, Error> {
         let about_changes = criteria::mentions_changes(&key);
         let found = self.matching(endpoint, &key).await?;
-        let mod_seq = found.iter().map(|entry| entry.modseq.0).max().filter(|_| about_changes);
-        endpoint.found(&Found { uids: found.iter().map(|entry| entry.uid.0).collect(), mod_seq });
+        let mod_seqs = FoundModSeqs::of(found.iter().map(|entry| entry.modseq.0)).filter(|_| about_changes);
+        endpoint.found(&Found { uids: found.iter().map(|entry| entry.uid.0).collect(), mod_seqs });
         Ok(Status::ok("Search completed"))
     }
 

@@ -142,6 +142,7 @@ impl Session {
             self.tell_mark(endpoint, &entry.mark());
         }
         endpoint.changed(&came, &history.gone);
+        endpoint.noted_up_to(history.last.0);
         Ok(())
     }
 

@@ -1,9 +1,10 @@
 //! SORT: messages in an order (RFC 5256 §3, RFC 5957).
 
+use super::search::criteria::mentions_changes;
 use super::{Session, cut, text};
 use crate::reading::{Ahead, Wanted};
 use bytes::Bytes;
-use imap::answer::{Found, Status};
+use imap::answer::{Found, FoundModSeqs, Status};
 use imap::server::Server;
 use imap::{SearchKey, SortCriterion, SortKey};
 use message::{Address, Date, Limits, Structure, Written, encoded_word, subject, unfold, written_addresses};
@@ -19,6 +20,7 @@ impl Session {
         criteria: &[SortCriterion],
         key: SearchKey,
     ) -> Result<Status, Error> {
+        let about_changes = mentions_changes(&key);
         let found = self.matching(endpoint, &key).await?;
         // What is equal by a key is so by the same key later on.
         let mut keys = HashSet::new();
@@ -34,7 +36,7 @@ impl Session {
             };
             let structure = Structure::of(&header, &Limits::default());
             let values = criteria.iter().map(|criterion| value(criterion.key, entry, (&header, &structure)));
-            sorted.push((values.collect::<Vec<_>>(), entry.uid.0));
+            sorted.push((values.collect::<Vec<_>>(), entry));
         }
         // RFC 5256 §3: what is equal stands in the order of the mailbox, which is how it came.
         sorted.sort_by(|(one, _), (other, _)| {
@@ -44,8 +46,10 @@ impl Session {
             });
             compared.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
         });
-        let uids = sorted.into_iter().map(|(_, uid)| uid).collect();
-        endpoint.found(&Found { uids, mod_seq: None });
+        // RFC 7162 §3.1.6.
+        let mod_seqs = FoundModSeqs::of(sorted.iter().map(|(_, entry)| entry.modseq.0));
+        let uids = sorted.iter().map(|(_, entry)| entry.uid.0).collect();
+        endpoint.found(&Found { uids, mod_seqs: mod_seqs.filter(|_| about_changes) });
         Ok(Status::ok("Sort completed"))
     }
 

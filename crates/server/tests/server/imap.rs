@@ -121,7 +121,8 @@ pub(crate) async fn bob_has_a_password(store: &SharedStore) {
     set.expect("bob has an account");
 }
 
-async fn deliver(running: &Running, content: &str) {
+/// Mail for bob.
+pub(crate) async fn deliver(running: &Running, content: &str) {
     let mut talk = Talk::hello(running.address).await;
     assert!(talk.say("MAIL FROM:<a@a.example>").await.starts_with("250 "));
     assert!(talk.say("RCPT TO:<bob@b.example>").await.starts_with("250 "));

@@ -9,6 +9,7 @@ mod forwarding;
 mod grants;
 mod imap;
 mod imap_bounds;
+mod imap_changes;
 mod imap_extensions;
 mod imap_search;
 mod imap_stress;

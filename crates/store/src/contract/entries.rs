@@ -184,8 +184,13 @@ async fn marks_are_told(store: SharedStore) {
     let (inbox, _) = two_mailboxes(&store, 3).await;
     let before = store.status(inbox).await.unwrap();
     let told = async |uids: &[Uid], marking: Marking| -> Marked {
+        let before = store.roll(inbox).await.unwrap();
         let marked = store.mark(inbox, uids, marking).await.unwrap();
         let roll = store.roll(inbox).await.unwrap();
+        let former = marked.changed.iter().map(|mark| {
+            before.marks.iter().find(|before| before.uid == mark.uid).expect("it was there").modseq
+        });
+        assert_eq!(marked.former, former.collect::<Vec<_>>());
         assert_eq!(roll.status, store.status(inbox).await.unwrap());
         assert!(marked.changed.iter().chain(&marked.same).all(|mark| roll.marks.contains(mark)));
         marked

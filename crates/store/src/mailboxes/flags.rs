@@ -70,6 +70,8 @@ pub struct Mark {
 pub struct Marked {
     /// Entries whose marks changed, as they are now.
     pub changed: Vec<Mark>,
+    /// The last change before this one of each of those, in their order: who has not seen that one does not know what it was.
+    pub former: Vec<ModSeq>,
     /// Entries whose marks were so already.
     pub same: Vec<Mark>,
     /// Entries that changed after [`Marking::unchanged_since`].

@@ -34,7 +34,7 @@ impl Model {
             let kept = self.mailboxes.get_mut(&mailbox).expect("found above");
             kept.modseq = modseq;
             let (entry, _) = kept.entries.get_mut(&uid).expect("found above");
-            entry.modseq = modseq;
+            marked.former.push(std::mem::replace(&mut entry.modseq, modseq));
             (entry.flags, entry.keywords) = marks;
             marked.changed.push(entry.mark());
         }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use store::{Entry, Flags, Keyword};
 
 /// Whether it is about mod-sequences, so that the answer has one (RFC 7162 §3.1.5).
-pub(super) fn mentions_changes(key: &SearchKey) -> bool {
+pub(in crate::imap) fn mentions_changes(key: &SearchKey) -> bool {
     match key {
         SearchKey::ModSeq(_) => true,
         SearchKey::Not(key) => mentions_changes(key),

@@ -44,6 +44,7 @@ impl Work<'_> {
             (entry.flags, entry.keywords) = after;
             if let Some(told) = &mut told {
                 told.changed.push(mark(*uid, entry));
+                told.former.push(old);
             }
             self.changes.remove((mailbox.0, old.0));
             self.change(mailbox, ModSeq(modseq), *uid)?;

@@ -1,0 +1,125 @@
+//! IMAP: what two sessions change in one mailbox, and what each of them may conclude from what it was told (RFC 7162).
+
+use crate::common::Running;
+use crate::imap::{Client, deliver, start_imap};
+use std::net::SocketAddr;
+
+/// A server with so many messages in bob's INBOX.
+async fn start_with(messages: u32) -> (Running, SocketAddr) {
+    let (running, address) = start_imap().await;
+    for subject in 1..=messages {
+        deliver(&running, &format!("Subject: {subject}\r\n\r\ntext")).await;
+    }
+    (running, address)
+}
+
+/// A session that has enabled QRESYNC and selected INBOX.
+async fn resynchronising(address: SocketAddr) -> Client {
+    let mut client = Client::bob(address).await;
+    client.ok("ENABLE QRESYNC").await;
+    client.ok("SELECT INBOX").await;
+    client
+}
+
+/// The number behind a word.
+fn number_after(word: &str, text: &str) -> u64 {
+    let rest = text.split_once(word).unwrap_or_else(|| panic!("{word} in {text}")).1;
+    let digits = rest.trim_start_matches([' ', '(']);
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    digits[..end].parse().expect("a number")
+}
+
+#[tokio::test]
+async fn what_somebody_else_marked_is_told_even_by_a_silent_store() {
+    let (_running, address) = start_with(2).await;
+    let (mut one, mut other) = (Client::inbox(address).await, Client::inbox(address).await);
+    other.ok("STORE 1 +FLAGS.SILENT (\\Flagged)").await;
+    let told = one.ok("STORE 1:2 +FLAGS.SILENT (\\Seen)").await;
+    assert_eq!(told, ["* 1 FETCH (FLAGS (\\Flagged \\Seen))"]);
+    assert!(one.ok("STORE 1 +FLAGS.SILENT (\\Draft)").await.is_empty(), "nobody else did anything");
+    assert!(one.ok("NOOP").await.is_empty(), "it knows what it did itself");
+    let told = other.ok("NOOP").await;
+    assert_eq!(told, ["* 1 FETCH (FLAGS (\\Flagged \\Seen \\Draft))", "* 2 FETCH (FLAGS (\\Seen))"]);
+}
+
+#[tokio::test]
+async fn who_expunges_and_resynchronises_learns_the_new_mod_sequence() {
+    let (_running, address) = start_with(5).await;
+    let mut client = resynchronising(address).await;
+    client.ok("CREATE Box").await;
+    client.ok("STORE 1:2 +FLAGS.SILENT (\\Deleted)").await;
+    for (command, gone) in [("UID EXPUNGE 1", 1), ("EXPUNGE", 2), ("MOVE 1 Box", 3)] {
+        let (told, status) = client.say(command).await;
+        assert_eq!(told.last(), Some(&format!("* VANISHED {gone}")), "{command}");
+        let highest = client.ok("STATUS INBOX (HIGHESTMODSEQ)").await;
+        let highest = number_after("HIGHESTMODSEQ", &highest[0]);
+        assert!(status.starts_with(&format!("OK [HIGHESTMODSEQ {highest}] ")), "{command}: {status}");
+    }
+    assert_eq!(client.say("EXPUNGE").await.1, "OK Expunge completed");
+    client.ok("STORE 1 +FLAGS.SILENT (\\Deleted)").await;
+    assert_eq!(client.say("CLOSE").await.1, "OK Closed");
+    let mut plain = Client::inbox(address).await;
+    plain.ok("STORE 1 +FLAGS.SILENT (\\Deleted)").await;
+    assert_eq!(
+        plain.say("EXPUNGE").await,
+        (vec!["* 1 EXPUNGE".to_owned()], "OK Expunge completed".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn what_the_client_still_has_did_not_go_earlier() {
+    let (_running, address) = start_with(3).await;
+    let (mut one, mut other) = (resynchronising(address).await, Client::inbox(address).await);
+    other.ok("STORE 1 +FLAGS.SILENT (\\Deleted)").await;
+    other.ok("EXPUNGE").await;
+    let (told, _) = one.say("UID FETCH 1:* (UID) (CHANGEDSINCE 1 VANISHED)").await;
+    assert!(!told.iter().any(|line| line.contains("EARLIER")), "{told:?}");
+    assert_eq!(told.last().map(String::as_str), Some("* VANISHED 1"));
+    let told = one.ok("UID FETCH 1:* (UID) (CHANGEDSINCE 1 VANISHED)").await;
+    assert_eq!(told[0], "* VANISHED (EARLIER) 1");
+}
+
+#[tokio::test]
+async fn mod_sequences_begin_with_the_one_that_all_was_told_of() {
+    let (_running, address) = start_with(2).await;
+    let mut client = Client::inbox(address).await;
+    let highest = Client::bob(address).await.ok("STATUS INBOX (HIGHESTMODSEQ)").await;
+    let highest = format!("* OK [HIGHESTMODSEQ {}] Highest", number_after("HIGHESTMODSEQ", &highest[0]));
+    assert_eq!(client.ok("ENABLE CONDSTORE").await, ["* ENABLED CONDSTORE", &highest]);
+    assert_eq!(client.ok("ENABLE QRESYNC").await, ["* ENABLED QRESYNC"], "it has them already");
+    let mut client = Client::inbox(address).await;
+    let told = client.ok("FETCH 1 (MODSEQ)").await;
+    assert!(told.len() == 2 && told[0] == highest, "{told:?}");
+    // Of a message that is gone, and of which this client may not hear while it names messages by number, it is not told.
+    let (mut client, mut other) = (Client::inbox(address).await, Client::inbox(address).await);
+    other.ok("STORE 1 +FLAGS (\\Deleted)").await;
+    other.ok("EXPUNGE").await;
+    client.say("FETCH 2 (UID)").await;
+    let told = client.ok("FETCH 2 (MODSEQ)").await;
+    assert_eq!(told[0], highest);
+}
+
+#[tokio::test]
+async fn a_search_for_changes_tells_the_mod_sequence_of_what_it_returns() {
+    let (_running, address) = start_with(3).await;
+    let mut client = Client::inbox(address).await;
+    client.ok("STORE 2 +FLAGS.SILENT (\\Seen)").await;
+    client.ok("STORE 1 +FLAGS.SILENT (\\Seen)").await;
+    client.ok("ENABLE CONDSTORE").await;
+    let told = client.ok("FETCH 1:3 (MODSEQ)").await;
+    let mod_seqs: Vec<u64> = told.iter().map(|line| number_after("MODSEQ", line)).collect();
+    client.ok("STORE 2 +FLAGS.SILENT (\\Draft)").await;
+    let second = number_after("MODSEQ", &client.ok("FETCH 2 (MODSEQ)").await[0]);
+    for (returns, expected) in [
+        ("MIN", mod_seqs[0]),
+        ("MAX", mod_seqs[2]),
+        ("MIN MAX", mod_seqs[0].max(mod_seqs[2])),
+        ("COUNT", second),
+        ("MIN ALL", second),
+    ] {
+        let told = client.ok(&format!("SEARCH RETURN ({returns}) MODSEQ 1")).await;
+        assert_eq!(number_after("MODSEQ", &told[0]), expected, "{returns}: {told:?}");
+    }
+    let told = client.ok("SORT (REVERSE ARRIVAL) UTF-8 MODSEQ 1").await;
+    assert!(told[0].ends_with(&format!(" (MODSEQ {second})")), "{told:?}");
+}
