@@ -73,6 +73,18 @@ impl Numbers {
         self.ranges.last().map(|(_, last)| *last)
     }
 
+    /// Takes the largest out.
+    pub fn pop(&mut self) -> Option<u32> {
+        let (first, last) = self.ranges.last_mut()?;
+        let number = *last;
+        if first == last {
+            self.ranges.pop();
+        } else {
+            *last -= 1;
+        }
+        Some(number)
+    }
+
     /// The ranges, ascending.
     pub fn ranges(&self) -> &[(u32, u32)] {
         &self.ranges

@@ -12,6 +12,7 @@ mod fetch;
 mod list;
 mod mailboxes;
 mod marks;
+mod news;
 mod search;
 mod select;
 mod sort;
@@ -33,6 +34,7 @@ use append::Appending;
 use fetch::Fetching;
 use imap::answer::{Code, Status};
 use imap::server::{Auth, Event, Request, Server, replies};
+use news::{Answering, End};
 use select::Open;
 use std::sync::Arc;
 use store::{AccountName, Error, Events};
@@ -49,6 +51,8 @@ pub(crate) struct Session {
     open: Option<Box<Open>>,
     /// A FETCH under way.
     fetching: Option<Box<Fetching>>,
+    /// What is told page by page.
+    answering: Option<Box<Answering>>,
     /// An APPEND under way.
     appending: Option<Box<Appending>>,
     /// In IDLE: what tells that something happened.
@@ -72,6 +76,7 @@ impl Session {
             grant: None,
             open: None,
             fetching: None,
+            answering: None,
             appending: None,
             news: None,
             interruption: Interruption::Stop,
@@ -177,7 +182,7 @@ impl Session {
             }
             Request::Select { mailbox, access, qresync } => {
                 return match self.select(endpoint, &mailbox, access, qresync).await {
-                    Ok(status) => endpoint.finish(status),
+                    Ok(answering) => self.answer(endpoint, answering).await,
                     Err(error) => endpoint.finish(self.said(&error)),
                 };
             }
@@ -187,7 +192,7 @@ impl Session {
             Request::Close => self.close_mailbox().await,
             Request::Expunge(uids) => self.expunge(uids.as_ref()).await,
             Request::Search(key) => self.search(endpoint, key).await,
-            Request::Store(store) => self.store(endpoint, store).await,
+            Request::Store(store) => return self.store(endpoint, store).await,
             Request::Create { mailbox, uses } => self.create(&mailbox, &uses).await,
             Request::Delete(mailbox) => self.delete(&mailbox).await,
             Request::Rename { from, to } => self.rename(&from, &to).await,
@@ -205,15 +210,6 @@ impl Session {
         self.finish(endpoint, result).await;
     }
 
-    /// Tells what is new in the selected mailbox, and ends the command.
-    async fn finish(&mut self, endpoint: &mut Server, result: Result<Status, Error>) {
-        let result = match (self.sync(endpoint).await, result) {
-            (Ok(()), result) => result,
-            (Err(error), _) => Err(error),
-        };
-        endpoint.finish(result.unwrap_or_else(|error| self.said(&error)));
-    }
-
     /// Answers IDLE: what is new?
     async fn look(&mut self, endpoint: &mut Server) {
         if let Some(news) = &mut self.news {
@@ -223,10 +219,7 @@ impl Session {
         if self.has_ended(endpoint).await {
             return;
         }
-        if let Err(error) = self.sync(endpoint).await {
-            warn!(session = %self.visit.id, %error, "the mailbox cannot be looked at");
-        }
-        endpoint.looked();
+        self.answer_with_news(endpoint, None, End::Looked).await;
     }
 
     /// What is said of an error of the store.
@@ -271,7 +264,8 @@ impl Application<Server> for Session {
                 info!(session = %self.visit.id, "client: {}", words.join(" "));
             }
             Event::Request(request) => Box::pin(self.request(endpoint, *request)).await,
-            Event::More => Box::pin(self.go_on_fetching(endpoint)).await,
+            Event::More if self.fetching.is_some() => Box::pin(self.go_on_fetching(endpoint)).await,
+            Event::More => Box::pin(self.go_on_answering(endpoint)).await,
             Event::Look => Box::pin(self.look(endpoint)).await,
             Event::Append(append) => Box::pin(self.append(endpoint, append)).await,
             Event::Content(octets) => Box::pin(self.append_content(octets)).await,
@@ -287,6 +281,7 @@ impl Application<Server> for Session {
             Event::Closing(closing) => {
                 self.open = None;
                 self.fetching = None;
+                self.answering = None;
                 self.appending = None;
                 self.news = None;
                 debug!(session = %self.visit.id, reason = ?closing, "closing");

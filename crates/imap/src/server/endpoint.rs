@@ -61,6 +61,12 @@ impl Server {
             Phase::Handshake => self.handshake(now),
             Phase::Idle(_) => self.idle(now),
             Phase::Appending(_) => self.appending(now),
+            Phase::Expunging(_) => {
+                if let Phase::Expunging(expunging) = std::mem::replace(&mut self.phase, Phase::Command) {
+                    self.go_on_expunging(*expunging);
+                }
+                true
+            }
             Phase::Asked(_) | Phase::Telling(_) | Phase::StartTls | Phase::Compress | Phase::Closed => false,
         }
     }

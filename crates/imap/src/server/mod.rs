@@ -113,8 +113,27 @@ enum Phase {
     Idle(String),
     /// To take the octets of a message.
     Appending(Box<append::Appending>),
+    /// To tell that messages are gone, as far as there is room, and then to go on.
+    Expunging(Box<Expunging>),
     /// Nothing: the connection is over.
     Closed,
+}
+
+/// Messages that are gone, and that the client is being told of.
+#[derive(Debug)]
+struct Expunging {
+    /// Their numbers: told from the largest down, none shifts under another.
+    left: Numbers,
+    then: Then,
+}
+
+/// What comes after the client was told that messages are gone.
+#[derive(Debug)]
+enum Then {
+    /// The end of the command with this tag.
+    Tagged(String, Status),
+    /// More of IDLE, with its tag.
+    Idle(String),
 }
 
 /// The event in hand.
@@ -213,11 +232,8 @@ impl Server {
                     self.count_error();
                 }
                 Question::Append(appending) => self.refuse_append(*appending, &status),
-                Question::AppendEnd(tag) => {
-                    self.tell_vanished();
-                    self.tagged(&tag, &status);
-                }
-                Question::Command(asked) => self.finish_command(&asked, &status),
+                Question::AppendEnd(tag) => self.tell_vanished(Then::Tagged(tag, status)),
+                Question::Command(asked) => self.finish_command(asked, status),
                 other @ Question::Idle(_) => self.unasked(Phase::Asked(Box::new(other))),
             },
             other => self.unasked(other),
@@ -225,7 +241,7 @@ impl Server {
         self.deadline = None;
     }
 
-    fn finish_command(&mut self, asked: &Asked, status: &Status) {
+    fn finish_command(&mut self, asked: Asked, status: Status) {
         if status.condition == Condition::Ok {
             self.errors = 0;
         }
@@ -241,20 +257,22 @@ impl Server {
             }
             _ => {}
         }
-        let has_expunged = asked.expunges == Expunges::Told && self.tell_vanished();
-        match &self.state {
+        if asked.expunges == Expunges::Held {
+            return self.tagged(&asked.tag, &status);
+        }
+        let status = match &self.state {
             // RFC 7162 §3.2.7, §3.2.9, RFC 6851 §4.4; never with CLOSE, before which the client did not hear of everything.
             State::Selected(selected)
-                if has_expunged
+                if selected.view.has_vanished()
                     && self.enabled.qresync
                     && matches!(asked.kind, Kind::Expunge)
                     && status.condition == Condition::Ok =>
             {
-                let status = status.clone().with(Code::HighestModSeq(selected.told));
-                self.tagged(&asked.tag, &status);
+                status.with(Code::HighestModSeq(selected.noted))
             }
-            _ => self.tagged(&asked.tag, status),
-        }
+            _ => status,
+        };
+        self.tell_vanished(Then::Tagged(asked.tag, status));
     }
 
     /// Answers the event in hand with `status`, which is a BYE, and closes the connection.
@@ -277,10 +295,7 @@ impl Server {
     pub fn looked(&mut self) {
         match std::mem::replace(&mut self.phase, Phase::Command) {
             Phase::Asked(question) => match *question {
-                Question::Idle(tag) => {
-                    self.tell_vanished();
-                    self.phase = Phase::Idle(tag);
-                }
+                Question::Idle(tag) => self.tell_vanished(Then::Idle(tag)),
                 other => self.unasked(Phase::Asked(Box::new(other))),
             },
             other => self.unasked(other),

@@ -1,6 +1,6 @@
 //! What the application tells while a command is in hand: answers in one piece, the data of messages, what is new in the mailbox.
 
-use super::{Closing, Event, Kind, Phase, Question, Server, State};
+use super::{Closing, Event, Expunging, Kind, Phase, Question, Server, State, Then};
 use crate::answer::data::{write_flags, write_numbers, write_threads};
 use crate::answer::{
     Code, Esearch, FetchData, Found, FoundModSeqs, LiteralName, Status, Threaded, Untagged, begin_literal,
@@ -84,23 +84,41 @@ impl Server {
         }
     }
 
-    /// Tells that messages are gone, as EXPUNGE or VANISHED (RFC 7162 §3.2.10); says whether there were any.
-    pub(super) fn tell_vanished(&mut self) -> bool {
-        let State::Selected(selected) = &mut self.state else { return false };
-        if !selected.view.has_vanished() {
-            return false;
+    /// Tells that messages are gone, as EXPUNGE or VANISHED (RFC 7162 §3.2.10), and goes on.
+    pub(super) fn tell_vanished(&mut self, then: Then) {
+        let mut left = Numbers::new();
+        if let State::Selected(selected) = &mut self.state
+            && selected.view.has_vanished()
+        {
+            let (uids, numbers) = selected.view.take_vanished();
+            selected.saved = selected.saved.difference(&uids);
+            selected.told = selected.noted;
+            if self.enabled.qresync {
+                self.tell(&Untagged::Vanished { earlier: false, uids });
+            } else {
+                left = numbers;
+            }
         }
-        let (uids, numbers) = selected.view.take_vanished();
-        selected.saved = selected.saved.difference(&uids);
-        selected.told = selected.noted;
-        if self.enabled.qresync {
-            self.tell(&Untagged::Vanished { earlier: false, uids });
-            return true;
-        }
-        for number in numbers.iter().rev() {
+        self.go_on_expunging(Expunging { left, then });
+    }
+
+    /// Tells of more messages that are gone, as far as there is room.
+    pub(super) fn go_on_expunging(&mut self, mut expunging: Expunging) {
+        while let Some(number) = expunging.left.last() {
+            if !self.has_room() {
+                self.phase = Phase::Expunging(Box::new(expunging));
+                return;
+            }
             write!(self.output, "* {number} EXPUNGE\r\n").expect("a buffer takes everything");
+            expunging.left.pop();
         }
-        true
+        match expunging.then {
+            Then::Tagged(tag, status) => {
+                self.phase = Phase::Command;
+                self.tagged(&tag, &status);
+            }
+            Then::Idle(tag) => self.phase = Phase::Idle(tag),
+        }
     }
 
     /// The client has said what only a client says that wants mod-sequences. If that is news, it is told from where on in the selected mailbox

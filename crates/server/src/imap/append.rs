@@ -131,15 +131,14 @@ impl Session {
             Some(appending) => self.keep(*appending).await,
             None => Err(Error::Invalid("nothing came".to_owned()).into()),
         };
-        let synced = self.sync(endpoint).await;
-        endpoint.finish(match (result, synced) {
-            (Ok(status), Ok(())) => status,
-            (Err(Failure::Store(error)), _) => self.said_of_target(&error),
-            (Err(Failure::Binary), _) => {
+        let status = match result {
+            Ok(status) => status,
+            Err(Failure::Store(error)) => self.said_of_target(&error),
+            Err(Failure::Binary) => {
                 Status::no("Messages with NULs are not kept here").with(Code::UnknownCte)
             }
-            (Ok(_), Err(error)) => self.said(&error),
-        });
+        };
+        self.finish(endpoint, Ok(status)).await;
     }
 
     async fn keep(&mut self, mut appending: Appending) -> Result<Status, Failure> {

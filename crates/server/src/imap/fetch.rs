@@ -209,7 +209,7 @@ impl Session {
         if let (true, Some(open)) = (tells_flags && !endpoint.wants_mod_seqs(), &mut self.open) {
             // What the client hears now it need not hear again.
             let news = page.iter().filter(|entry| entry.modseq > open.seen);
-            open.told.extend(news.map(|entry| (entry.uid.0, entry.modseq)));
+            news.for_each(|entry| open.told.add(entry.modseq));
         }
         for entry in page {
             fetching.missing -= 1;

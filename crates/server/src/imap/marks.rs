@@ -1,9 +1,11 @@
 //! Flags and keywords: as the store keeps them, as clients say them, and STORE (RFC 9051 §2.3.2, §6.4.6, RFC 7162 §3.1.3).
 
 use super::Session;
+use super::news::{End, Own, Told};
 use imap::answer::{Code, FetchData, Status};
 use imap::server::{Server, Store};
 use imap::{Flag, Numbers, StoreKind};
+use std::collections::VecDeque;
 use store::{Entry, Error, Flags, Keyword, KeywordSet, Mark, Marking, Marks, ModSeq, Uid};
 
 const SYSTEM: [(Flags, Flag); 5] = [
@@ -45,14 +47,32 @@ pub(super) fn marks(flags: &[Flag]) -> Result<Marks, Error> {
     Ok(marks)
 }
 
-impl Session {
-    /// STORE: the marks are changed durably, then they are told.
-    pub(super) async fn store(&mut self, endpoint: &mut Server, store: Store) -> Result<Status, Error> {
-        let Some(id) = self.open.as_ref().map(|open| open.id) else {
-            return Ok(Status::ok("Nothing to store"));
-        };
+/// A STORE under way.
+pub(super) struct Storing {
+    marking: Marking,
+    /// What is told of what the client has changed itself.
+    tells: Tells,
+    /// Those that were not looked at yet.
+    left: Numbers,
+    /// Those that were, and not told yet.
+    page: VecDeque<(Mark, Tells)>,
+    /// Those that others changed too late for UNCHANGEDSINCE.
+    failed: Numbers,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tells {
+    Flags,
+    /// With .SILENT.
+    ModSeq,
+}
+
+/// So many messages are marked in one act: what is told of them is in memory.
+const ACT: usize = 10_000;
+
+impl Storing {
+    fn of(store: Store) -> Result<Storing, Error> {
         let marks = marks(&store.flags)?;
-        let has_keywords = !marks.keywords.is_empty();
         let marking = match store.kind {
             StoreKind::Add => Marking::add(marks),
             StoreKind::Remove => Marking::remove(marks),
@@ -62,38 +82,82 @@ impl Session {
             Some(since) => marking.unchanged_since(ModSeq(since)),
             None => marking,
         };
-        let uids: Vec<Uid> = store.uids.iter().map(Uid).collect();
-        let marked = self.visit.context.store.mark(id, &uids, marking).await?;
-        if has_keywords {
-            self.learn_keywords(endpoint).await?;
+        Ok(Storing {
+            marking,
+            tells: if store.silent { Tells::ModSeq } else { Tells::Flags },
+            left: store.uids,
+            page: VecDeque::new(),
+            failed: Numbers::new(),
+        })
+    }
+
+    /// What the command ends with.
+    pub(super) fn status(&self, endpoint: &Server) -> Status {
+        if self.failed.is_empty() {
+            return Status::ok("Store completed");
         }
-        let Some(open) = &mut self.open else { return Ok(Status::ok("Stored")) };
-        // The marks of these are told, and not only that they are now what the client made them.
-        let mut told: Vec<(Mark, bool)> = Vec::with_capacity(marked.changed.len());
-        for (mark, former) in marked.changed.into_iter().zip(marked.former) {
-            // Somebody else has changed it, and the client does not know that yet (RFC 7162 §3.1.3).
-            let is_news = former > open.seen && open.told.get(&mark.uid.0) != Some(&former);
-            told.push((mark, is_news || !store.silent));
+        let failed = endpoint.as_named(&self.failed);
+        Status::ok("Some were changed meanwhile").with(Code::Modified(failed))
+    }
+}
+
+impl Session {
+    /// STORE: the marks are changed durably, then they are told; many messages in several acts.
+    pub(super) async fn store(&mut self, endpoint: &mut Server, store: Store) {
+        match Storing::of(store) {
+            Ok(storing) => {
+                let end = End::Finish(Status::ok("Store completed"));
+                self.answer_with_news(endpoint, Some(Own::Store(storing)), end).await;
+            }
+            Err(error) => self.finish(endpoint, Err(error)).await,
         }
-        open.told.extend(told.iter().map(|(mark, _)| (mark.uid.0, mark.modseq)));
-        if !store.silent {
-            told.extend(marked.same.into_iter().map(|mark| (mark, true)));
-            told.sort_unstable_by_key(|(mark, _)| mark.uid);
-        }
-        for (mark, with_flags) in &told {
-            if *with_flags {
-                self.tell_mark(endpoint, mark);
-            } else if endpoint.wants_mod_seqs() {
+    }
+
+    /// Tells the marks that were changed, as far as there is room, or changes more.
+    pub(super) async fn go_on_storing(
+        &mut self,
+        endpoint: &mut Server,
+        storing: &mut Storing,
+    ) -> Result<Told, Error> {
+        while endpoint.has_room()
+            && let Some((mark, tells)) = storing.page.pop_front()
+        {
+            match tells {
+                Tells::Flags => self.tell_mark(endpoint, &mark),
                 // RFC 7162 §3.1.3: the client must know the mod-sequence all the same.
-                self.tell_mod_seq(endpoint, mark);
+                Tells::ModSeq if endpoint.wants_mod_seqs() => self.tell_mod_seq(endpoint, &mark),
+                Tells::ModSeq => {}
             }
         }
-        if marked.failed.is_empty() {
-            return Ok(Status::ok("Store completed"));
+        if storing.page.is_empty() {
+            if storing.left.is_empty() {
+                return Ok(Told::All);
+            }
+            self.mark_some(endpoint, storing).await?;
         }
-        let failed: Numbers = marked.failed.iter().map(|uid| uid.0).collect();
-        let failed = endpoint.as_named(&failed);
-        Ok(Status::ok("Some were changed meanwhile").with(Code::Modified(failed)))
+        Ok(Told::Some)
+    }
+
+    /// Changes the marks of the next messages.
+    async fn mark_some(&mut self, endpoint: &mut Server, storing: &mut Storing) -> Result<(), Error> {
+        let uids: Vec<Uid> = storing.left.iter().take(ACT).map(Uid).collect();
+        let last = uids.last().map_or(u32::MAX, |last| last.0);
+        storing.left = storing.left.difference(&Numbers::range(1, last));
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let marked = self.visit.context.store.mark(open.id, &uids, storing.marking.clone()).await?;
+        for (mark, former) in marked.changed.into_iter().zip(marked.former) {
+            // Somebody else has changed it before, and the client does not know that yet (RFC 7162 §3.1.3).
+            let is_news = former > open.seen && !open.told.contains(former);
+            open.told.add(mark.modseq);
+            let tells = if is_news { Tells::Flags } else { storing.tells };
+            storing.page.push_back((mark, tells));
+        }
+        if storing.tells == Tells::Flags {
+            storing.page.extend(marked.same.into_iter().map(|mark| (mark, Tells::Flags)));
+            storing.page.make_contiguous().sort_unstable_by_key(|(mark, _)| mark.uid);
+        }
+        marked.failed.iter().for_each(|uid| storing.failed.push(uid.0));
+        if storing.marking.add.keywords.is_empty() { Ok(()) } else { self.learn_keywords(endpoint).await }
     }
 
     /// Tells the flags of a message, if the client knows it.

@@ -3,14 +3,12 @@
 use super::Session;
 use super::list::attributes;
 use super::marks;
+use super::news::{Answering, Moments, Own};
 use imap::answer::{Code, Status, Untagged};
 use imap::server::{Access, Selection, Server};
 use imap::{Numbers, QResync, SequenceSet, View};
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
-use store::{
-    AccountId, ChangeKind, Entry, Error, Flags, Keyword, MailboxId, MailboxName, MailboxStatus, ModSeq, Uid,
-};
+use store::{AccountId, Error, Flags, Keyword, MailboxId, MailboxName, MailboxStatus, ModSeq, Uid};
 
 /// A mailbox that is selected.
 pub(super) struct Open {
@@ -19,14 +17,11 @@ pub(super) struct Open {
     pub(super) access: Access,
     /// Up to where its history was told.
     pub(super) seen: ModSeq,
-    /// Changes that the client knows already, because they are its own: UIDs and when.
-    pub(super) told: HashMap<u32, ModSeq>,
+    /// Changes after that which the client knows already, because they are its own.
+    pub(super) told: Moments,
     /// The keywords that it knows, by their numbers.
     pub(super) keywords: Vec<Keyword>,
 }
-
-/// How many changes or entries are asked for at once.
-const PAGE: usize = 1000;
 
 impl Session {
     /// SELECT and EXAMINE.
@@ -36,7 +31,7 @@ impl Session {
         mailbox: &str,
         access: Access,
         qresync: Option<QResync>,
-    ) -> Result<Status, Error> {
+    ) -> Result<Answering, Error> {
         let name = MailboxName::new(mailbox)?;
         let account = self.account()?.clone();
         let store = &self.visit.context.store;
@@ -50,7 +45,7 @@ impl Session {
             account: status.account,
             access,
             seen: status.highest_modseq,
-            told: HashMap::new(),
+            told: Moments::default(),
             keywords: status.keywords.clone(),
         }));
         endpoint.select(Selection {
@@ -64,22 +59,24 @@ impl Session {
             highest_mod_seq: status.highest_modseq.0,
             first_unseen: unseen.map(|mark| mark.uid.0),
         });
-        if let Some(known) = qresync.filter(|known| known.uid_validity == status.uid_validity.0) {
-            self.resynchronise(endpoint, status, &known).await?;
-        }
-        Ok(match access {
+        let own = match qresync.filter(|known| known.uid_validity == status.uid_validity.0) {
+            Some(known) => Some(self.resynchronise(endpoint, status, &known).await?),
+            None => None,
+        };
+        let status = match access {
             Access::ReadWrite => Status::ok("Selected").with(Code::ReadWrite),
             Access::ReadOnly => Status::ok("Selected to be read only").with(Code::ReadOnly),
-        })
+        };
+        Ok(Answering::only(own, status))
     }
 
-    /// Tells a client that comes back what happened since (RFC 7162 §3.2.5).
+    /// Tells a client that comes back what went since (RFC 7162 §3.2.5); the marks of what changed are told after that.
     async fn resynchronise(
         &mut self,
         endpoint: &mut Server,
         status: &MailboxStatus,
         known: &QResync,
-    ) -> Result<(), Error> {
+    ) -> Result<Own, Error> {
         let since = ModSeq(known.mod_seq);
         let mut gone = self.vanished_since(endpoint, status, since).await?;
         if let Some(SequenceSet::Ranges(ranges)) = &known.known {
@@ -89,12 +86,7 @@ impl Session {
         if !gone.is_empty() {
             endpoint.tell(&Untagged::Vanished { earlier: true, uids: gone });
         }
-        let history = self.history(since).await?;
-        let uids: Numbers = history.present.iter().map(|(uid, _)| *uid).collect();
-        for entry in self.entries_of(&uids).await? {
-            self.tell_mark(endpoint, &entry.mark());
-        }
-        Ok(())
+        Ok(Own::Changes(since))
     }
 
     /// Those that went since a moment: where that is no longer known, all that could be there and are not.
@@ -110,84 +102,7 @@ impl Session {
             let there: Numbers = roll.marks.iter().map(|mark| mark.uid.0).collect();
             return Ok(endpoint.unknown_below(roll.status.uid_next.0).difference(&there));
         }
-        Ok(self.history(since).await?.gone)
-    }
-
-    /// Tells what happened in the selected mailbox since it was told last.
-    pub(super) async fn sync(&mut self, endpoint: &mut Server) -> Result<(), Error> {
-        let Some(open) = &mut self.open else { return Ok(()) };
-        let (seen, told) = (open.seen, std::mem::take(&mut open.told));
-        let history = match self.news(seen).await {
-            Err(Error::NoSuchMailbox(_)) => {
-                // Somebody has removed it.
-                endpoint.mailbox_is_gone();
-                return Ok(());
-            }
-            news => news?,
-        };
-        let Some(open) = &mut self.open else { return Ok(()) };
-        open.seen = history.last;
-        let (known, came): (Vec<_>, Vec<_>) =
-            history.present.iter().copied().partition(|(uid, _)| endpoint.knows(*uid));
-        let mut came: Vec<u32> = came.into_iter().map(|(uid, _)| uid).collect();
-        came.sort_unstable();
-        let changed: Numbers = known
-            .into_iter()
-            .filter(|(uid, modseq)| told.get(uid) != Some(modseq))
-            .map(|(uid, _)| uid)
-            .collect();
-        let entries = self.entries_of(&changed).await?;
-        self.learn_keywords_of(endpoint, &entries).await?;
-        for entry in &entries {
-            self.tell_mark(endpoint, &entry.mark());
-        }
-        endpoint.changed(&came, &history.gone);
-        endpoint.noted_up_to(history.last.0);
-        Ok(())
-    }
-
-    /// What happened since the client was told last. Where the store does not remember all that went, everything is gone that is not there.
-    async fn news(&mut self, seen: ModSeq) -> Result<History, Error> {
-        let mut history = self.history(seen).await?;
-        let Some(open) = &self.open else { return Ok(history) };
-        let store = &self.visit.context.store;
-        // Something that went is always remembered, if anything was forgotten.
-        if !history.gone.is_empty() && store.status(open.id).await?.history_from > seen {
-            let roll = store.roll(open.id).await?;
-            let there: Numbers = roll.marks.iter().map(|mark| mark.uid.0).collect();
-            history.gone = Numbers::range(1, u32::MAX).difference(&there);
-        }
-        Ok(history)
-    }
-
-    /// What happened since a moment.
-    async fn history(&mut self, since: ModSeq) -> Result<History, Error> {
-        let mut history = History { last: since, ..History::default() };
-        let Some(open) = &self.open else { return Ok(history) };
-        let mut gone = Vec::new();
-        loop {
-            let page = self.visit.context.store.changes(open.id, history.last, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            history.last = last.modseq;
-            for change in &page {
-                match change.kind {
-                    ChangeKind::Present => history.present.push((change.uid.0, change.modseq)),
-                    ChangeKind::Expunged => gone.push(change.uid.0),
-                }
-            }
-        }
-        history.gone = gone.into_iter().collect();
-        Ok(history)
-    }
-
-    /// The entries with these UIDs.
-    pub(super) async fn entries_of(&mut self, uids: &Numbers) -> Result<Vec<Entry>, Error> {
-        match &self.open {
-            Some(open) if !uids.is_empty() => {
-                self.visit.context.store.entries_in(open.id, &ranges(uids), usize::MAX).await
-            }
-            _ => Ok(Vec::new()),
-        }
+        self.gone_since(since).await
     }
 
     /// CLOSE: what is marked as deleted goes, and nothing is told of it.
@@ -206,16 +121,6 @@ impl Session {
         }
         Ok(Status::ok("Expunge completed"))
     }
-}
-
-/// What happened in a mailbox.
-#[derive(Default)]
-struct History {
-    /// Up to when.
-    last: ModSeq,
-    /// What came or was changed, and when.
-    present: Vec<(u32, ModSeq)>,
-    gone: Numbers,
 }
 
 /// UIDs as the store takes them.

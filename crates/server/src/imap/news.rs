@@ -1,0 +1,254 @@
+//! Answers that are told page by page, as far as there is room: what a command tells itself, then what happened in the selected mailbox.
+//!
+//! What others change is learnt from the store's history of changes, before each command ends and in IDLE. Of a page of it the marks are told at
+//! once; what came and went is kept as UIDs until its end, for numbers are told in their order. So the memory for it does not grow with what is
+//! told. FETCH has a way of its own ([`super::fetch`]), and ends with this one.
+
+use super::Session;
+use super::marks::Storing;
+use imap::Numbers;
+use imap::answer::Status;
+use imap::server::Server;
+use std::collections::BTreeMap;
+use store::{ChangeKind, Entry, Error, ModSeq};
+
+/// An answer under way.
+pub(super) struct Answering {
+    own: Option<Own>,
+    news: Option<News>,
+    end: End,
+}
+
+/// What a command tells itself.
+pub(super) enum Own {
+    /// STORE.
+    Store(Storing),
+    /// SELECT with QRESYNC: the marks of what changed after this.
+    Changes(ModSeq),
+}
+
+/// What happened in the selected mailbox since the client was told last.
+pub(super) struct News {
+    /// Up to here it was looked at.
+    at: ModSeq,
+    /// UIDs that the client does not know, in the order of their last change.
+    came: Vec<u32>,
+    gone: Vec<u32>,
+}
+
+/// How an answer ends.
+pub(super) enum End {
+    Finish(Status),
+    /// In IDLE.
+    Looked,
+}
+
+/// How far it went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    Some,
+    /// There is no more.
+    All,
+}
+
+/// How many changes are asked for at once.
+const PAGE: usize = 1000;
+
+impl Answering {
+    /// A command tells this, and nothing else before it ends.
+    pub(super) fn only(own: Option<Own>, status: Status) -> Answering {
+        Answering { own, news: None, end: End::Finish(status) }
+    }
+
+    /// It cannot go on: what is new will be told later.
+    fn fail(&mut self, status: Status) {
+        if self.own.take().is_none() {
+            self.news = None;
+        }
+        if let End::Finish(said) = &mut self.end {
+            *said = status;
+        }
+    }
+}
+
+impl Session {
+    /// Tells what is new in the selected mailbox, and ends the command.
+    pub(super) async fn finish(&mut self, endpoint: &mut Server, result: Result<Status, Error>) {
+        let status = result.unwrap_or_else(|error| self.said(&error));
+        self.answer_with_news(endpoint, None, End::Finish(status)).await;
+    }
+
+    /// Tells what a command tells itself, then what is new in the selected mailbox, and ends.
+    pub(super) async fn answer_with_news(&mut self, endpoint: &mut Server, own: Option<Own>, end: End) {
+        let news = self.open.as_ref().map(|open| News { at: open.seen, came: Vec::new(), gone: Vec::new() });
+        self.answer(endpoint, Answering { own, news, end }).await;
+    }
+
+    /// Tells this as far as there is room.
+    pub(super) async fn answer(&mut self, endpoint: &mut Server, answering: Answering) {
+        self.answering = Some(Box::new(answering));
+        self.go_on_answering(endpoint).await;
+    }
+
+    /// Goes on with what was being told.
+    pub(super) async fn go_on_answering(&mut self, endpoint: &mut Server) {
+        let Some(mut answering) = self.answering.take() else { return endpoint.content_lost() };
+        loop {
+            if !endpoint.has_room() {
+                endpoint.more();
+                self.answering = Some(answering);
+                return;
+            }
+            match self.tell_page(endpoint, &mut answering).await {
+                Ok(Told::Some) => {}
+                Ok(Told::All) => break,
+                Err(error) => answering.fail(self.said(&error)),
+            }
+        }
+        match answering.end {
+            End::Finish(status) => endpoint.finish(status),
+            End::Looked => endpoint.looked(),
+        }
+    }
+
+    async fn tell_page(&mut self, endpoint: &mut Server, answering: &mut Answering) -> Result<Told, Error> {
+        let told = match (&mut answering.own, &mut answering.news) {
+            (Some(Own::Store(storing)), _) => self.go_on_storing(endpoint, storing).await?,
+            (Some(Own::Changes(since)), _) => self.tell_changes(endpoint, since).await?,
+            (None, Some(news)) => self.tell_news(endpoint, news).await?,
+            (None, None) => return Ok(Told::All),
+        };
+        if told == Told::All {
+            match answering.own.take() {
+                Some(Own::Store(storing)) => answering.end = End::Finish(storing.status(endpoint)),
+                Some(Own::Changes(_)) => {}
+                None => answering.news = None,
+            }
+        }
+        Ok(Told::Some)
+    }
+
+    /// Tells the marks of what changed since a moment.
+    async fn tell_changes(&mut self, endpoint: &mut Server, since: &mut ModSeq) -> Result<Told, Error> {
+        let Some(open) = &self.open else { return Ok(Told::All) };
+        let page = self.visit.context.store.changes(open.id, *since, PAGE).await?;
+        *since = page.last().map_or(*since, |last| last.modseq);
+        let present = page.iter().filter(|change| change.kind == ChangeKind::Present);
+        self.tell_marks(endpoint, &present.map(|change| change.uid.0).collect()).await?;
+        Ok(if page.len() < PAGE { Told::All } else { Told::Some })
+    }
+
+    /// Tells what happened since the client was told last, or the next page of it.
+    async fn tell_news(&mut self, endpoint: &mut Server, news: &mut News) -> Result<Told, Error> {
+        let Some(open) = &self.open else { return Ok(Told::All) };
+        let page = match self.visit.context.store.changes(open.id, news.at, PAGE).await {
+            Err(Error::NoSuchMailbox(_)) => {
+                // Somebody has removed it.
+                endpoint.mailbox_is_gone();
+                return Ok(Told::All);
+            }
+            page => page?,
+        };
+        let mut changed = Vec::new();
+        for change in &page {
+            news.at = change.modseq;
+            match change.kind {
+                ChangeKind::Expunged => news.gone.push(change.uid.0),
+                ChangeKind::Present if !endpoint.knows(change.uid.0) => news.came.push(change.uid.0),
+                ChangeKind::Present if open.told.contains(change.modseq) => {}
+                ChangeKind::Present => changed.push(change.uid.0),
+            }
+        }
+        self.tell_marks(endpoint, &changed.into_iter().collect()).await?;
+        if page.len() == PAGE {
+            return Ok(Told::Some);
+        }
+        self.end_news(endpoint, news).await?;
+        Ok(Told::All)
+    }
+
+    /// All changes were looked at: tells what came and went.
+    async fn end_news(&mut self, endpoint: &mut Server, news: &mut News) -> Result<(), Error> {
+        let mut gone: Numbers = std::mem::take(&mut news.gone).into_iter().collect();
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let store = &self.visit.context.store;
+        // The store does not remember all that went: everything is gone that is not there. Something that went is always remembered, if
+        // anything was forgotten.
+        if !gone.is_empty() && store.status(open.id).await?.history_from > open.seen {
+            let roll = store.roll(open.id).await?;
+            let there: Numbers = roll.marks.iter().map(|mark| mark.uid.0).collect();
+            gone = Numbers::range(1, u32::MAX).difference(&there);
+        }
+        open.seen = news.at;
+        open.told = Moments::default();
+        news.came.sort_unstable();
+        endpoint.changed(&news.came, &gone);
+        endpoint.noted_up_to(news.at.0);
+        Ok(())
+    }
+
+    /// Tells the marks of these messages, at most a page of them, as far as the client knows them.
+    async fn tell_marks(&mut self, endpoint: &mut Server, uids: &Numbers) -> Result<(), Error> {
+        let entries: Vec<Entry> = match &self.open {
+            Some(open) if !uids.is_empty() => {
+                self.visit.context.store.entries_in(open.id, &super::select::ranges(uids), PAGE).await?
+            }
+            _ => return Ok(()),
+        };
+        self.learn_keywords_of(endpoint, &entries).await?;
+        for entry in &entries {
+            self.tell_mark(endpoint, &entry.mark());
+        }
+        Ok(())
+    }
+
+    /// Those that went since a moment, as far as the store remembers.
+    pub(super) async fn gone_since(&mut self, since: ModSeq) -> Result<Numbers, Error> {
+        let (mut gone, mut at) = (Vec::new(), since);
+        let Some(open) = &self.open else { return Ok(Numbers::new()) };
+        loop {
+            let page = self.visit.context.store.changes(open.id, at, PAGE).await?;
+            let expunged = page.iter().filter(|change| change.kind == ChangeKind::Expunged);
+            gone.extend(expunged.map(|change| change.uid.0));
+            match page.last() {
+                Some(last) if page.len() == PAGE => at = last.modseq,
+                _ => return Ok(gone.into_iter().collect()),
+            }
+        }
+    }
+}
+
+/// Moments of changes. Those that follow each other take no more room than one: a client's own changes mostly do.
+#[derive(Debug, Default)]
+pub(super) struct Moments(BTreeMap<u64, u64>);
+
+impl Moments {
+    pub(super) fn add(&mut self, moment: ModSeq) {
+        match self.0.range_mut(..=moment.0).next_back() {
+            Some((_, last)) if moment.0 <= last.saturating_add(1) => *last = moment.0.max(*last),
+            _ => {
+                self.0.insert(moment.0, moment.0);
+            }
+        }
+    }
+
+    pub(super) fn contains(&self, moment: ModSeq) -> bool {
+        self.0.range(..=moment.0).next_back().is_some_and(|(_, last)| moment.0 <= *last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ModSeq, Moments};
+
+    #[test]
+    fn moments_that_follow_each_other_are_one() {
+        let mut moments = Moments::default();
+        for moment in [5, 6, 7, 6, 9, 1, 10] {
+            moments.add(ModSeq(moment));
+        }
+        let within = (0..12).filter(|moment| moments.contains(ModSeq(*moment))).collect::<Vec<_>>();
+        assert_eq!(within, [1, 5, 6, 7, 9, 10]);
+        assert_eq!(moments.0.len(), 3);
+    }
+}
