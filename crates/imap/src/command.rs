@@ -212,6 +212,7 @@ pub enum StatusItem {
     UidValidity,
     Unseen,
     Deleted,
+    DeletedStorage,
     Size,
     /// Of revision 1.
     Recent,

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use imap::answer::{
     Address, Attribute, BodyFields, BodyStructure, Code, Disposition, Envelope, Extension, FetchData, Found,
-    LeafKind, ListEntry, LiteralName, MailboxData, QuotaResource, Status, StatusValue, Untagged,
+    LeafKind, ListEntry, LiteralName, MailboxData, NewKeywords, QuotaResource, Status, StatusValue, Untagged,
 };
 use imap::server::{Closing, Config, Event, Request, Selection, Server};
 use imap::{FetchItem, Flag, Numbers, Section, View};
@@ -124,6 +124,7 @@ fn selection() -> Selection {
         mailbox_id: "F1".to_owned(),
         view: [10, 20, 30, 40, 50].into_iter().collect::<View>(),
         flags: vec![Flag::Seen, Flag::Deleted, Flag::Keyword("$Junk".to_owned())],
+        new_keywords: NewKeywords::MayBeMade,
         uid_validity: 7,
         uid_next: 51,
         highest_mod_seq: 99,
@@ -159,6 +160,10 @@ fn what_a_selected_mailbox_is_told_as() {
     assert!(heard.starts_with("* OK [CLOSED] "), "{heard}");
     assert!(heard.contains("\r\n* LIST (\\HasNoChildren) \"/\" INBOX\r\n"), "{heard}");
     assert!(heard.contains("* OK [PERMANENTFLAGS ()] ") && !heard.contains("RECENT"), "{heard}");
+    session.say("s SELECT INBOX\r\n");
+    session.server.tell_flags(&[Flag::Seen, Flag::Keyword("$Last".to_owned())], NewKeywords::MayNotBeMade);
+    let heard = session.say("n NOOP\r\n");
+    assert!(heard.contains("* OK [PERMANENTFLAGS (\\Seen $Last)] "), "{heard}");
 }
 
 #[test]
@@ -174,6 +179,31 @@ fn expunges_wait_for_a_command_without_numbers() {
         session.say("d UID FETCH 50 UID\r\n"),
         "* 3 FETCH (UID 50)\r\n* VANISHED 30\r\nd OK Fetched\r\n"
     );
+}
+
+#[test]
+fn many_expunges_are_told_in_little_memory() {
+    let mut session = Session::selected();
+    let came: Vec<u32> = (100..100_100).collect();
+    session.server.changed(&came, &Numbers::new());
+    session.server.changed(&[], &came.iter().copied().step_by(2).collect());
+    session.server.receive(b"a NOOP\r\nb NOOP\r\n");
+    let mut most = 0;
+    loop {
+        match session.server.step(session.now) {
+            Step::Send(octets) => session.heard.extend_from_slice(&octets),
+            Step::Event(event) => session.answer(&event),
+            _ => break,
+        }
+        most = most.max(session.server.buffered());
+    }
+    assert!(most < imap::server::ROOM + 100, "{most} octets");
+    let heard = String::from_utf8(session.heard).expect("ASCII");
+    let mut expected = "* 100005 EXISTS\r\n".to_owned();
+    for number in (6..=100_004).rev().step_by(2) {
+        expected += &format!("* {number} EXPUNGE\r\n");
+    }
+    assert!(heard == expected + "a OK Done\r\nb OK Done\r\n");
 }
 
 #[test]
@@ -331,7 +361,7 @@ fn no_text_is_more_than_one_string() {
     server.tell(&Untagged::QuotaRoot { mailbox: nasty.to_owned(), roots: vec![nasty.to_owned()] });
     let resources = vec![QuotaResource { name: "STORAGE", usage: 1, limit: 2 }];
     server.tell(&Untagged::Quota { root: nasty.to_owned(), resources });
-    server.tell_flags(&[Flag::Answered, Flag::Keyword("$x".to_owned())]);
+    server.tell_flags(&[Flag::Answered, Flag::Keyword("$x".to_owned())], NewKeywords::MayBeMade);
     server.finish(Status::no("").saying(nasty).with(Code::TryCreate));
     session.run();
     assert!(!session.heard.contains(&0));

@@ -29,7 +29,7 @@ use crate::drive::Application;
 use crate::inbound::{Context, Peer, shown};
 use crate::login::{Login, Opened, Outcome};
 use crate::tls::TlsSession;
-use crate::visit::{LOGIN_REVOKED, Visit};
+use crate::visit::{LOGIN_REVOKED, LoginState, Visit};
 use append::Appending;
 use fetch::Fetching;
 use imap::answer::{Code, Status};
@@ -152,22 +152,24 @@ impl Session {
         }
     }
 
-    /// Ends the session if it has outlived what it logged in with; that is the answer to the event in hand then.
-    async fn has_ended(&mut self, endpoint: &mut Server) -> bool {
-        let has_ended = self.visit.has_outlived(self.grant.as_ref()).await;
-        if has_ended {
-            endpoint.dismiss(&replies::NOT_NOW.saying(LOGIN_REVOKED.to_owned()));
+    /// Ends the session if it has outlived what it logged in with, and does nothing for it while nobody can tell; that is the answer to the
+    /// event in hand then.
+    async fn is_turned_away(&mut self, endpoint: &mut Server) -> bool {
+        match self.visit.login_state(self.grant.as_ref()).await {
+            LoginState::Good => return false,
+            LoginState::Revoked => endpoint.dismiss(&replies::NOT_NOW.saying(LOGIN_REVOKED.to_owned())),
+            LoginState::Unknown => endpoint.put_off(replies::unavailable()),
         }
-        has_ended
+        true
     }
 
     async fn request(&mut self, endpoint: &mut Server, request: Request) {
-        if self.has_ended(endpoint).await {
+        if self.is_turned_away(endpoint).await {
             return;
         }
         let result = match request {
             Request::Idle => {
-                let account = self.open.as_ref().map(|open| open.account);
+                let account = self.grant.as_ref().map(Opened::account_id);
                 self.news = account.map(|account| self.visit.context.store.follow(account));
                 return self.look(endpoint).await;
             }
@@ -194,7 +196,7 @@ impl Session {
             Request::Search(key) => self.search(endpoint, key).await,
             Request::Store(store) => return self.store(endpoint, store).await,
             Request::Create { mailbox, uses } => self.create(&mailbox, &uses).await,
-            Request::Delete(mailbox) => self.delete(&mailbox).await,
+            Request::Delete(mailbox) => self.delete(endpoint, &mailbox).await,
             Request::Rename { from, to } => self.rename(&from, &to).await,
             Request::Subscribe(mailbox) => self.subscribe(&mailbox).await,
             Request::Unsubscribe(mailbox) => self.unsubscribe(&mailbox).await,
@@ -216,7 +218,7 @@ impl Session {
             // What is looked at now need not wake the session again.
             while news.ready().is_some() {}
         }
-        if self.has_ended(endpoint).await {
+        if self.is_turned_away(endpoint).await {
             return;
         }
         self.answer_with_news(endpoint, None, End::Looked).await;
@@ -292,15 +294,15 @@ impl Application<Server> for Session {
     async fn interruption(&mut self) {
         let Session { visit, news, open, interruption, .. } = self;
         let happened = async {
-            let (Some(events), Some(open)) = (news.as_mut(), open) else {
-                return std::future::pending().await;
-            };
+            let Some(events) = news.as_mut() else { return std::future::pending().await };
             loop {
                 match events.next().await {
-                    Some(store::Event::Entries { mailbox, .. }) if mailbox != open.id => {}
-                    Some(store::Event::Layout) => {}
-                    Some(store::Event::Entries { .. } | store::Event::Missed) => return,
-                    // The account is gone, or the store is closing: nothing more will be told.
+                    // Of the mailbox that is selected alone.
+                    Some(store::Event::Entries { mailbox, .. })
+                        if open.as_ref().is_none_or(|open| open.id != mailbox) => {}
+                    // The mailbox may be gone, or the right to it.
+                    Some(_) => return,
+                    // The account is gone, or the store is closing: that is to be looked at, and nothing more will be told.
                     None => break,
                 }
             }

@@ -14,7 +14,7 @@ use crate::session::SessionId;
 use sasl::server::{Answer, Exchange, Identity, Next, Question};
 use sasl::{Failure, Mechanism};
 use std::pin::pin;
-use store::AccountName;
+use store::{AccountId, AccountName};
 use tracing::{info, warn};
 
 /// Where somebody logs in: whose session it is, and who looks at it.
@@ -78,6 +78,11 @@ impl Opened {
     /// Whose the session is.
     pub(crate) fn account(&self) -> &AccountName {
         self.grant.account()
+    }
+
+    /// The account's identifier.
+    pub(crate) fn account_id(&self) -> AccountId {
+        self.grant.account_id()
     }
 }
 

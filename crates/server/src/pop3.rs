@@ -15,7 +15,7 @@ use crate::inbound::{Context, Peer};
 use crate::login::{Login, Opened, Outcome};
 use crate::reading::{Ahead, Wanted};
 use crate::tls::TlsSession;
-use crate::visit::{LOGIN_REVOKED, Visit};
+use crate::visit::{LOGIN_REVOKED, LoginState, Visit};
 use lock::{Lock, Shut};
 use pop3::server::{Auth, Event, Message, Server};
 use pop3::{Reply, replies};
@@ -160,8 +160,12 @@ impl Session {
         // Not counted as commands are: it is an account's own mail, and a client cut off in the middle of a large maildrop would begin
         // from the front for ever.
         let Some(maildrop) = &self.maildrop else { return endpoint.reply(replies::LOGIN_FIRST) };
-        if self.visit.has_outlived(Some(&maildrop.grant)).await {
-            return endpoint.dismiss(replies::NOT_NOW.with_text(LOGIN_REVOKED.to_owned()));
+        match self.visit.login_state(Some(&maildrop.grant)).await {
+            LoginState::Good => {}
+            LoginState::Revoked => {
+                return endpoint.dismiss(replies::NOT_NOW.with_text(LOGIN_REVOKED.to_owned()));
+            }
+            LoginState::Unknown => return endpoint.reply(replies::UNAVAILABLE),
         }
         let wanted = |message: Message| Wanted { uid: uid(message.unique), size: message.octets };
         let octets = endpoint.wanted().map_or(0, |message| message.octets);
@@ -205,8 +209,10 @@ impl Session {
         let Some(maildrop) = self.maildrop.take() else { return replies::BYE };
         let store = &self.visit.context.store;
         let id = self.visit.id;
-        if self.visit.has_outlived(Some(&maildrop.grant)).await {
-            return replies::NOT_REMOVED.with_text(LOGIN_REVOKED.to_owned());
+        match self.visit.login_state(Some(&maildrop.grant)).await {
+            LoginState::Good => {}
+            LoginState::Revoked => return replies::NOT_REMOVED.with_text(LOGIN_REVOKED.to_owned()),
+            LoginState::Unknown => return replies::NOT_REMOVED,
         }
         let uids = |all: &[u64]| all.iter().copied().map(uid).collect::<Vec<Uid>>();
         if !read.is_empty() {

@@ -23,6 +23,17 @@ pub(crate) struct Visit {
     told: bool,
 }
 
+/// How what a session has logged in with stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LoginState {
+    /// It is good.
+    Good,
+    /// It was changed or removed since: the session must end.
+    Revoked,
+    /// Nobody can tell now: nothing may be done for the session.
+    Unknown,
+}
+
 /// What a session is told that has outlived what it logged in with.
 pub(crate) const LOGIN_REVOKED: &str =
     "what this session has logged in with was changed or removed, log in again";
@@ -62,15 +73,15 @@ impl Visit {
         Some(refusal)
     }
 
-    /// Whether what it has logged in with was changed or removed since, so that the session must end. Where that cannot be told it goes on: the
-    /// store that could not tell will not do what is asked for either.
-    pub(crate) async fn has_outlived(&self, grant: Option<&Opened>) -> bool {
-        let Some(grant) = grant else { return false };
+    /// How what it has logged in with stands; who has not logged in has nothing that could be taken back.
+    pub(crate) async fn login_state(&self, grant: Option<&Opened>) -> LoginState {
+        let Some(grant) = grant else { return LoginState::Good };
         match self.desk().holds(grant).await {
-            Ok(holds) => !holds,
+            Ok(true) => LoginState::Good,
+            Ok(false) => LoginState::Revoked,
             Err(unavailable) => {
                 warn!(session = %self.id, "cannot tell whether the login is still good: {unavailable}");
-                false
+                LoginState::Unknown
             }
         }
     }

@@ -258,12 +258,14 @@ impl View {
     fn applied(&self, batches: Vec<Durable>, sequence: u64, applied: Applied) {
         // Before anybody who waits is told: what they have removed must not count any more.
         self.usages.see(&applied, batches.iter().flat_map(|batch| &batch.admitted));
-        let Applied { counts, mut marked, gone, modseq, removed, touched, rearranged, .. } = applied;
+        let Applied { counts, mut marked, gone, modseq, removed, touched, rearranged, credentials, .. } =
+            applied;
         self.tell(Reached::Batch(sequence));
         if let Some(modseq) = modseq {
             self.modseq.send_replace(modseq);
         }
         rearranged.into_iter().for_each(|account| self.news.tell(account, Event::Layout));
+        credentials.into_iter().for_each(|account| self.news.tell(account, Event::Credentials));
         for (mailbox, (account, modseq)) in touched {
             self.news.tell(account, Event::Entries { mailbox, modseq });
         }

@@ -439,6 +439,12 @@ impl Model {
         }
     }
 
+    /// Tells that passwords of an account are not what they were.
+    fn credentials_changed(&mut self, account: &AccountName) -> Result<()> {
+        self.happened.push((self.account_id(account)?, Some(Event::Credentials)));
+        Ok(())
+    }
+
     /// Drops the texts of those of these messages that nothing names any more.
     fn forget_unused(&mut self, spools: impl IntoIterator<Item = SpoolId>) {
         let mut unused: BTreeSet<SpoolId> = spools.into_iter().collect();

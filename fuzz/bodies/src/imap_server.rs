@@ -2,7 +2,7 @@
 
 use crate::Random;
 use bytes::Bytes;
-use imap::answer::{Attribute, FetchData, Found, LiteralName, Status};
+use imap::answer::{Attribute, FetchData, Found, FoundModSeqs, LiteralName, NewKeywords, Status};
 use imap::server::{Config, Event, Request, Selection, Server, StartTls, replies};
 use imap::{Flag, LINE_MAX, LITERALS_MAX, Numbers, Section};
 use std::sync::Arc;
@@ -181,7 +181,7 @@ impl Session {
                 }
             }
             Request::Search(_) | Request::Sort { .. } => {
-                server.found(&Found { uids: vec![20, 30, 70], mod_seq: Some(7) });
+                server.found(&Found { uids: vec![20, 30, 70], mod_seqs: FoundModSeqs::of([5, 7, 6]) });
             }
             Request::Thread { .. } => server.threads(&[]),
             Request::Look | Request::Done => {
@@ -202,6 +202,7 @@ fn selection() -> Selection {
         mailbox_id: "F1".to_owned(),
         view: [10, 20, 30, 40, 50].into_iter().collect(),
         flags: vec![Flag::Seen],
+        new_keywords: NewKeywords::MayBeMade,
         uid_validity: 7,
         uid_next: 51,
         highest_mod_seq: 99,

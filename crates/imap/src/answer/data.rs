@@ -81,6 +81,8 @@ pub enum StatusValue {
     UidValidity(u32),
     Unseen(u64),
     Deleted(u64),
+    /// In units of 1024 octets.
+    DeletedStorage(u64),
     Size(u64),
     Recent(u64),
     HighestModSeq(u64),
@@ -246,6 +248,7 @@ impl MailboxData {
                 StatusValue::UidValidity(value) => ("UIDVALIDITY", u64::from(*value)),
                 StatusValue::Unseen(value) => ("UNSEEN", *value),
                 StatusValue::Deleted(value) => ("DELETED", *value),
+                StatusValue::DeletedStorage(value) => ("DELETED-STORAGE", *value),
                 StatusValue::Size(value) => ("SIZE", *value),
                 StatusValue::Recent(value) => ("RECENT", *value),
                 StatusValue::HighestModSeq(value) => ("HIGHESTMODSEQ", *value),

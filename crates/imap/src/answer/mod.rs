@@ -14,6 +14,6 @@ pub use data::{
 };
 pub use encode::{Names, Style};
 pub use fetch::{Address, Envelope, FetchData, LiteralName};
-pub use status::{Code, Condition, Status};
+pub use status::{Code, Condition, NewKeywords, Status};
 
 pub(crate) use fetch::{begin_literal, write_data};

@@ -68,8 +68,10 @@ pub enum Code {
     NotSaved,
     OverQuota,
     Parse,
-    /// With `\*`: new keywords may be made.
-    PermanentFlags(Vec<Flag>),
+    PermanentFlags {
+        flags: Vec<Flag>,
+        new: NewKeywords,
+    },
     PrivacyRequired,
     ReadOnly,
     ReadWrite,
@@ -82,6 +84,15 @@ pub enum Code {
     UnknownCte,
     Unseen(u32),
     UseAttr,
+}
+
+/// Whether a client may make keywords in a mailbox (RFC 9051 §7.1, `\*` among the PERMANENTFLAGS).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NewKeywords {
+    /// It may.
+    MayBeMade,
+    /// It may not: there are as many as there can be, or the mailbox may not be written to.
+    MayNotBeMade,
 }
 
 impl Status {
@@ -162,18 +173,13 @@ impl Code {
                 out.put_u8(b')');
             }
             Code::Modified(numbers) => put(out, format_args!("MODIFIED {numbers}")),
-            Code::PermanentFlags(flags) => {
+            Code::PermanentFlags { flags, new } => {
                 out.put_slice(b"PERMANENTFLAGS ");
-                // `\*`: the client may make keywords (RFC 9051 §7.1).
-                let all = flags.iter().map(Some).chain([None]);
-                if flags.is_empty() {
-                    out.put_slice(b"()");
-                } else {
-                    encode::list(out, all, |out, flag| match flag {
-                        Some(flag) => flag.write(out),
-                        None => out.put_slice(b"\\*"),
-                    });
-                }
+                let new = (*new == NewKeywords::MayBeMade).then_some(None);
+                encode::list(out, flags.iter().map(Some).chain(new), |out, flag| match flag {
+                    Some(flag) => flag.write(out),
+                    None => out.put_slice(b"\\*"),
+                });
             }
             Code::UidNext(uid) => put(out, format_args!("UIDNEXT {uid}")),
             Code::UidValidity(value) => put(out, format_args!("UIDVALIDITY {value}")),

@@ -99,6 +99,7 @@ fn status_item(cursor: &mut Cursor<'_>) -> Parsed<StatusItem> {
         "UIDVALIDITY" => StatusItem::UidValidity,
         "UNSEEN" => StatusItem::Unseen,
         "DELETED" => StatusItem::Deleted,
+        "DELETED-STORAGE" => StatusItem::DeletedStorage,
         "SIZE" => StatusItem::Size,
         "RECENT" => StatusItem::Recent,
         "HIGHESTMODSEQ" => StatusItem::HighestModSeq,

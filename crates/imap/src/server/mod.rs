@@ -281,6 +281,16 @@ impl Server {
         self.close(Closing::Refused);
     }
 
+    /// Answers the event in hand with `status`, a NO. IDLE has begun and cannot be refused any more: there the connection ends with it.
+    pub fn put_off(&mut self, status: Status) {
+        match &self.phase {
+            Phase::Asked(question) if matches!(**question, Question::Idle(_)) => {
+                self.dismiss(&Status { condition: Condition::Bye, ..status });
+            }
+            _ => self.finish(status),
+        }
+    }
+
     /// Stops gracefully: the command in hand is done to its end, then `status`, a BYE, is said and the connection closes.
     pub fn shut_down(&mut self, status: Status) {
         self.shutting_down = Some(Box::new(status));

@@ -14,6 +14,8 @@ pub const NO_LOGIN: Status = Status::bye("Disconnected: nobody logged in");
 pub const TOO_MANY_ERRORS: Status = Status::bye("Too many errors");
 /// Who is turned away.
 pub const NOT_NOW: Status = Status::bye("Not now");
+/// Another session has removed the mailbox that is selected (RFC 2180 §3.3).
+pub const MAILBOX_REMOVED: Status = Status::bye("The selected mailbox was removed");
 /// Said in a long IDLE.
 pub const STILL_HERE: Status = Status::ok("Still here");
 /// RFC 9051 §6.2.1.

@@ -2,7 +2,7 @@
 
 use super::{Access, Kind, Phase, Question, Selected, Server, State};
 use crate::answer::data::write_flags;
-use crate::answer::{Attribute, Code, ListEntry, Status, Untagged};
+use crate::answer::{Attribute, Code, ListEntry, NewKeywords, Status, Untagged};
 use crate::{Flag, Numbers, View};
 use std::fmt::Write;
 
@@ -19,6 +19,8 @@ pub struct Selection {
     pub view: View,
     /// All flags that there are in it: the system's and the keywords.
     pub flags: Vec<Flag>,
+    /// Whether there may be more of them.
+    pub new_keywords: NewKeywords,
     /// Its incarnation.
     pub uid_validity: u32,
     /// The next message's UID.
@@ -46,10 +48,10 @@ impl Server {
         let Selection { name, attributes, view, flags, .. } = selection;
         write_flags(&mut self.output, &flags);
         let permanent = match access {
-            Access::ReadWrite => flags,
-            Access::ReadOnly => Vec::new(),
+            Access::ReadWrite => Code::PermanentFlags { flags, new: selection.new_keywords },
+            Access::ReadOnly => Code::PermanentFlags { flags: Vec::new(), new: NewKeywords::MayNotBeMade },
         };
-        self.say_ok("Flags permitted", Code::PermanentFlags(permanent));
+        self.say_ok("Flags permitted", permanent);
         write!(self.output, "* {} EXISTS\r\n", view.len()).expect("a buffer takes everything");
         if !self.enabled.rev2 {
             // Of revision 1. Nothing is recent here: that belongs to one session alone and helps nobody.

@@ -3,8 +3,8 @@
 use super::{Closing, Event, Expunging, Kind, Phase, Question, Server, State, Then};
 use crate::answer::data::{write_flags, write_numbers, write_threads};
 use crate::answer::{
-    Code, Esearch, FetchData, Found, FoundModSeqs, LiteralName, Status, Threaded, Untagged, begin_literal,
-    write_data,
+    Code, Esearch, FetchData, Found, FoundModSeqs, LiteralName, NewKeywords, Status, Threaded, Untagged,
+    begin_literal, write_data,
 };
 use crate::{Flag, Numbers, SearchReturn};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -51,12 +51,12 @@ impl Server {
     }
 
     /// Tells the flags that there are in the selected mailbox, when there are new ones, and that they can be kept.
-    pub fn tell_flags(&mut self, flags: &[Flag]) {
+    pub fn tell_flags(&mut self, flags: &[Flag], new: NewKeywords) {
         write_flags(&mut self.output, flags);
         if let State::Selected(selected) = &self.state
             && selected.access == super::Access::ReadWrite
         {
-            let code = Code::PermanentFlags(flags.to_vec());
+            let code = Code::PermanentFlags { flags: flags.to_vec(), new };
             self.untagged_status(&Status::ok("Flags permitted").with(code));
         }
     }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
-use store::{Account, AccountName, Credentials, Secret};
+use store::{Account, AccountId, AccountName, Credentials, Secret};
 
 /// What a login came to.
 #[derive(Debug, Clone)]
@@ -46,6 +46,11 @@ impl Grant {
     /// Whose the session is.
     pub fn account(&self) -> &AccountName {
         &self.account.name
+    }
+
+    /// The identifier of whose the session is: no other account ever has it.
+    pub fn account_id(&self) -> AccountId {
+        self.account.id
     }
 
     /// Whether it still holds when this is what there is now under the account's name.

@@ -47,7 +47,7 @@ struct Message {
 impl Session {
     /// A message is announced.
     pub(super) async fn append(&mut self, endpoint: &mut Server, append: Append) {
-        if self.has_ended(endpoint).await {
+        if self.is_turned_away(endpoint).await {
             return;
         }
         match self.begin_append(append).await {

@@ -38,7 +38,7 @@ impl Session {
             let Some(entry) = node.entry(name, &patterns, &list) else { continue };
             endpoint.tell(&Untagged::List(entry));
             if let (Some(items), Some(status)) = (status_items, node.mailbox) {
-                endpoint.tell(&Untagged::Status(self.data(status, items)));
+                endpoint.tell(&Untagged::Status(self.data(status, items).await?));
             }
         }
         Ok(Status::ok("List completed"))
@@ -78,17 +78,22 @@ impl Session {
     ) -> Result<Status, Error> {
         let name = MailboxName::new(mailbox)?;
         let status = self.visit.context.store.mailbox(self.account()?, &name).await?;
-        endpoint.tell(&Untagged::Status(self.data(&status, items)));
+        endpoint.tell(&Untagged::Status(self.data(&status, items).await?));
         Ok(Status::ok("Status completed"))
     }
 
-    fn data(&self, status: &MailboxStatus, items: &[StatusItem]) -> MailboxData {
+    async fn data(&mut self, status: &MailboxStatus, items: &[StatusItem]) -> Result<MailboxData, Error> {
+        let deleted_storage = match items.contains(&StatusItem::DeletedStorage) {
+            true => self.deleted_storage(status).await?,
+            false => 0,
+        };
         let value = |item: &StatusItem| match item {
             StatusItem::Messages => StatusValue::Messages(status.messages),
             StatusItem::UidNext => StatusValue::UidNext(status.uid_next.0),
             StatusItem::UidValidity => StatusValue::UidValidity(status.uid_validity.0),
             StatusItem::Unseen => StatusValue::Unseen(status.unseen),
             StatusItem::Deleted => StatusValue::Deleted(status.deleted),
+            StatusItem::DeletedStorage => StatusValue::DeletedStorage(deleted_storage),
             StatusItem::Size => StatusValue::Size(status.bytes),
             StatusItem::Recent => StatusValue::Recent(0),
             StatusItem::HighestModSeq => StatusValue::HighestModSeq(status.highest_modseq.0),
@@ -97,7 +102,8 @@ impl Session {
             }
             StatusItem::MailboxId => StatusValue::MailboxId(mailbox_id(status.id)),
         };
-        MailboxData { name: status.name.as_str().to_owned(), values: items.iter().map(value).collect() }
+        let values = items.iter().map(value).collect();
+        Ok(MailboxData { name: status.name.as_str().to_owned(), values })
     }
 }
 

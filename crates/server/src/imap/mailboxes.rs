@@ -1,10 +1,11 @@
 //! Mailboxes are made, renamed, removed, subscribed to; quotas (RFC 9051 §6.3, RFC 6154, RFC 9208).
 
 use super::Session;
-use super::select::mailbox_id;
+use super::select::{mailbox_id, ranges};
+use imap::Numbers;
 use imap::answer::{Code, QuotaResource, Status, Untagged};
 use imap::server::Server;
-use store::{Error, MailboxName, SEPARATOR, SpecialUse, Standing};
+use store::{Error, Flags, MailboxName, MailboxStatus, Quota, SEPARATOR, SpecialUse};
 
 /// The one root that there is for quotas: the account's.
 const ROOT: &str = "Account";
@@ -25,10 +26,14 @@ impl Session {
         Ok(Status::ok("Create completed").with(Code::MailboxId(mailbox_id(made.id))))
     }
 
-    /// DELETE.
-    pub(super) async fn delete(&mut self, mailbox: &str) -> Result<Status, Error> {
-        let name = MailboxName::new(mailbox)?;
-        self.visit.context.store.delete_mailbox(self.account()?, &name).await?;
+    /// DELETE. Where it is the mailbox that is selected here, none is from then on.
+    pub(super) async fn delete(&mut self, endpoint: &mut Server, mailbox: &str) -> Result<Status, Error> {
+        let (name, store) = (MailboxName::new(mailbox)?, &self.visit.context.store);
+        let id = store.mailbox(self.account()?, &name).await?.id;
+        store.delete_mailbox(self.account()?, &name).await?;
+        if self.open.take_if(|open| open.id == id).is_some() {
+            endpoint.mailbox_is_gone();
+        }
         Ok(Status::ok("Delete completed"))
     }
 
@@ -75,20 +80,52 @@ impl Session {
     async fn tell_quota(&mut self, endpoint: &mut Server) -> Result<(), Error> {
         let name = self.account()?.clone();
         let standing = self.visit.context.store.standing(&name).await?;
-        let Standing { usage, quota, .. } = standing.ok_or_else(|| Error::NoSuchAccount(name.to_string()))?;
-        // RFC 9208 §5.1: STORAGE counts units of 1024 octets.
-        let bytes = quota.bytes.map(|limit| QuotaResource {
+        let standing = standing.ok_or_else(|| Error::NoSuchAccount(name.to_string()))?;
+        // What is bounded by nothing is no resource of the root (RFC 9208 §3.1).
+        let bound = |limit: Option<u64>| limit.filter(|limit| *limit != Quota::NO_BOUND);
+        let (usage, allowance) = (standing.usage, standing.allowance());
+        let bytes = bound(allowance.bytes).map(|limit| QuotaResource {
             name: "STORAGE",
-            usage: usage.bytes.div_ceil(1024),
-            limit: limit.div_ceil(1024),
+            usage: units(usage.bytes),
+            limit: units(limit),
         });
-        let messages =
-            quota.messages.map(|limit| QuotaResource { name: "MESSAGE", usage: usage.messages, limit });
+        let messages = bound(allowance.messages);
+        let messages = messages.map(|limit| QuotaResource { name: "MESSAGE", usage: usage.messages, limit });
         let resources = bytes.into_iter().chain(messages).collect();
         endpoint.tell(&Untagged::Quota { root: ROOT.to_owned(), resources });
         Ok(())
     }
+
+    /// How much storage EXPUNGE would give back in a mailbox (DELETED-STORAGE, RFC 9208 §4.1.4).
+    pub(super) async fn deleted_storage(&mut self, status: &MailboxStatus) -> Result<u64, Error> {
+        if status.deleted == 0 {
+            return Ok(0);
+        }
+        let store = &self.visit.context.store;
+        let roll = store.roll(status.id).await?;
+        let deleted = roll.marks.iter().filter(|mark| mark.flags.contains(Flags::DELETED));
+        let mut left: Numbers = deleted.map(|mark| mark.uid.0).collect();
+        let mut bytes = 0u64;
+        loop {
+            let page = store.entries_in(status.id, &ranges(&left), PAGE).await?;
+            bytes = page.iter().fold(bytes, |bytes, entry| bytes.saturating_add(entry.size));
+            match page.last() {
+                Some(last) if page.len() == PAGE => {
+                    left = left.difference(&Numbers::range(1, last.uid.0));
+                }
+                _ => return Ok(units(bytes)),
+            }
+        }
+    }
 }
+
+/// STORAGE counts units of 1024 octets (RFC 9208 §5.1).
+fn units(bytes: u64) -> u64 {
+    bytes.div_ceil(1024)
+}
+
+/// How many messages are looked up at once.
+const PAGE: usize = 1000;
 
 /// A name that a mailbox may get: no level of it is empty.
 fn new_name(name: &str) -> Result<MailboxName, Error> {

@@ -2,11 +2,11 @@
 
 use super::Session;
 use super::news::{End, Own, Told};
-use imap::answer::{Code, FetchData, Status};
+use imap::answer::{Code, FetchData, NewKeywords, Status};
 use imap::server::{Server, Store};
 use imap::{Flag, Numbers, StoreKind};
 use std::collections::VecDeque;
-use store::{Entry, Error, Flags, Keyword, KeywordSet, Mark, Marking, Marks, ModSeq, Uid};
+use store::{Entry, Error, Flags, KEYWORDS_MAX, Keyword, KeywordSet, Mark, Marking, Marks, ModSeq, Uid};
 
 const SYSTEM: [(Flags, Flag); 5] = [
     (Flags::ANSWERED, Flag::Answered),
@@ -26,6 +26,11 @@ pub(super) fn flags(flags: Flags, keywords: KeywordSet, known: &[Keyword]) -> Ve
 /// All that there are in a mailbox.
 pub(super) fn all_flags(known: &[Keyword]) -> Vec<Flag> {
     SYSTEM.iter().map(|(_, flag)| flag.clone()).chain(known.iter().map(keyword)).collect()
+}
+
+/// Whether a mailbox with these keywords may get more.
+pub(super) fn new_keywords(known: &[Keyword]) -> NewKeywords {
+    if known.len() < KEYWORDS_MAX { NewKeywords::MayBeMade } else { NewKeywords::MayNotBeMade }
 }
 
 fn keyword(keyword: &Keyword) -> Flag {
@@ -196,7 +201,7 @@ impl Session {
         let status = self.visit.context.store.status(open.id).await?;
         if status.keywords.len() != open.keywords.len() {
             open.keywords = status.keywords;
-            endpoint.tell_flags(&all_flags(&open.keywords));
+            endpoint.tell_flags(&all_flags(&open.keywords), new_keywords(&open.keywords));
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::Session;
 use super::marks::Storing;
 use imap::Numbers;
 use imap::answer::Status;
-use imap::server::Server;
+use imap::server::{Server, replies};
 use std::collections::BTreeMap;
 use store::{ChangeKind, Entry, Error, ModSeq};
 
@@ -143,8 +143,9 @@ impl Session {
         let Some(open) = &self.open else { return Ok(Told::All) };
         let page = match self.visit.context.store.changes(open.id, news.at, PAGE).await {
             Err(Error::NoSuchMailbox(_)) => {
-                // Somebody has removed it.
-                endpoint.mailbox_is_gone();
+                // RFC 2180 §3.3: the numbers of its messages mean nothing any more, and nothing else says that to every client.
+                endpoint.shut_down(replies::MAILBOX_REMOVED);
+                self.open = None;
                 return Ok(Told::All);
             }
             page => page?,

@@ -8,12 +8,11 @@ use imap::answer::{Code, Status, Untagged};
 use imap::server::{Access, Selection, Server};
 use imap::{Numbers, QResync, SequenceSet, View};
 use std::ops::RangeInclusive;
-use store::{AccountId, Error, Flags, Keyword, MailboxId, MailboxName, MailboxStatus, ModSeq, Uid};
+use store::{Error, Flags, Keyword, MailboxId, MailboxName, MailboxStatus, ModSeq, Uid};
 
 /// A mailbox that is selected.
 pub(super) struct Open {
     pub(super) id: MailboxId,
-    pub(super) account: AccountId,
     pub(super) access: Access,
     /// Up to where its history was told.
     pub(super) seen: ModSeq,
@@ -42,7 +41,6 @@ impl Session {
         let unseen = roll.marks.iter().find(|mark| !mark.flags.contains(Flags::SEEN));
         self.open = Some(Box::new(Open {
             id,
-            account: status.account,
             access,
             seen: status.highest_modseq,
             told: Moments::default(),
@@ -54,6 +52,7 @@ impl Session {
             mailbox_id: mailbox_id(id),
             view: roll.marks.iter().map(|mark| mark.uid.0).collect::<View>(),
             flags: marks::all_flags(&status.keywords),
+            new_keywords: marks::new_keywords(&status.keywords),
             uid_validity: status.uid_validity.0,
             uid_next: status.uid_next.0,
             highest_mod_seq: status.highest_modseq.0,

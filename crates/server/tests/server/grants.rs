@@ -112,8 +112,7 @@ async fn a_reader_s_session_ends_too() {
     client.send("x FETCH 1:* FLAGS\r\n").await;
     let said = client.line().await;
     assert!(said.starts_with("* BYE ") && said.ends_with("log in again"), "{said}");
-    // What comes now is not told to whoever idles.
-    deliver(&running).await;
+    // Nothing else need happen for whoever idles to hear of it.
     let said = idle.line().await;
     assert!(said.starts_with("* BYE ") && said.ends_with("log in again"), "{said}");
 
@@ -135,6 +134,48 @@ async fn a_reader_s_session_ends_too() {
     let said = removing.say("QUIT").await;
     assert!(said.starts_with("-ERR ") && said.contains("log in again"), "{said}");
     assert!(removing.closed().await);
+    let inbox = running.store.mailbox(&name("bob@b.example"), &MailboxName::inbox()).await.expect("an INBOX");
+    assert_eq!(inbox.messages, 1, "nothing was removed");
+}
+
+/// Without a mailbox, too.
+#[tokio::test]
+async fn whoever_idles_hears_at_once_that_the_account_is_gone() {
+    let (running, address) = start_imap().await;
+    let mut sessions = [Client::bob(address).await, Client::inbox(address).await];
+    for idle in &mut sessions {
+        idle.send("i IDLE\r\n").await;
+        assert!(idle.line().await.starts_with("+ "));
+    }
+    running.store.remove_account(&name("bob@b.example")).await.expect("bob is there");
+    for idle in &mut sessions {
+        let said = idle.line().await;
+        assert!(said.starts_with("* BYE ") && said.ends_with("log in again"), "{said}");
+    }
+}
+
+/// Where nobody can tell whether a login is still good, nothing is done for it.
+#[tokio::test]
+async fn a_login_that_cannot_be_looked_at_is_good_for_nothing() {
+    let (running, address) = start_imap().await;
+    deliver(&running).await;
+    let (mut client, mut idle) = (Client::inbox(address).await, Client::inbox(address).await);
+    running.memory.set_health(Err(store::Error::Closed));
+    let (told, status) = client.say("FETCH 1 (UID)").await;
+    assert!(told.is_empty() && status.starts_with("NO [UNAVAILABLE] "), "{told:?} {status}");
+    idle.send("i IDLE\r\n").await;
+    assert_eq!(idle.line().await, "+ idling");
+    assert!(idle.line().await.starts_with("* BYE [UNAVAILABLE] "));
+    running.memory.set_health(Ok(()));
+    assert_eq!(client.ok("FETCH 1 (UID)").await, ["* 1 FETCH (UID 1)"]);
+
+    let (running, address) = start_pop3().await;
+    deliver(&running).await;
+    let mut reading = Reader::bob(address).await;
+    running.memory.set_health(Err(store::Error::Closed));
+    assert!(reading.say("RETR 1").await.starts_with("-ERR [SYS/TEMP] "));
+    assert!(reading.say("DELE 1").await.starts_with("+OK "));
+    assert!(reading.say("QUIT").await.starts_with("-ERR [SYS/TEMP] "));
     let inbox = running.store.mailbox(&name("bob@b.example"), &MailboxName::inbox()).await.expect("an INBOX");
     assert_eq!(inbox.messages, 1, "nothing was removed");
 }

@@ -36,3 +36,28 @@ async fn what_does_not_fit_into_the_quota_is_refused_before_it_comes() {
     assert_eq!(client.until("m").await, (Vec::new(), refusal.to_owned()));
     client.ok("APPEND INBOX {12+}\r\nSubject: a\r\n").await;
 }
+
+#[tokio::test]
+async fn what_an_account_may_hold_is_told() {
+    let (running, address) = start_imap().await;
+    let (bob, mut client) = (name("bob@b.example"), Client::bob(address).await);
+    let text = "x".repeat(1500);
+    client.ok(&format!("APPEND INBOX (\\Deleted) {{1500+}}\r\n{text}")).await;
+    client.ok(&format!("APPEND INBOX {{1500+}}\r\n{text}")).await;
+    assert_eq!(client.ok("GETQUOTA Account").await, ["* QUOTA Account ()"], "nothing is set");
+    // What everybody may hold counts where nothing else is set.
+    running.store.set_default_quota(Quota { bytes: Some(1 << 20), messages: Some(100) });
+    let told = client.ok("GETQUOTAROOT INBOX").await;
+    assert_eq!(told, ["* QUOTAROOT INBOX Account", "* QUOTA Account (STORAGE 3 1024 MESSAGE 2 100)"]);
+    let quota = Quota { bytes: Some(Quota::NO_BOUND), messages: Some(7) };
+    running.store.set_quota(&bob, quota).await.expect("bob has an account");
+    assert_eq!(client.ok("GETQUOTA Account").await, ["* QUOTA Account (MESSAGE 2 7)"]);
+    assert_eq!(client.say("GETQUOTA other").await.1.split(']').next(), Some("NO [NONEXISTENT"));
+    assert_eq!(
+        client.ok("STATUS INBOX (DELETED DELETED-STORAGE)").await,
+        ["* STATUS INBOX (DELETED 1 DELETED-STORAGE 2)"]
+    );
+    client.ok("SELECT INBOX").await;
+    client.ok("EXPUNGE").await;
+    assert_eq!(client.ok("STATUS INBOX (DELETED-STORAGE)").await, ["* STATUS INBOX (DELETED-STORAGE 0)"]);
+}

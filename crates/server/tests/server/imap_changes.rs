@@ -123,3 +123,68 @@ async fn a_search_for_changes_tells_the_mod_sequence_of_what_it_returns() {
     let told = client.ok("SORT (REVERSE ARRIVAL) UTF-8 MODSEQ 1").await;
     assert!(told[0].ends_with(&format!(" (MODSEQ {second})")), "{told:?}");
 }
+
+/// More changes than are looked at at once.
+#[tokio::test]
+async fn many_changes_are_told_page_by_page() {
+    const MESSAGES: u32 = 4096;
+    let (_running, address) = start_with(1).await;
+    let mut other = Client::inbox(address).await;
+    for _ in 0..MESSAGES.ilog2() {
+        other.ok("COPY 1:* INBOX").await;
+    }
+    let (mut one, mut back) = (Client::inbox(address).await, Client::bob(address).await);
+    back.ok("ENABLE QRESYNC").await;
+    let expected: Vec<String> = (1..=MESSAGES).map(|n| format!("* {n} FETCH (FLAGS (\\Flagged))")).collect();
+    assert_eq!(other.ok("STORE 1:* +FLAGS (\\Flagged)").await, expected);
+    assert_eq!(one.ok("NOOP").await, expected);
+    let selected = back.ok("SELECT INBOX (QRESYNC (1 1))").await;
+    let validity = selected.iter().find(|line| line.contains("UIDVALIDITY")).expect("it is told");
+    let validity = number_after("UIDVALIDITY", validity);
+    let selected = back.ok(&format!("SELECT INBOX (QRESYNC ({validity} 1))")).await;
+    assert_eq!(selected.iter().filter(|line| line.contains(" FETCH ")).count(), MESSAGES as usize);
+
+    other.ok("STORE 2:* +FLAGS.SILENT (\\Deleted)").await;
+    other.ok("EXPUNGE").await;
+    other.ok("COPY 1 INBOX").await;
+    let told = one.ok("NOOP").await;
+    assert_eq!(told[0], format!("* {} EXISTS", MESSAGES + 1));
+    let gone: Vec<String> = (2..=MESSAGES).rev().map(|n| format!("* {n} EXPUNGE")).collect();
+    assert_eq!(told[1..], gone);
+}
+
+#[tokio::test]
+async fn a_mailbox_with_all_keywords_takes_no_more() {
+    let (_running, address) = start_with(1).await;
+    let mut client = Client::inbox(address).await;
+    let names: Vec<String> = (1..store::KEYWORDS_MAX).map(|n| format!("k{n}")).collect();
+    let told = client.ok(&format!("STORE 1 +FLAGS.SILENT ({})", names.join(" "))).await;
+    let more = |lines: &[String]| {
+        let line = lines.iter().find(|line| line.starts_with("* OK [PERMANENTFLAGS")).expect("it is told");
+        line.contains("\\*")
+    };
+    assert!(more(&told));
+    assert!(!more(&client.ok("STORE 1 +FLAGS.SILENT (last)").await));
+    assert!(!more(&client.ok("SELECT INBOX").await));
+    assert!(client.say("STORE 1 +FLAGS (another)").await.1.starts_with("NO [LIMIT] "));
+}
+
+#[tokio::test]
+async fn a_session_ends_with_the_mailbox_that_it_reads() {
+    let (_running, address) = start_with(0).await;
+    let mut other = Client::bob(address).await;
+    other.ok("CREATE Box").await;
+    let (mut idle, mut busy) = (Client::bob(address).await, Client::bob(address).await);
+    idle.ok("SELECT Box").await;
+    busy.ok("SELECT Box").await;
+    idle.send("i IDLE\r\n").await;
+    assert_eq!(idle.line().await, "+ idling");
+    other.ok("SELECT Box").await;
+    assert_eq!(other.ok("DELETE Box").await, ["* OK [CLOSED] The previous mailbox is closed"]);
+    assert_eq!(idle.line().await, "* BYE The selected mailbox was removed");
+    busy.send("b NOOP\r\n").await;
+    assert_eq!(busy.line().await, "b OK Done");
+    assert_eq!(busy.line().await, "* BYE The selected mailbox was removed");
+    // Its own session goes on.
+    other.ok("SELECT INBOX").await;
+}

@@ -47,6 +47,8 @@ pub(crate) struct Applied {
     pub(crate) touched: BTreeMap<MailboxId, (AccountId, ModSeq)>,
     /// Accounts whose mailboxes or subscriptions are not what they were.
     pub(crate) rearranged: BTreeSet<AccountId>,
+    /// Accounts of which passwords were set anew or removed.
+    pub(crate) credentials: BTreeSet<AccountId>,
 }
 
 /// One transaction's work.

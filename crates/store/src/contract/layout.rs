@@ -2,7 +2,7 @@
 
 use super::mailboxes::deliver;
 use super::{Subject, account, keywords, mailbox_name, new_message, text, uids};
-use crate::{AccountName, Error, Event, Flags, Marking, Marks, Origin, SharedStore, SpecialUse, Uid};
+use crate::{AccountName, Error, Event, Flags, Marking, Marks, Origin, Secret, SharedStore, SpecialUse, Uid};
 
 pub(super) async fn run(subject: &dyn Subject) {
     mailboxes_come_and_go(subject.open().await).await;
@@ -250,6 +250,8 @@ async fn followers_learn_what_happened(store: SharedStore) {
         }
     }
     assert!(missed);
+    store.set_password(&alice, Secret::new("hash"), None).await.unwrap();
+    assert_eq!(events.next().await, Some(Event::Credentials));
     store.remove_account(&alice).await.unwrap();
     assert_eq!(events.next().await, None);
     let bob = store.account(&bob).await.unwrap().unwrap().id;

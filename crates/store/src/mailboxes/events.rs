@@ -20,6 +20,8 @@ pub enum Event {
     },
     /// Mailboxes were made, renamed or deleted, or subscriptions changed.
     Layout,
+    /// A password of the account was set anew or removed: who has shown the old one may have no right to more.
+    Credentials,
     /// More happened than was kept for this follower: it must look at everything.
     Missed,
 }

@@ -95,6 +95,9 @@ impl Directory for Memory {
 
     async fn credentials(&self, name: &AccountName) -> Result<Credentials> {
         let model = self.inner.model();
+        if let Err(closed @ Error::Closed) = &model.health {
+            return Err(closed.clone());
+        }
         let account = model.account_id(name)?;
         Ok(model.belongings[&account].credentials.clone())
     }
@@ -105,7 +108,7 @@ impl Directory for Memory {
             let credentials = &mut model.belongings(name)?.credentials;
             credentials.password = Some(password);
             credentials.scram = scram;
-            Ok(())
+            model.credentials_changed(name)
         })
     }
 
@@ -124,7 +127,7 @@ impl Directory for Memory {
             }
             credentials.password = Some(password);
             credentials.scram = scram;
-            Ok(())
+            model.credentials_changed(name)
         })
     }
 
@@ -150,7 +153,7 @@ impl Directory for Memory {
                 .application_password(password)
                 .ok_or_else(|| Error::NoSuchPassword(password.to_owned()))?;
             credentials.application_passwords.retain(|known| known.name != password);
-            Ok(())
+            model.credentials_changed(name)
         })
     }
 

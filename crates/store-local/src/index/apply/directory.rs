@@ -18,6 +18,10 @@ impl Work<'_> {
 
     /// There is no row where there is nothing to say, so that a rebuilt index equals this one.
     fn belongings(&mut self, account: AccountId, change: &DirectoryChange) -> Result<()> {
+        if let DirectoryChange::Password { .. } | DirectoryChange::ApplicationPasswordRemoved { .. } = change
+        {
+            self.applied.credentials.insert(account);
+        }
         let key = (account.0, 0);
         let mut row = self.belongings.row(key)?.cloned().unwrap_or_default();
         row.apply(change);
