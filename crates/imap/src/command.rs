@@ -1,7 +1,8 @@
 //! The commands, as values.
 
 use crate::{
-    FetchItem, FetchModifier, Flag, SearchKey, SearchReturn, SequenceSet, SortCriterion, ThreadAlgorithm,
+    FetchItem, FetchModifier, Flag, Notify, SearchKey, SearchReturn, SequenceSet, SortCriterion,
+    ThreadAlgorithm,
 };
 use wire::sasl::SaslMessage;
 
@@ -78,6 +79,7 @@ pub enum Body {
     },
     Append(Append),
     Idle,
+    Notify(Notify),
     GetQuota {
         root: String,
     },

@@ -11,6 +11,7 @@ mod assembler;
 mod command;
 mod fetch;
 mod flag;
+mod notify;
 mod numbers;
 mod parse;
 mod search;
@@ -26,6 +27,7 @@ pub use command::{
 };
 pub use fetch::{FetchItem, FetchModifier, Partial, Section, SectionText};
 pub use flag::Flag;
+pub use notify::{EventGroup, MailboxFilter, Notify, NotifyEvent};
 pub use numbers::Numbers;
 pub use parse::{Fault, Problem};
 pub use search::{Date, SearchKey, SearchReturn, SortCriterion, SortKey, ThreadAlgorithm};

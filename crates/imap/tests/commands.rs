@@ -3,9 +3,9 @@
 #![forbid(unsafe_code)]
 
 use imap::{
-    Append, Assembled, Assembler, Behind, Body, Command, Date, FetchItem, FetchModifier, Flag, ListReturn,
-    ListSelection, Mailbox, Number, Partial, Problem, Range, SearchKey, SearchReturn, Section, SectionText,
-    SelectParameter, SequenceSet, StatusItem, StoreKind,
+    Append, Assembled, Assembler, Behind, Body, Command, Date, EventGroup, FetchItem, FetchModifier, Flag,
+    ListReturn, ListSelection, Mailbox, MailboxFilter, Notify, NotifyEvent, Number, Partial, Problem, Range,
+    SearchKey, SearchReturn, Section, SectionText, SelectParameter, SequenceSet, StatusItem, StoreKind,
 };
 use proptest::prelude::*;
 
@@ -83,6 +83,58 @@ fn lists_of_mailboxes() {
     );
     let Body::List(plain) = body("LIST \"\" a/*") else { panic!("a LIST") };
     assert_eq!((plain.patterns, plain.returns), (vec!["a/*".to_owned()], vec![]));
+}
+
+#[test]
+fn what_a_client_wants_to_be_notified_of() {
+    let name = |name: &str| Mailbox(name.to_owned());
+    assert_eq!(body("NOTIFY none"), Body::Notify(Notify::None));
+    let line = "notify Set Status (selected-delayed (MessageNew (uid flags UID) messageExpunge FlagChange)) \
+        (subtree (inbox \"a b\") (MailboxName SubscriptionChange)) (Mailboxes x NONE) (personal (MessageNew (annotationchange)))";
+    assert!(Command::parse(format!("a {line}\r\n").as_bytes()).is_err(), "no data item has that name");
+    let line = "notify Set Status (selected-delayed (MessageNew (uid flags UID) messageExpunge FlagChange)) \
+        (subtree (inbox \"a b\") (MailboxName SubscriptionChange)) (Mailboxes x NONE) (personal (MessageNew AnnotationChange))";
+    let groups = vec![
+        EventGroup {
+            filter: MailboxFilter::SelectedDelayed,
+            events: vec![
+                NotifyEvent::MessageNew(vec![FetchItem::Uid, FetchItem::Flags]),
+                NotifyEvent::MessageExpunge,
+                NotifyEvent::FlagChange,
+            ],
+        },
+        EventGroup {
+            filter: MailboxFilter::Subtree(vec![inbox(), name("a b")]),
+            events: vec![NotifyEvent::MailboxName, NotifyEvent::SubscriptionChange],
+        },
+        EventGroup { filter: MailboxFilter::Mailboxes(vec![name("x")]), events: Vec::new() },
+        EventGroup {
+            filter: MailboxFilter::Personal,
+            events: vec![
+                NotifyEvent::MessageNew(Vec::new()),
+                NotifyEvent::Other("AnnotationChange".to_owned()),
+            ],
+        },
+    ];
+    assert_eq!(body(line), Body::Notify(Notify::Set { status: true, groups }));
+    for wrong in [
+        "NOTIFY",
+        "NOTIFY SET",
+        "NOTIFY SET STATUS",
+        "NOTIFY SET (selected)",
+        "NOTIFY SET (selected ())",
+        "NOTIFY SET (nowhere NONE)",
+        "NOTIFY SET (subtree NONE)",
+        "NOTIFY SET (personal MessageNew)",
+        "NOTIFY SET (personal NONE) ",
+        "NOTIFY NONE (personal NONE)",
+    ] {
+        assert!(Command::parse(format!("a {wrong}\r\n").as_bytes()).is_err(), "{wrong}");
+    }
+    let many = format!("a NOTIFY SET{}\r\n", " (inboxes NONE)".repeat(101));
+    assert!(
+        matches!(Command::parse(many.as_bytes()), Err(fault) if matches!(fault.problem, Problem::TooMany(_)))
+    );
 }
 
 #[test]

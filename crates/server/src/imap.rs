@@ -13,6 +13,7 @@ mod list;
 mod mailboxes;
 mod marks;
 mod news;
+mod notify;
 mod search;
 mod select;
 mod sort;
@@ -33,8 +34,9 @@ use crate::visit::{LOGIN_REVOKED, LoginState, Visit};
 use append::Appending;
 use fetch::Fetching;
 use imap::answer::{Code, Status};
-use imap::server::{Auth, Event, Request, Server, replies};
+use imap::server::{Auth, Event, Originals, Request, Server, replies};
 use news::{Answering, End};
+use notify::Notification;
 use select::Open;
 use std::sync::Arc;
 use store::{AccountName, Error, Events};
@@ -55,8 +57,10 @@ pub(crate) struct Session {
     answering: Option<Box<Answering>>,
     /// An APPEND under way.
     appending: Option<Box<Appending>>,
-    /// In IDLE: what tells that something happened.
+    /// In IDLE and after NOTIFY SET: what tells that something happened.
     news: Option<Events>,
+    /// Of what is told when nobody has asked.
+    notification: Notification,
     /// What the session was interrupted by.
     interruption: Interruption,
 }
@@ -79,6 +83,7 @@ impl Session {
             answering: None,
             appending: None,
             news: None,
+            notification: Notification::default(),
             interruption: Interruption::Stop,
         }
     }
@@ -169,8 +174,9 @@ impl Session {
         }
         let result = match request {
             Request::Idle => {
-                let account = self.grant.as_ref().map(Opened::account_id);
-                self.news = account.map(|account| self.visit.context.store.follow(account));
+                if let (None, Some(grant)) = (&self.news, &self.grant) {
+                    self.news = Some(self.visit.context.store.follow(grant.account_id()));
+                }
                 return self.look(endpoint).await;
             }
             Request::Fetch(fetch) => match self.begin_fetch(endpoint, fetch).await {
@@ -179,7 +185,7 @@ impl Session {
             },
             Request::Look => Ok(Status::ok("Done")),
             Request::Done => {
-                self.news = None;
+                self.news.take_if(|_| !self.notification.is_watching());
                 Ok(Status::ok("Idle completed"))
             }
             Request::Select { mailbox, access, qresync } => {
@@ -192,7 +198,10 @@ impl Session {
             Request::Lsub { reference, pattern } => self.lsub(endpoint, &reference, &pattern).await,
             Request::Status { mailbox, items } => self.status(endpoint, &mailbox, &items).await,
             Request::Close => self.close_mailbox().await,
-            Request::Expunge(uids) => self.expunge(uids.as_ref()).await,
+            Request::Expunge(uids) => {
+                let result = self.expunge(uids.as_ref()).await;
+                return self.finish_expunge(endpoint, result).await;
+            }
             Request::Search(key) => self.search(endpoint, key).await,
             Request::Store(store) => return self.store(endpoint, store).await,
             Request::Create { mailbox, uses } => self.create(&mailbox, &uses).await,
@@ -204,23 +213,32 @@ impl Session {
             Request::GetQuotaRoot(mailbox) => self.quota_root(endpoint, &mailbox).await,
             Request::SetQuota { .. } => Ok(Status::no("Quotas are the operator's").with(Code::NoPerm)),
             Request::Copy { uids, mailbox, originals } => {
-                self.copy(endpoint, &uids, &mailbox, originals).await
+                let result = self.copy(endpoint, &uids, &mailbox, originals).await;
+                return match originals {
+                    Originals::Stay => self.finish(endpoint, result).await,
+                    Originals::Go => self.finish_expunge(endpoint, result).await,
+                };
             }
+            Request::Notify(watch) => self.notify(endpoint, watch).await,
             Request::Thread { algorithm, key } => self.thread(endpoint, algorithm, key).await,
             Request::Sort { criteria, key } => self.sort(endpoint, &criteria, key).await,
         };
         self.finish(endpoint, result).await;
     }
 
-    /// Answers IDLE: what is new?
+    /// Answers IDLE, and whoever wants to hear at any time: what is new?
     async fn look(&mut self, endpoint: &mut Server) {
+        let selected = self.open.as_ref().map(|open| open.id);
         if let Some(news) = &mut self.news {
             // What is looked at now need not wake the session again.
-            while news.ready().is_some() {}
+            while let Some(event) = news.ready() {
+                self.notification.note(event, selected);
+            }
         }
         if self.is_turned_away(endpoint).await {
             return;
         }
+        self.tell_watched(endpoint).await;
         self.answer_with_news(endpoint, None, End::Looked).await;
     }
 
@@ -292,16 +310,14 @@ impl Application<Server> for Session {
     }
 
     async fn interruption(&mut self) {
-        let Session { visit, news, open, interruption, .. } = self;
+        let Session { visit, news, notification, open, interruption, .. } = self;
+        let selected = open.as_ref().map(|open| open.id);
         let happened = async {
             let Some(events) = news.as_mut() else { return std::future::pending().await };
             loop {
                 match events.next().await {
-                    // Of the mailbox that is selected alone.
-                    Some(store::Event::Entries { mailbox, .. })
-                        if open.as_ref().is_none_or(|open| open.id != mailbox) => {}
-                    // The mailbox may be gone, or the right to it.
-                    Some(_) => return,
+                    Some(event) if notification.note(event, selected) => return,
+                    Some(_) => {}
                     // The account is gone, or the store is closing: that is to be looked at, and nothing more will be told.
                     None => break,
                 }

@@ -10,6 +10,13 @@ use std::fmt::Write;
 pub enum Untagged {
     /// LIST.
     List(ListEntry),
+    /// LIST of a mailbox that had another name (RFC 5465 §5.4, RFC 9051 §7.3.1, OLDNAME).
+    Renamed {
+        /// How it is now.
+        entry: ListEntry,
+        /// Its name before.
+        old_name: String,
+    },
     /// LSUB, of revision 1.
     Lsub(ListEntry),
     /// STATUS.
@@ -174,6 +181,12 @@ impl Untagged {
         out.put_slice(b"* ");
         match self {
             Untagged::List(entry) => entry.write(out, style, "LIST"),
+            Untagged::Renamed { entry, old_name } => {
+                entry.write(out, style, "LIST");
+                out.put_slice(b" (\"OLDNAME\" (");
+                encode::mailbox(out, style, old_name);
+                out.put_slice(b"))");
+            }
             Untagged::Lsub(entry) => entry.write(out, style, "LSUB"),
             Untagged::Status(data) => data.write(out, style),
             Untagged::Namespace(namespaces) => {

@@ -43,6 +43,8 @@ pub enum Code {
     AuthenticationFailed,
     AuthorizationFailed,
     BadCharset,
+    /// With all events that there are (RFC 5465 §8).
+    BadEvent,
     Cannot,
     Capability(Vec<String>),
     ClientBug,
@@ -66,6 +68,7 @@ pub enum Code {
     NonExistent,
     NoPerm,
     NotSaved,
+    NotificationOverflow,
     OverQuota,
     Parse,
     PermanentFlags {
@@ -166,6 +169,8 @@ impl Code {
                     encode::atom(out, name);
                 }
             }
+            Code::BadEvent => out
+                .put_slice(b"BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange)"),
             Code::HighestModSeq(value) => put(out, format_args!("HIGHESTMODSEQ {value}")),
             Code::MailboxId(id) => {
                 out.put_slice(b"MAILBOXID (");
@@ -208,6 +213,7 @@ impl Code {
             Code::NonExistent => "NONEXISTENT",
             Code::NoPerm => "NOPERM",
             Code::NotSaved => "NOTSAVED",
+            Code::NotificationOverflow => "NOTIFICATIONOVERFLOW",
             Code::OverQuota => "OVERQUOTA",
             Code::Parse => "PARSE",
             Code::PrivacyRequired => "PRIVACYREQUIRED",

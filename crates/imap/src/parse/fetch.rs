@@ -24,7 +24,7 @@ pub(super) fn fetch(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Body> {
 }
 
 /// The items in parentheses. Who asks for one twice gets it once: the answer says no more with two.
-fn distinct(cursor: &mut Cursor<'_>) -> Parsed<Vec<FetchItem>> {
+pub(super) fn distinct(cursor: &mut Cursor<'_>) -> Parsed<Vec<FetchItem>> {
     let fault = cursor.fault(Problem::TooMany("data items"));
     let mut items = Vec::new();
     for item in cursor.list(item)? {

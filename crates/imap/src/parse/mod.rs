@@ -6,6 +6,7 @@
 mod cursor;
 mod fetch;
 mod list;
+mod notify;
 mod search;
 mod store;
 
@@ -112,6 +113,7 @@ fn body(cursor: &mut Cursor<'_>, verb: &str, at: usize) -> Parsed<Body> {
             cursor.space()?;
             Body::Append(cursor.append_message(Some(mailbox))?)
         }
+        "NOTIFY" => notify::notify(cursor)?,
         "GETQUOTA" => Body::GetQuota { root: cursor.text_word()? },
         "GETQUOTAROOT" => Body::GetQuotaRoot(cursor.mailbox_word()?),
         "SETQUOTA" => set_quota(cursor)?,

@@ -11,7 +11,7 @@ impl Server {
     /// Reads a command and acts on it; says whether there was any.
     pub(super) fn command(&mut self, now: Instant) -> bool {
         let Some(found) = self.input.next_command() else {
-            return self.starve(now);
+            return self.ask_for_news() || self.starve(now);
         };
         self.deadline = None;
         match found {
@@ -131,6 +131,7 @@ impl Server {
                 self.ask(Event::Request(Box::new(Request::Idle)), Question::Idle(asked.tag));
                 Ok(())
             }
+            Body::Notify(notify) => self.notify(asked, notify),
             Body::GetQuota { root } => self.request(Request::GetQuota { root }, asked),
             Body::GetQuotaRoot(mailbox) => {
                 let mailbox = self.name(mailbox.0)?;

@@ -1,5 +1,6 @@
 //! What the endpoint tells its application, and what it asks.
 
+use super::notify::Watch;
 use crate::answer::Status;
 use crate::{
     FetchItem, Flag, ListReturn, ListSelection, Numbers, QResync, SearchKey, SortCriterion, StatusItem,
@@ -35,7 +36,7 @@ pub enum Event {
     AppendEnd,
     /// Tells: the APPEND comes to nothing; what was taken of it is to be forgotten.
     AppendAborted,
-    /// Asks, in IDLE after [`super::Server::wake`]: what is new? Answered with [`super::Server::looked`].
+    /// Asks, in IDLE and after NOTIFY SET, after [`super::Server::wake`]: what is new? Answered with [`super::Server::looked`].
     Look,
     /// Tells: no mailbox is selected any more.
     Unselected,
@@ -121,6 +122,8 @@ pub enum Request {
     },
     /// All that is marked as deleted among these; among all where it is `None`.
     Expunge(Option<Numbers>),
+    /// Of what is to be told at any time, after [`super::Server::wake`]; `None`: of nothing.
+    Notify(Option<Watch>),
     /// Answered with [`super::Server::found`].
     Search(SearchKey),
     /// Answered with [`super::Server::found`].

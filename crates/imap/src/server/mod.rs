@@ -13,18 +13,21 @@ mod config;
 mod endpoint;
 mod event;
 mod messages;
+mod notify;
 pub mod replies;
 mod select;
 mod tell;
 
 pub use config::{Config, StartTls};
 pub use event::{Access, Append, Auth, Closing, Event, Fetch, List, Originals, Request, Store};
+pub use notify::{Watch, WatchSelected};
 pub use select::Selection;
 pub use tell::ROOM;
 
 use crate::answer::{Code, Condition, Names, Status, Style};
 use crate::{Assembler, Numbers, SearchReturn, View};
 use bytes::{BufMut, Bytes, BytesMut};
+use notify::Listening;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -52,6 +55,8 @@ pub struct Server {
     shutting_down: Option<Box<Status>>,
     /// The application wants to tell something.
     woken: bool,
+    /// When it may.
+    listening: Listening,
     errors: u32,
     /// When the connection ends if nothing comes; `None`: to be reckoned anew from now.
     deadline: Option<Instant>,
@@ -134,6 +139,8 @@ enum Then {
     Tagged(String, Status),
     /// More of IDLE, with its tag.
     Idle(String),
+    /// The next command.
+    Command,
 }
 
 /// The event in hand.
@@ -149,6 +156,8 @@ enum Question {
     AppendEnd(String),
     /// [`Request::Idle`], or [`Event::Look`] in IDLE, with the tag.
     Idle(String),
+    /// [`Event::Look`] between commands.
+    Watch,
 }
 
 /// A command that the application was asked about.
@@ -177,6 +186,8 @@ enum Kind {
     /// SORT.
     Sort(Option<Vec<SearchReturn>>),
     Thread,
+    /// NOTIFY: when the client is to hear of what happens from then on.
+    Notify(Listening),
 }
 
 /// Whether EXPUNGE may be told before a command is done (RFC 9051 §7.5.1).
@@ -214,6 +225,7 @@ impl Server {
             message: None,
             shutting_down: None,
             woken: false,
+            listening: Listening::InCommands,
             errors: 0,
             deadline: None,
             still_here: None,
@@ -234,7 +246,7 @@ impl Server {
                 Question::Append(appending) => self.refuse_append(*appending, &status),
                 Question::AppendEnd(tag) => self.tell_vanished(Then::Tagged(tag, status)),
                 Question::Command(asked) => self.finish_command(asked, status),
-                other @ Question::Idle(_) => self.unasked(Phase::Asked(Box::new(other))),
+                other @ (Question::Idle(_) | Question::Watch) => self.unasked(Phase::Asked(Box::new(other))),
             },
             other => self.unasked(other),
         }
@@ -247,6 +259,7 @@ impl Server {
         }
         match asked.kind {
             Kind::Close => self.unselect(),
+            Kind::Notify(listening) if status.condition == Condition::Ok => self.listening = listening,
             Kind::Search(Some(ref returns)) if status.condition != Condition::Ok => {
                 // RFC 5182 §2.1: a search that fails leaves nothing behind.
                 if let (true, State::Selected(selected)) =
@@ -258,6 +271,8 @@ impl Server {
             _ => {}
         }
         if asked.expunges == Expunges::Held {
+            // What could not be told before the end can be right after it.
+            self.woken |= self.listening == Listening::Always(Expunges::Told);
             return self.tagged(&asked.tag, &status);
         }
         let status = match &self.state {
@@ -281,10 +296,11 @@ impl Server {
         self.close(Closing::Refused);
     }
 
-    /// Answers the event in hand with `status`, a NO. IDLE has begun and cannot be refused any more: there the connection ends with it.
+    /// Answers the event in hand with `status`, a NO. In IDLE, and where no command is in hand, nothing is there to refuse: the connection ends
+    /// with it.
     pub fn put_off(&mut self, status: Status) {
         match &self.phase {
-            Phase::Asked(question) if matches!(**question, Question::Idle(_)) => {
+            Phase::Asked(question) if matches!(**question, Question::Idle(_) | Question::Watch) => {
                 self.dismiss(&Status { condition: Condition::Bye, ..status });
             }
             _ => self.finish(status),
@@ -296,7 +312,7 @@ impl Server {
         self.shutting_down = Some(Box::new(status));
     }
 
-    /// There is something new in the selected mailbox: [`Event::Look`] will ask for it when it may be told, which is in IDLE.
+    /// There is something new: [`Event::Look`] will ask for it when it may be told, which is in IDLE, and after NOTIFY SET between commands.
     pub fn wake(&mut self) {
         self.woken = true;
     }
@@ -306,6 +322,11 @@ impl Server {
         match std::mem::replace(&mut self.phase, Phase::Command) {
             Phase::Asked(question) => match *question {
                 Question::Idle(tag) => self.tell_vanished(Then::Idle(tag)),
+                Question::Watch if self.listening == Listening::Always(Expunges::Told) => {
+                    self.tell_vanished(Then::Command);
+                }
+                // That messages are gone may be told in commands alone.
+                Question::Watch => {}
                 other => self.unasked(Phase::Asked(Box::new(other))),
             },
             other => self.unasked(other),
@@ -441,6 +462,7 @@ const LOGGED_IN: &[&str] = &[
     "SEARCHRES",
     "CONDSTORE",
     "QRESYNC",
+    "NOTIFY",
     "MULTIAPPEND",
     "QUOTA",
     "QUOTA=RES-STORAGE",

@@ -67,7 +67,6 @@ impl Server {
         if self.enabled.rev2 {
             self.tell(&Untagged::List(ListEntry { name, attributes, has_subscribed_children: false }));
         }
-        self.woken = false;
         self.state = State::Selected(Box::new(Selected {
             view,
             access,

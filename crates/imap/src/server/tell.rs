@@ -1,5 +1,6 @@
 //! What the application tells while a command is in hand: answers in one piece, the data of messages, what is new in the mailbox.
 
+use super::notify::Listening;
 use super::{Closing, Event, Expunging, Kind, Phase, Question, Server, State, Then};
 use crate::answer::data::{write_flags, write_numbers, write_threads};
 use crate::answer::{
@@ -118,6 +119,7 @@ impl Server {
                 self.tagged(&tag, &status);
             }
             Then::Idle(tag) => self.phase = Phase::Idle(tag),
+            Then::Command => self.phase = Phase::Command,
         }
     }
 
@@ -176,13 +178,14 @@ impl Server {
         true
     }
 
-    /// Whether UIDs belong to all data of messages: in commands by UID, and for clients that keep a copy (RFC 7162 §3.2.4, RFC 9051 §7.5.2).
+    /// Whether UIDs belong to all data of messages: in commands by UID, and for clients that keep a copy (RFC 7162 §3.2.4, RFC 9051 §7.5.2) or
+    /// are told at any time (RFC 5465 §5.1).
     fn tells_uids(&self) -> bool {
         let by_uid = match &self.phase {
             Phase::Asked(question) => matches!(&**question, Question::Command(asked) if asked.uid),
             _ => false,
         };
-        by_uid || self.enabled.qresync || self.enabled.rev2
+        by_uid || self.enabled.qresync || self.enabled.rev2 || self.listening != Listening::InCommands
     }
 
     /// The UID of the message in hand, if it was not told already.
@@ -320,7 +323,6 @@ impl Server {
     pub(super) fn unselect(&mut self) {
         if matches!(self.state, State::Selected(_)) {
             self.state = State::Authenticated;
-            self.woken = false;
             self.events.push_back(Event::Unselected);
         }
     }

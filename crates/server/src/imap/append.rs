@@ -134,9 +134,7 @@ impl Session {
         let status = match result {
             Ok(status) => status,
             Err(Failure::Store(error)) => self.said_of_target(&error),
-            Err(Failure::Binary) => {
-                Status::no("Messages with NULs are not kept here").with(Code::UnknownCte)
-            }
+            Err(Failure::Binary) => Status::no("Messages with NULs are not kept here").with(Code::UnknownCte),
         };
         self.finish(endpoint, Ok(status)).await;
     }
@@ -147,7 +145,8 @@ impl Session {
             return Err(failure);
         }
         let appended = self.visit.context.store.append(appending.mailbox, appending.messages).await?;
-        let uids = appended.uids.iter().map(|uid| uid.0).collect();
+        let uids: Numbers = appended.uids.iter().map(|uid| uid.0).collect();
+        self.note_own(appending.mailbox, &uids);
         let code = Code::AppendUid { uid_validity: appended.uid_validity.0, uids };
         Ok(Status::ok("Append completed").with(code))
     }
@@ -194,11 +193,10 @@ impl Session {
         if copied.pairs.is_empty() {
             return Ok((text, None));
         }
-        let code = Code::CopyUid {
-            uid_validity: copied.uid_validity.0,
-            from: copied.pairs.iter().map(|(from, _)| from.0).collect(),
-            to: copied.pairs.iter().map(|(_, to)| to.0).collect(),
-        };
+        let to: Numbers = copied.pairs.iter().map(|(_, to)| to.0).collect();
+        self.note_own(target.id, &to);
+        let from = copied.pairs.iter().map(|(from, _)| from.0).collect();
+        let code = Code::CopyUid { uid_validity: copied.uid_validity.0, from, to };
         Ok((text, Some(code)))
     }
 

@@ -7,6 +7,7 @@ mod need;
 mod read;
 
 use super::envelope::envelope;
+use super::news::End;
 use super::select::ranges;
 use super::structure::{self, Place, body_structure};
 use super::text::apart;
@@ -44,6 +45,8 @@ pub(super) struct Fetching {
     room: Option<Room>,
     /// Whether a message is to be marked as seen, and which are.
     marks_seen: bool,
+    /// What comes after it, where it is no command's.
+    then: Option<End>,
     seen: Vec<Uid>,
     /// Messages that were asked for and found.
     missing: u64,
@@ -95,6 +98,7 @@ impl Session {
             telling: None,
             passing: None,
             room: None,
+            then: None,
             seen: Vec::new(),
             outcome: Status::ok("Fetch completed"),
         }));
@@ -135,11 +139,38 @@ impl Session {
                 }
             }
         };
+        let then = fetching.then.take();
         let result = match done {
             Ok(()) => self.fetched(*fetching).await,
             Err(error) => Err(error),
         };
-        self.finish(endpoint, result).await;
+        match (then, result) {
+            (None, result) => self.finish(endpoint, result).await,
+            (Some(end), result) => {
+                if let Err(error) = result {
+                    tracing::warn!(session = %self.visit.id, %error, "what came cannot be told");
+                }
+                end.say(endpoint);
+            }
+        }
+    }
+
+    /// Tells of messages that came what the client wants of them, and ends what is told (RFC 5465 §5.2). None is seen by that.
+    pub(super) async fn tell_arrivals(&mut self, endpoint: &mut Server, uids: Numbers, end: End) {
+        let items = self.notification.of_new().to_vec();
+        let fetch = Fetch { uids, items, changed_since: None, vanished: None };
+        match self.begin_fetch(endpoint, fetch).await {
+            Ok(()) => {
+                if let Some(fetching) = &mut self.fetching {
+                    (fetching.marks_seen, fetching.then) = (false, Some(end));
+                }
+                Box::pin(self.go_on_fetching(endpoint)).await;
+            }
+            Err(error) => {
+                tracing::warn!(session = %self.visit.id, %error, "what came cannot be told");
+                end.say(endpoint);
+            }
+        }
     }
 
     async fn fetched(&mut self, fetching: Fetching) -> Result<Status, Error> {
@@ -208,7 +239,7 @@ impl Session {
         }
         if let (true, Some(open)) = (tells_flags && !endpoint.wants_mod_seqs(), &mut self.open) {
             // What the client hears now it need not hear again.
-            let news = page.iter().filter(|entry| entry.modseq > open.seen);
+            let news = page.iter().filter(|entry| entry.modseq > open.marks_seen);
             news.for_each(|entry| open.told.add(entry.modseq));
         }
         for entry in page {

@@ -82,7 +82,11 @@ impl Session {
         Ok(Status::ok("Status completed"))
     }
 
-    async fn data(&mut self, status: &MailboxStatus, items: &[StatusItem]) -> Result<MailboxData, Error> {
+    pub(super) async fn data(
+        &mut self,
+        status: &MailboxStatus,
+        items: &[StatusItem],
+    ) -> Result<MailboxData, Error> {
         let deleted_storage = match items.contains(&StatusItem::DeletedStorage) {
             true => self.deleted_storage(status).await?,
             false => 0,

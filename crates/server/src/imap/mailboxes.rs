@@ -23,6 +23,7 @@ impl Session {
             _ => return Ok(no_such_use()),
         };
         let made = self.visit.context.store.create_mailbox(self.account()?, &name, special_use).await?;
+        self.notification.note_own(&name);
         Ok(Status::ok("Create completed").with(Code::MailboxId(mailbox_id(made.id))))
     }
 
@@ -31,6 +32,7 @@ impl Session {
         let (name, store) = (MailboxName::new(mailbox)?, &self.visit.context.store);
         let id = store.mailbox(self.account()?, &name).await?.id;
         store.delete_mailbox(self.account()?, &name).await?;
+        self.notification.note_own(&name);
         if self.open.take_if(|open| open.id == id).is_some() {
             endpoint.mailbox_is_gone();
         }
@@ -41,6 +43,7 @@ impl Session {
     pub(super) async fn rename(&mut self, from: &str, to: &str) -> Result<Status, Error> {
         let (from, to) = (MailboxName::new(from)?, new_name(to)?);
         self.visit.context.store.rename_mailbox(self.account()?, &from, &to).await?;
+        self.notification.note_own(&to);
         Ok(Status::ok("Rename completed"))
     }
 
@@ -48,6 +51,7 @@ impl Session {
     pub(super) async fn subscribe(&mut self, mailbox: &str) -> Result<Status, Error> {
         let name = MailboxName::new(mailbox)?;
         self.visit.context.store.subscribe(self.account()?, &name).await?;
+        self.notification.note_own(&name);
         Ok(Status::ok("Subscribe completed"))
     }
 
@@ -55,6 +59,7 @@ impl Session {
     pub(super) async fn unsubscribe(&mut self, mailbox: &str) -> Result<Status, Error> {
         let name = MailboxName::new(mailbox)?;
         self.visit.context.store.unsubscribe(self.account()?, &name).await?;
+        self.notification.note_own(&name);
         Ok(Status::ok("Unsubscribe completed"))
     }
 

@@ -152,7 +152,7 @@ impl Session {
         let marked = self.visit.context.store.mark(open.id, &uids, storing.marking.clone()).await?;
         for (mark, former) in marked.changed.into_iter().zip(marked.former) {
             // Somebody else has changed it before, and the client does not know that yet (RFC 7162 §3.1.3).
-            let is_news = former > open.seen && !open.told.contains(former);
+            let is_news = former > open.marks_seen && !open.told.contains(former);
             open.told.add(mark.modseq);
             let tells = if is_news { Tells::Flags } else { storing.tells };
             storing.page.push_back((mark, tells));

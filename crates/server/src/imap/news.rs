@@ -6,16 +6,19 @@
 
 use super::Session;
 use super::marks::Storing;
+use super::notify::Tells;
 use imap::Numbers;
 use imap::answer::Status;
 use imap::server::{Server, replies};
 use std::collections::BTreeMap;
-use store::{ChangeKind, Entry, Error, ModSeq};
+use store::{ChangeKind, Entry, Error, MailboxId, ModSeq};
 
 /// An answer under way.
 pub(super) struct Answering {
     own: Option<Own>,
     news: Option<News>,
+    /// What came, if something of it is to be told (RFC 5465 §5.2).
+    arrivals: Numbers,
     end: End,
 }
 
@@ -31,6 +34,7 @@ pub(super) enum Own {
 pub(super) struct News {
     /// Up to here it was looked at.
     at: ModSeq,
+    tells: Tells,
     /// UIDs that the client does not know, in the order of their last change.
     came: Vec<u32>,
     gone: Vec<u32>,
@@ -54,10 +58,28 @@ pub(super) enum Told {
 /// How many changes are asked for at once.
 const PAGE: usize = 1000;
 
+/// Of what happened in the selected mailbox a command tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hears {
+    /// Of what the client wants to hear.
+    AsWanted,
+    /// Of all: the command has made it happen.
+    Everything,
+}
+
+impl End {
+    pub(super) fn say(self, endpoint: &mut Server) {
+        match self {
+            End::Finish(status) => endpoint.finish(status),
+            End::Looked => endpoint.looked(),
+        }
+    }
+}
+
 impl Answering {
     /// A command tells this, and nothing else before it ends.
     pub(super) fn only(own: Option<Own>, status: Status) -> Answering {
-        Answering { own, news: None, end: End::Finish(status) }
+        Answering { own, news: None, arrivals: Numbers::new(), end: End::Finish(status) }
     }
 
     /// It cannot go on: what is new will be told later.
@@ -78,10 +100,28 @@ impl Session {
         self.answer_with_news(endpoint, None, End::Finish(status)).await;
     }
 
+    /// The same for a command that has removed messages: of those the client hears whatever it wants to hear of.
+    pub(super) async fn finish_expunge(&mut self, endpoint: &mut Server, result: Result<Status, Error>) {
+        let end = End::Finish(result.unwrap_or_else(|error| self.said(&error)));
+        let news = self.news_for(Hears::Everything);
+        self.answer(endpoint, Answering { own: None, news, arrivals: Numbers::new(), end }).await;
+    }
+
     /// Tells what a command tells itself, then what is new in the selected mailbox, and ends.
     pub(super) async fn answer_with_news(&mut self, endpoint: &mut Server, own: Option<Own>, end: End) {
-        let news = self.open.as_ref().map(|open| News { at: open.seen, came: Vec::new(), gone: Vec::new() });
-        self.answer(endpoint, Answering { own, news, end }).await;
+        let news = self.news_for(Hears::AsWanted);
+        self.answer(endpoint, Answering { own, news, arrivals: Numbers::new(), end }).await;
+    }
+
+    /// What is to be told of the selected mailbox, if anything is.
+    fn news_for(&self, hears: Hears) -> Option<News> {
+        let open = self.open.as_ref()?;
+        let (at, tells) = match (self.notification.of_selected(), hears) {
+            (Tells::All, _) => (open.marks_seen, Tells::All),
+            (Tells::Nothing, Hears::AsWanted) => return None,
+            (Tells::Messages | Tells::Nothing, _) => (open.seen, Tells::Messages),
+        };
+        Some(News { at, tells, came: Vec::new(), gone: Vec::new() })
     }
 
     /// Tells this as far as there is room.
@@ -105,9 +145,9 @@ impl Session {
                 Err(error) => answering.fail(self.said(&error)),
             }
         }
-        match answering.end {
-            End::Finish(status) => endpoint.finish(status),
-            End::Looked => endpoint.looked(),
+        match answering.arrivals.is_empty() {
+            true => answering.end.say(endpoint),
+            false => self.tell_arrivals(endpoint, answering.arrivals, answering.end).await,
         }
     }
 
@@ -115,7 +155,7 @@ impl Session {
         let told = match (&mut answering.own, &mut answering.news) {
             (Some(Own::Store(storing)), _) => self.go_on_storing(endpoint, storing).await?,
             (Some(Own::Changes(since)), _) => self.tell_changes(endpoint, since).await?,
-            (None, Some(news)) => self.tell_news(endpoint, news).await?,
+            (None, Some(news)) => self.tell_news(endpoint, (news, &mut answering.arrivals)).await?,
             (None, None) => return Ok(Told::All),
         };
         if told == Told::All {
@@ -139,7 +179,11 @@ impl Session {
     }
 
     /// Tells what happened since the client was told last, or the next page of it.
-    async fn tell_news(&mut self, endpoint: &mut Server, news: &mut News) -> Result<Told, Error> {
+    async fn tell_news(
+        &mut self,
+        endpoint: &mut Server,
+        (news, arrivals): (&mut News, &mut Numbers),
+    ) -> Result<Told, Error> {
         let Some(open) = &self.open else { return Ok(Told::All) };
         let page = match self.visit.context.store.changes(open.id, news.at, PAGE).await {
             Err(Error::NoSuchMailbox(_)) => {
@@ -160,11 +204,17 @@ impl Session {
                 ChangeKind::Present => changed.push(change.uid.0),
             }
         }
-        self.tell_marks(endpoint, &changed.into_iter().collect()).await?;
+        if news.tells == Tells::All {
+            self.tell_marks(endpoint, &changed.into_iter().collect()).await?;
+        }
         if page.len() == PAGE {
             return Ok(Told::Some);
         }
         self.end_news(endpoint, news).await?;
+        let own = self.open.as_mut().map(|open| std::mem::take(&mut open.own)).unwrap_or_default();
+        if !self.notification.of_new().is_empty() {
+            *arrivals = news.came.iter().copied().collect::<Numbers>().difference(&own);
+        }
         Ok(Told::All)
     }
 
@@ -181,10 +231,13 @@ impl Session {
             gone = Numbers::range(1, u32::MAX).difference(&there);
         }
         open.seen = news.at;
-        open.told = Moments::default();
+        if news.tells == Tells::All {
+            (open.marks_seen, open.told) = (news.at, Moments::default());
+        }
+        let told_up_to = open.marks_seen;
         news.came.sort_unstable();
         endpoint.changed(&news.came, &gone);
-        endpoint.noted_up_to(news.at.0);
+        endpoint.noted_up_to(told_up_to.0);
         Ok(())
     }
 
@@ -201,6 +254,13 @@ impl Session {
             self.tell_mark(endpoint, &entry.mark());
         }
         Ok(())
+    }
+
+    /// The session itself has put these into a mailbox: of those it knows.
+    pub(super) fn note_own(&mut self, mailbox: MailboxId, uids: &Numbers) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.id == mailbox) {
+            open.own = open.own.union(uids);
+        }
     }
 
     /// Those that went since a moment, as far as the store remembers.

@@ -14,8 +14,12 @@ use store::{Error, Flags, Keyword, MailboxId, MailboxName, MailboxStatus, ModSeq
 pub(super) struct Open {
     pub(super) id: MailboxId,
     pub(super) access: Access,
-    /// Up to where its history was told.
+    /// Up to where it was told what came and went.
     pub(super) seen: ModSeq,
+    /// Up to where changed marks were told; before that where a client does not want to hear of marks.
+    pub(super) marks_seen: ModSeq,
+    /// What the session itself has put into it since.
+    pub(super) own: Numbers,
     /// Changes after that which the client knows already, because they are its own.
     pub(super) told: Moments,
     /// The keywords that it knows, by their numbers.
@@ -43,6 +47,8 @@ impl Session {
             id,
             access,
             seen: status.highest_modseq,
+            marks_seen: status.highest_modseq,
+            own: Numbers::new(),
             told: Moments::default(),
             keywords: status.keywords.clone(),
         }));

@@ -11,6 +11,7 @@ mod imap;
 mod imap_bounds;
 mod imap_changes;
 mod imap_extensions;
+mod imap_notify;
 mod imap_search;
 mod imap_stress;
 mod login;
