@@ -272,7 +272,9 @@ impl Server {
         }
         if asked.expunges == Expunges::Held {
             // What could not be told before the end can be right after it.
-            self.woken |= self.listening == Listening::Always(Expunges::Told);
+            let has_vanished =
+                matches!(&self.state, State::Selected(selected) if selected.view.has_vanished());
+            self.woken |= has_vanished && self.listening == Listening::Always(Expunges::Told);
             return self.tagged(&asked.tag, &status);
         }
         let status = match &self.state {

@@ -63,6 +63,8 @@ pub(super) struct Storing {
     page: VecDeque<(Mark, Tells)>,
     /// Those that others changed too late for UNCHANGEDSINCE.
     failed: Numbers,
+    /// How many were gone.
+    missing: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,16 +95,20 @@ impl Storing {
             left: store.uids,
             page: VecDeque::new(),
             failed: Numbers::new(),
+            missing: 0,
         })
     }
 
     /// What the command ends with.
     pub(super) fn status(&self, endpoint: &Server) -> Status {
-        if self.failed.is_empty() {
-            return Status::ok("Store completed");
+        if !self.failed.is_empty() {
+            let failed = endpoint.as_named(&self.failed);
+            return Status::ok("Some were changed meanwhile").with(Code::Modified(failed));
         }
-        let failed = endpoint.as_named(&self.failed);
-        Status::ok("Some were changed meanwhile").with(Code::Modified(failed))
+        match self.missing {
+            0 => Status::ok("Store completed"),
+            _ => Status::ok("Some of the messages are gone").with(Code::ExpungeIssued),
+        }
     }
 }
 
@@ -150,6 +156,7 @@ impl Session {
         storing.left = storing.left.difference(&Numbers::range(1, last));
         let Some(open) = &mut self.open else { return Ok(()) };
         let marked = self.visit.context.store.mark(open.id, &uids, storing.marking.clone()).await?;
+        storing.missing += uids.len() - marked.found() as usize - marked.failed.len();
         for (mark, former) in marked.changed.into_iter().zip(marked.former) {
             // Somebody else has changed it before, and the client does not know that yet (RFC 7162 §3.1.3).
             let is_news = former > open.marks_seen && !open.told.contains(former);

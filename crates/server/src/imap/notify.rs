@@ -323,7 +323,9 @@ impl Watching {
         let unseen = known.map_or(0, |known| known.unseen);
         let is_changed = known.is_none_or(|known| known.highest_modseq != status.highest_modseq);
         let came_or_went = wanted.messages && (messages, uid_next) != (status.messages, status.uid_next);
-        let marked = wanted.flags && is_changed && (with_mod_seqs || unseen != status.unseen);
+        // One that is new may have the name of another one: its UIDVALIDITY is news then.
+        let marked =
+            wanted.flags && is_changed && (known.is_none() || with_mod_seqs || unseen != status.unseen);
         let mut items = Vec::new();
         if came_or_went {
             items.extend([StatusItem::Messages, StatusItem::UidNext]);
@@ -419,7 +421,7 @@ fn list_entry(
             let has_children = all.iter().any(|other| other.name.below(name).is_some());
             let children = if has_children { Attribute::HasChildren } else { Attribute::HasNoChildren };
             let subscribed = subscriptions.contains(name).then_some(Attribute::Subscribed);
-            [Attribute::NonExistent, children].into_iter().chain(subscribed).collect()
+            [Attribute::NonExistent, Attribute::NoSelect, children].into_iter().chain(subscribed).collect()
         }
     };
     ListEntry { name: name.as_str().to_owned(), attributes, has_subscribed_children: false }

@@ -43,6 +43,17 @@ async fn what_somebody_else_marked_is_told_even_by_a_silent_store() {
 }
 
 #[tokio::test]
+async fn a_store_says_when_messages_are_gone() {
+    let (_running, address) = start_with(2).await;
+    let (mut one, mut other) = (Client::inbox(address).await, Client::inbox(address).await);
+    other.ok("STORE 1 +FLAGS.SILENT (\\Deleted)").await;
+    other.ok("EXPUNGE").await;
+    let (told, status) = one.say("STORE 1:2 +FLAGS (\\Seen)").await;
+    assert_eq!(told, ["* 2 FETCH (FLAGS (\\Seen))"]);
+    assert_eq!(status, "OK [EXPUNGEISSUED] Some of the messages are gone");
+}
+
+#[tokio::test]
 async fn who_expunges_and_resynchronises_learns_the_new_mod_sequence() {
     let (_running, address) = start_with(5).await;
     let mut client = resynchronising(address).await;

@@ -49,6 +49,15 @@ async fn mail_for_another_mailbox_is_told_at_once() {
     assert!(status(&client.line().await).starts_with("* STATUS INBOX (MESSAGES 1 UIDNEXT 3 HIGHESTMODSEQ "));
     client.send("DONE\r\n").await;
     assert_eq!(client.until("i").await.1, "OK Idle completed");
+    // Another mailbox of the same name has another UIDVALIDITY.
+    client.ok("NOTIFY SET (mailboxes Other (MessageNew MessageExpunge FlagChange))").await;
+    other.ok("CREATE Other").await;
+    let first = client.line().await;
+    assert!(first.starts_with("* STATUS Other (UIDVALIDITY "), "{first}");
+    other.ok("DELETE Other").await;
+    other.ok("CREATE Other").await;
+    let second = client.line().await;
+    assert!(second.starts_with("* STATUS Other (UIDVALIDITY ") && second != first, "{first} {second}");
     assert!(client.ok("NOTIFY NONE").await.is_empty());
     deliver(&running, "Subject: 3\r\n\r\ntext").await;
     assert!(client.ok("NOOP").await.is_empty());
@@ -127,7 +136,7 @@ async fn what_happens_to_mailboxes_is_told_by_list() {
     let (mut client, mut other) = (Client::bob(address).await, Client::bob(address).await);
     client.ok("NOTIFY SET (personal (MailboxName)) (subtree work (SubscriptionChange))").await;
     other.ok("CREATE work/new").await;
-    assert_eq!(client.line().await, "* LIST (\\NonExistent \\HasChildren) \"/\" work");
+    assert_eq!(client.line().await, "* LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" work");
     assert_eq!(client.line().await, "* LIST (\\HasNoChildren) \"/\" work/new");
     other.ok("CREATE work/new/below").await;
     assert_eq!(client.line().await, "* LIST (\\HasChildren) \"/\" work/new");
@@ -136,12 +145,15 @@ async fn what_happens_to_mailboxes_is_told_by_list() {
     assert_eq!(client.line().await, "* LIST (\\HasChildren) \"/\" done (\"OLDNAME\" (work/new))");
     other.ok("SUBSCRIBE done").await;
     other.ok("SUBSCRIBE work/x").await;
-    assert_eq!(client.line().await, "* LIST (\\NonExistent \\HasNoChildren \\Subscribed) \"/\" work/x");
+    assert_eq!(
+        client.line().await,
+        "* LIST (\\NonExistent \\Noselect \\HasNoChildren \\Subscribed) \"/\" work/x"
+    );
     other.ok("UNSUBSCRIBE work/x").await;
-    assert_eq!(client.line().await, "* LIST (\\NonExistent \\HasNoChildren) \"/\" work/x");
+    assert_eq!(client.line().await, "* LIST (\\NonExistent \\Noselect \\HasNoChildren) \"/\" work/x");
     other.ok("DELETE done/below").await;
     assert_eq!(client.line().await, "* LIST (\\HasNoChildren \\Subscribed) \"/\" done");
-    assert_eq!(client.line().await, "* LIST (\\NonExistent \\HasNoChildren) \"/\" done/below");
+    assert_eq!(client.line().await, "* LIST (\\NonExistent \\Noselect \\HasNoChildren) \"/\" done/below");
     // What the client does itself it knows.
     client.ok("CREATE mine").await;
     other.ok("CREATE other").await;
