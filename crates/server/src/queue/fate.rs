@@ -3,7 +3,7 @@
 //! The order matters: a report is committed before the delivery that it is about is settled. A crash in between may send the report
 //! twice, and loses no failure.
 
-use super::Shared;
+use super::{Shared, unsettled};
 use crate::deliver::relay::{Letter, NextHop};
 use crate::dsn::{self, Host, Kind, Notice};
 use crate::route::Route;
@@ -11,7 +11,7 @@ use crate::schedule::{Mail, Next, Schedule};
 use smtp::{Reply, ReversePath, Severity};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use store::{Attempt, Delivery, DeliveryId, End, Ending, Error, Outcome, Timestamp, Tls};
+use store::{Attempt, Delivery, End, Ending, Outcome, Timestamp, Tls};
 use tokio::task::JoinSet;
 
 /// With whom an attempt was made, and since when.
@@ -98,7 +98,7 @@ pub(super) async fn settle(
         let fate = fate.as_reported(reported, &outbound.schedule, now);
         let outcome = outcome(fate, next_hop, attempt, now);
         // Together, so that they share a sync.
-        settling.spawn(finish(Arc::clone(shared), delivery.id, outcome));
+        settling.spawn(unsettled::settle(Arc::clone(shared), delivery.id, outcome));
     }
     while let Some(ended) = settling.join_next().await {
         super::report(ended);
@@ -115,16 +115,6 @@ fn outcome(fate: Fate, next_hop: NextHop, attempt: Attempt, now: Timestamp) -> O
         Fate::Failed(_) => Ending::Failed,
     };
     Outcome::Done(End { at: now, ending, attempt: Some(attempt) })
-}
-
-async fn finish(shared: Arc<Shared>, id: DeliveryId, outcome: Outcome) {
-    match shared.outbound.store.settle(id, outcome).await {
-        // It was removed meanwhile.
-        Ok(()) | Err(Error::NoSuchMessage(_)) => {}
-        Err(error) => {
-            tracing::error!(id = %id.spool, recipient = id.recipient, %error, "a delivery cannot be settled; it may be made again");
-        }
-    }
 }
 
 /// Decides. `chance` is any number, each as likely.
@@ -255,6 +245,7 @@ fn tell(
 mod tests {
     use super::*;
     use smtp::Status;
+    use store::DeliveryId;
 
     const HOUR: i64 = 3_600_000;
 

@@ -462,7 +462,7 @@ const TURN_OCTETS: u64 = 32 << 20;
 /// ... or so long, whichever comes first. Then others may have its place, and the connection, if it is for the same site.
 const TURN_TIME: Duration = Duration::from_secs(60);
 /// How long a worker may hold what it took, in milliseconds. It ends with the process anyway, so it only matters after a fault of ours.
-const LEASE: i64 = 6 * 3600 * 1000;
+pub(super) const LEASE: i64 = 6 * 3600 * 1000;
 /// No session is longer: each time-out of RFC 5321 §4.5.3.2 may be met at the last moment, and together they would outlive a lease.
 pub(super) const SESSION_MAX: Duration = Duration::from_secs(2 * 3600);
 /// A transaction is begun only with so much of the lease left, in milliseconds: more than a session has, so that nobody else can have taken

@@ -14,6 +14,7 @@ mod mail;
 mod manner;
 mod orders;
 mod sites;
+mod unsettled;
 mod worker;
 
 pub use limits::{Bounds, OwnSite, SiteLimits};
@@ -45,6 +46,8 @@ use std::sync::Arc;
 use store::SharedStore;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
+use unsettled::Unsettled;
 
 /// Gives any number, each as likely.
 pub type Random = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -117,6 +120,7 @@ struct Shared {
     outbound: Arc<Outbound>,
     health: Health,
     tls: secure::Memory,
+    unsettled: Unsettled,
     stop: watch::Receiver<bool>,
 }
 
@@ -127,7 +131,7 @@ pub async fn run(outbound: Arc<Outbound>, mut stop: watch::Receiver<bool>) {
     }
     let wake = Arc::clone(&outbound.wake);
     let (health, tls) = (Health::default(), secure::Memory::default());
-    let shared = Arc::new(Shared { outbound, health, tls, stop: stop.clone() });
+    let shared = Arc::new(Shared { outbound, health, tls, unsettled: Unsettled::default(), stop: stop.clone() });
     let mut workers = JoinSet::new();
     let mut dispatcher = Dispatcher::new(Arc::clone(&shared));
     loop {
@@ -140,11 +144,14 @@ pub async fn run(outbound: Arc<Outbound>, mut stop: watch::Receiver<bool>) {
             () = wake.notified() => {}
             () = tokio::time::sleep(next) => {}
             () = shared.outbound.sites.pool.expire() => {}
+            () = shared.unsettled.due() => unsettled::settle_due(&shared, Instant::now()).await,
         }
     }
     while let Some(ended) = workers.join_next().await {
         report(ended);
     }
+    // All that is left, for the last time.
+    unsettled::settle_due(&shared, Instant::now() + shared.outbound.schedule.first_retry).await;
     shared.outbound.sites.pool.close_all().await;
 }
 
