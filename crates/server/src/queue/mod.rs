@@ -1,7 +1,7 @@
 //! The queue at work: deliveries that are due are claimed by destination and carried out by workers.
 //!
 //! The store says which destinations have something due ([`store::Spool::waiting`]); the dispatcher ([`dispatch`]) gives each a worker
-//! ([`worker`]), more when there is much and the site takes it ([`sites`]), and never more than a bound. A worker finds the hosts,
+//! ([`worker`]), more when there is much and the site takes it ([`sites`]), and never more than a bound. A worker finds the hosts ([`ways`]),
 //! speaks with one, and settles what it delivered, deferred or gave up ([`fate`]). A dead destination occupies one worker for as
 //! long as it takes to find out, whatever waits for it.
 
@@ -15,6 +15,7 @@ mod manner;
 mod orders;
 mod sites;
 mod unsettled;
+mod ways;
 mod worker;
 
 pub use limits::{Bounds, OwnSite, SiteLimits};

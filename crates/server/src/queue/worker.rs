@@ -6,17 +6,17 @@ use super::fate::Tried;
 use super::mail::{CLAIM_MAX, DISCARDED, LOOPS_BACK, Mail, NO_ANSWER, Others, SESSION_MAX};
 use super::manner::Manner;
 use super::sites::{Mood, Slot};
+use super::ways::{self, Ways};
 use crate::deliver::dial::{Overtaken, Race, Reached, Unreached, reach};
 use crate::deliver::health::Standing;
 use crate::deliver::pool::Kept;
 use crate::deliver::relay::{self, Ended, NextHop, Obstacle, Progress, Tally};
-use crate::deliver::secure::{Level, Security};
-use crate::resolve::{self, Target};
-use crate::route::Route;
+use crate::deliver::secure::Level;
+use crate::resolve::Target;
 use crate::tls::Flaw;
 use crate::tls_reports::session;
 use smtp::client::Hello;
-use smtp::{Host, Reply, Severity};
+use smtp::{Reply, Severity};
 use std::net::IpAddr;
 use std::sync::Arc;
 use store::QueueName;
@@ -25,15 +25,7 @@ use store::QueueName;
 pub(super) async fn work(shared: Arc<Shared>, queue: QueueName, slot: Slot) {
     let outbound = &shared.outbound;
     let mut mail = Mail::new(Arc::clone(&shared), queue.clone(), slot);
-    let found = match outbound.routes.of(&queue.host()) {
-        Route::Mx => targets(outbound, &queue.host()).await.map(Some),
-        Route::Hops(hops) => {
-            let targets = resolve::hops(&*outbound.dns, &hops, &outbound.terms).await;
-            targets.map(|targets| Some(Ways { targets, careless: Vec::new(), refusal: None }))
-        }
-        Route::Discard => Ok(None),
-    };
-    match found {
+    match ways::find(outbound, &queue.host()).await {
         Err(reply) => mail.give_back_all(&reply, NextHop::WithoutReports).await,
         Ok(None) => mail.give_back_all(&DISCARDED, NextHop::Nowhere).await,
         Ok(Some(ways)) => work_with(&shared, &mut mail, ways).await,
@@ -68,46 +60,6 @@ async fn work_with(shared: &Arc<Shared>, mail: &mut Mail, mut ways: Ways) {
         outbound.wake.notify_one();
         deliver(shared, mail, ways).await;
     }
-}
-
-/// The hosts of a destination.
-struct Ways {
-    /// As its policy wants them.
-    targets: Vec<Target>,
-    /// As they were without one: for mail that is to be sent whatever becomes of TLS. None where there is no policy.
-    careless: Vec<Target>,
-    /// Why the policy leaves no host.
-    refusal: Option<Reply>,
-}
-
-impl Ways {
-    fn all(&self) -> &[Target] {
-        if self.targets.is_empty() { &self.careless } else { &self.targets }
-    }
-}
-
-/// The hosts that DNS names, as the destination's policy wants them.
-async fn targets(outbound: &super::Outbound, host: &Host) -> Result<Ways, Reply> {
-    let found = resolve::targets(&*outbound.dns, host, &outbound.terms).await?;
-    let applied = match (host, &outbound.policies) {
-        (Host::Domain(domain), Some(policies)) => {
-            let applied = policies.apply(domain, found.clone()).await;
-            let mut left_out = found.clone();
-            left_out.retain(|one| !applied.iter().flatten().any(|target| target.address == one.address));
-            session::left_out(outbound, domain, &left_out);
-            applied
-        }
-        (Host::Literal(_), _) | (_, None) => Ok(found.clone()),
-    };
-    let (targets, refusal) = match applied {
-        Ok(targets) => (targets, None),
-        Err(reply) => (Vec::new(), Some(reply)),
-    };
-    let has_policy =
-        targets.len() < found.len() || targets.iter().any(|target| !target.security.allows_clear());
-    let without = |target| Target { security: Security::default(), ..target };
-    let careless = if has_policy { found.into_iter().map(without).collect() } else { Vec::new() };
-    Ok(Ways { targets, careless, refusal })
 }
 
 /// Tries the targets, preference by preference, until the mail is gone or nobody is left to try; then the hosts that are left with what one of

@@ -184,3 +184,52 @@ async fn dane_comes_first() {
     lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
     assert_eq!((lab.taken()[0].hop, lab.taken()[0].via), (1, Via::Tls));
 }
+
+/// A route to the hosts of another domain.
+fn provider(tls: &str) -> Lab {
+    let lab = Lab::with_routes(&format!(
+        "[[route]]\ndomain = \"*\"\nvia = [\"mx://provider.example\", \"smtp://192.0.32.7\"]\n{tls}"
+    ));
+    lab.domain("provider.example", &[(10, "mx", 1), (20, "backup", 2)]);
+    lab.policy(
+        "provider.example",
+        "1",
+        (WEB, Certificate::Signed("mta-sts.provider.example")),
+        &enforced("mx: backup.provider.example\n"),
+    );
+    lab
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_by_mx_keeps_to_the_policy_of_its_domain() {
+    // The host that the policy does not name gets nothing, the other one must prove itself, and the route goes on with its next hop.
+    for (certificate, hop, via) in [
+        (Certificate::Signed("backup.provider.example"), 2, Via::Tls),
+        (Certificate::SelfSigned("backup.provider.example"), 7, Via::Clear),
+    ] {
+        let lab = provider("");
+        lab.tls(2, certificate);
+        lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+        let taken = lab.taken();
+        assert_eq!((taken.len(), taken[0].hop, taken[0].via), (1, hop, via), "{certificate:?}");
+        assert_eq!((lab.connections(1), lab.asked(WEB)), (0, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_that_is_to_be_in_clear_asks_for_no_policy() {
+    let lab = provider("tls = \"none\"");
+    lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+    assert_eq!((lab.taken()[0].hop, lab.taken()[0].via, lab.asked(WEB)), (1, Via::Clear, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn mail_for_a_route_whose_policy_leaves_no_host_waits() {
+    let lab = Lab::with_routes("[[route]]\ndomain = \"*\"\nvia = \"mx://example.com\"");
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    lab.policy("example.com", "1", (WEB, FOR_WEB), &enforced("mx: elsewhere.example.com\n"));
+    lab.send(SENDER, &["a@example.net"]).await;
+    lab.wait(HOUR).await;
+    assert!(lab.taken().is_empty());
+    assert!(reply(&lab).await.starts_with("451 4.7.0 None of the mail hosts"), "{}", reply(&lab).await);
+}
