@@ -16,7 +16,7 @@ use posthaste_server::deliver::dial::{Connection, Dialer, Tcp};
 use posthaste_server::open::Open;
 use posthaste_server::policy::recipient::Rules;
 use posthaste_server::queue::{self, Bounds, Outbound, PausedHosts, Sites};
-use posthaste_server::resolve::{Answer, Dns, Exchange, Lookup, Private, Terms};
+use posthaste_server::resolve::{Answer, Dns, Exchange, Lookup, Ours, Private, Terms};
 use posthaste_server::route::Routes;
 use posthaste_server::schedule::Schedule;
 use posthaste_server::settings::Acceptance;
@@ -195,10 +195,10 @@ fn outbound(store: &SharedStore, sink: SocketAddr) -> Result<Arc<Outbound>> {
         routes: Routes::default(),
         terms: Terms {
             own_name,
+            ours: Ours::default(),
             port: sink.port(),
             private: Private { allowed: vec!["127.0.0.0/8".parse()?] },
         },
-        listeners: Vec::new(),
         dns: Arc::new(Names),
         dialer: Arc::new(Wires),
         authorities: Authorities::system(),

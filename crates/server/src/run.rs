@@ -11,7 +11,7 @@ use crate::mta_sts;
 use crate::open::Access;
 use crate::policy::recipient::main_domain;
 use crate::queue::{self, Outbound};
-use crate::resolve::{Dns, Private, Resolver, Terms};
+use crate::resolve::{self, Dns, Ours, Private, Resolver, Terms};
 use crate::route::Routes;
 use crate::settings::{Listener, Relay, Settings};
 use crate::sockets::Sockets;
@@ -248,6 +248,11 @@ fn outbound(
         };
         Arc::new(mta_sts::Policies::open(Some(&settings.data), outside))
     });
+    let ours = Ours {
+        addresses: relay.own_addresses.clone(),
+        listeners: listening.iter().map(|listener| listener.address).collect(),
+        is_local: resolve::is_local,
+    };
     Ok(Outbound {
         store: Arc::clone(&context.store),
         rules: context.rules.clone(),
@@ -257,8 +262,7 @@ fn outbound(
         sites: queue::Sites::new(&relay.bounds),
         bounds: relay.bounds.clone(),
         routes: relay.routes.clone(),
-        terms: Terms { own_name: settings.host_name.clone(), port: relay.mx_port, private },
-        listeners: listening.iter().map(|listener| listener.address).collect(),
+        terms: Terms { own_name: settings.host_name.clone(), ours, port: relay.mx_port, private },
         dns,
         dialer,
         authorities,

@@ -41,7 +41,6 @@ use smtp::Domain;
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use store::SharedStore;
@@ -71,8 +70,6 @@ pub struct Outbound {
     pub routes: Routes,
     /// What resolution depends on.
     pub terms: Terms,
-    /// Where we listen: a connection that ends there has come back to us.
-    pub listeners: Vec<SocketAddr>,
     /// Who knows the hosts.
     pub dns: Arc<dyn Dns>,
     /// Who connects.

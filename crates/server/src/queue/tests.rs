@@ -342,6 +342,18 @@ async fn a_connection_that_comes_back_to_us_is_a_loop() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_at_an_address_of_ours_is_never_connected_with() {
+    let lab = Lab::with("", |outbound| outbound.terms.ours.addresses = vec![[192, 0, 32, 1].into()]);
+    lab.domain("example.com", &[(10, "mx", 1), (20, "backup", 2)]);
+    lab.domain("example.net", &[(5, "best", 3), (10, "mx", 1), (20, "backup", 2)]);
+    lab.until_empty(lab.send(SENDER, &["a@example.com", "b@example.net"])).await;
+    let report = report_text(&lab.reports().await);
+    assert!(report.contains("554 5.4.6 Mail for example.com loops back") && !report.contains("b@example.net"), "{report}");
+    assert_eq!(lab.taken().iter().map(|taken| taken.hop).collect::<Vec<_>>(), [3]);
+    assert_eq!((lab.connections(1), lab.connections(2)), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn too_many_recipients_for_one_transaction_get_another() {
     let lab = Lab::new();
     lab.domain("example.com", &[(10, "mx", 1)]);

@@ -390,7 +390,7 @@ fn is_us(outbound: &super::Outbound, target: &Target, local: std::net::SocketAdd
     let ours = |listener: &std::net::SocketAddr| {
         listener.port() == there.port() && (listener.ip().is_unspecified() || listener.ip() == there.ip())
     };
-    same_host && outbound.listeners.iter().any(ours)
+    same_host && outbound.terms.ours.listeners.iter().any(ours)
 }
 
 fn mood(ended: &Ended) -> Mood {

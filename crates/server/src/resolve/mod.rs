@@ -9,11 +9,13 @@ mod addresses;
 mod dane;
 mod hickory;
 mod hops;
+mod ours;
 mod provider;
 
 pub use addresses::{Private, is_private};
 pub use hickory::Resolver;
 pub use hops::hops;
+pub use ours::{Ours, is_local};
 
 use crate::deliver::secure::Security;
 use crate::route::Hop;
@@ -158,10 +160,21 @@ impl fmt::Display for Address {
 pub struct Terms {
     /// Our own name: a host of that name is us.
     pub own_name: Domain,
+    /// Our own addresses: a host there is us, too.
+    pub ours: Ours,
     /// The port of MX hosts: 25, but in a laboratory.
     pub port: u16,
     /// Which private addresses may be used.
     pub private: Private,
+}
+
+impl Terms {
+    /// Whether mail that is sent to this address of an MX host would come back to us. Private addresses that may not be used are passed over anyway,
+    /// unless the operator has named them.
+    fn is_ours(&self, address: IpAddr) -> bool {
+        let listens = || self.ours.is_listener(SocketAddr::new(address, self.port));
+        self.ours.is_named(address) || self.private.allows(address) && listens()
+    }
 }
 
 /// Finds where mail for this destination may be delivered, best preference first; within one preference the families take turns, and
@@ -178,9 +191,23 @@ pub async fn targets(dns: &dyn Dns, host: &Host, terms: &Terms) -> Result<Vec<Ta
         _ => Authenticity::Proven,
     };
     let exchanges = exchanges(domain, answer.lookup, &terms.own_name)?;
-    let mut hosts = Vec::new();
+    let mut hosts: Vec<Found> = Vec::new();
     for exchange in exchanges {
         let mut addresses = dns.addresses(&exchange.name).await;
+        if let Lookup::Found(list) = &addresses.lookup
+            && let Some(own) = list.iter().find(|address| terms.is_ours(**address))
+        {
+            // Others of this preference, and what comes after us, would send it back here (RFC 5321 §5.1).
+            hosts.retain(|host| host.exchange.preference < exchange.preference);
+            if hosts.is_empty() {
+                let name = &exchange.name;
+                let text = format!(
+                    "Mail for {domain} loops back to this host: DNS names {name} as the best mail host, and {own} is an address of this server"
+                );
+                return Err(LOOPS_BACK.with_text(text));
+            }
+            break;
+        }
         addresses.authenticity = addresses.authenticity.min(authenticity);
         hosts.push(dane::host(dns, domain, (exchange, addresses), terms.port).await);
     }
@@ -278,6 +305,10 @@ fn literal_target(literal: &AddressLiteral, terms: &Terms) -> Result<Vec<Target>
             return Err(NO_ROUTE.with_text(format!("There is no way to reach the address {literal}")));
         }
     };
+    if terms.is_ours(address) {
+        let text = format!("Mail for {literal} loops back to this host: it is an address of this server");
+        return Err(LOOPS_BACK.with_text(text));
+    }
     if !terms.private.allows(address) {
         let text = format!("The address {literal} is private, and no mail is sent there");
         return Err(NO_ROUTE.with_text(text));

@@ -15,6 +15,7 @@ async fn decide(host: &str, dns: &Table, private: &[&str]) -> Result<Vec<String>
 pub(super) fn terms(private: &[&str]) -> Terms {
     Terms {
         own_name: Domain::parse("mail.example.org").expect("a domain"),
+        ours: Ours::default(),
         port: 25,
         private: Private {
             allowed: private.iter().map(|network| network.parse().expect("a network")).collect(),
@@ -153,6 +154,49 @@ async fn failures_are_for_now_or_for_good() {
     }
 }
 
+/// The same by a server behind 203.0.0.1, which listens at 2600::2 as well.
+async fn decide_at_home(host: &str, records: &'static [&'static str]) -> Result<Vec<String>, String> {
+    let ours = Ours {
+        addresses: vec!["203.0.0.1".parse().expect("an address")],
+        listeners: vec!["[2600::2]:25".parse().expect("an address")],
+        ..Ours::default()
+    };
+    let terms = Terms { ours, ..terms(&[]) };
+    let better: (&str, &[&str]) = ("better", &["A 203.0.0.7"]);
+    let table: &'static [(&str, &[&str])] =
+        Vec::leak(HOSTS.into_iter().chain([better, ("a.example", records)]).collect());
+    let shown = |target: Target| format!("{} {} {}", target.preference, target.host, target.address);
+    match targets(&Table(table), &host.parse().expect("a host"), &terms).await {
+        Ok(targets) => Ok(targets.into_iter().map(shown).collect()),
+        Err(reply) => Err(reply.to_string()),
+    }
+}
+
+#[tokio::test]
+async fn hosts_at_our_own_addresses_are_us_under_any_name() {
+    let only_better = Ok(vec!["5 better 203.0.0.7:25".to_owned()]);
+    let loops = |name: &str, address: &str| {
+        Err(format!(
+            "554 5.4.6 Mail for a.example loops back to this host: DNS names {name} as the best mail host, and {address} is an address of this server"
+        ))
+    };
+    for (records, expected) in [
+        (&["MX 5 better", "MX 10 mx1", "MX 20 mx2"][..], only_better.clone()),
+        (&["MX 5 better", "MX 10 mx2", "MX 20 broken"], only_better),
+        (&["MX 10 mx1", "MX 20 better"], loops("mx1", "203.0.0.1")),
+        (&["MX 10 better", "MX 10 mx1"], loops("mx1", "203.0.0.1")),
+        (&["MX 10 mx2"], loops("mx2", "2600::2")),
+        (&["A 203.0.0.1"], loops("a.example", "203.0.0.1")),
+    ] {
+        assert_eq!(decide_at_home("a.example", records).await, expected, "{records:?}");
+    }
+    let reply = decide_at_home("[203.0.0.1]", &[]).await.expect_err("it is us");
+    assert_eq!(
+        reply,
+        "554 5.4.6 Mail for [203.0.0.1] loops back to this host: it is an address of this server"
+    );
+}
+
 #[tokio::test]
 async fn literals_stand_for_themselves() {
     let dns = Table(&HOSTS);
@@ -180,12 +224,7 @@ async fn private_hosts_are_reached_where_that_is_allowed() {
 /// How the only target is to be secured: the level, and for DANE the number of records and the names.
 async fn secured(records: &[(&'static str, &'static [&'static str])]) -> Result<String, String> {
     let table: &'static [(&str, &[&str])] = Vec::leak(records.to_vec());
-    let terms = Terms {
-        own_name: Domain::parse("mail.example.org").expect("a domain"),
-        port: 25,
-        private: Private { allowed: Vec::new() },
-    };
-    let found = targets(&Table(table), &"a.example".parse().expect("a host"), &terms).await;
+    let found = targets(&Table(table), &"a.example".parse().expect("a host"), &terms(&[])).await;
     let found = found.map_err(|reply| reply.to_string())?;
     Ok(match &found[0].security.level {
         Level::Dane(dane) => format!("Dane {} {}", dane.records.len(), dane.names.join(" ")),

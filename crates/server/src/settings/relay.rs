@@ -4,7 +4,7 @@
 use super::file::Text;
 use super::route::{self, Resolved};
 use super::site::{self, SiteFile};
-use super::values::{Network, Span};
+use super::values::{HostAddress, Network, Span};
 use super::{At, SettingsError, share};
 use crate::confine::Switch;
 use crate::queue::Bounds;
@@ -15,7 +15,7 @@ use crate::tls_reports;
 use serde::Deserialize;
 use smtp::Domain;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use store::FateLimits;
 use toml::Spanned;
@@ -35,6 +35,8 @@ pub struct Relay {
     pub tls_reports: Option<tls_reports::Terms>,
     /// The domain of the reverse-paths of forwarded mail; `None` for that of the alias.
     pub srs_domain: Option<Domain>,
+    /// Addresses that lead to this server, beside those that it knows itself.
+    pub own_addresses: Vec<IpAddr>,
     /// The port of MX hosts: 25, but in a laboratory.
     pub mx_port: u16,
     /// Private networks in which hosts that DNS names may be.
@@ -62,6 +64,7 @@ impl Default for Relay {
             mta_sts: Switch::On,
             tls_reports: None,
             srs_domain: None,
+            own_addresses: Vec::new(),
             mx_port: 25,
             private_networks: Vec::new(),
             schedule: Schedule::default(),
@@ -90,6 +93,8 @@ pub struct RelayFile {
     pub tls_reports: Option<TlsReportsFile>,
     /// The domain of the reverse-paths of forwarded mail.
     pub srs_domain: Option<Spanned<Text<Domain>>>,
+    /// Addresses that lead to this server.
+    pub own_addresses: Vec<Text<HostAddress>>,
     /// The port of MX hosts.
     pub mx_port: Option<Spanned<u16>>,
     /// Private networks in which hosts that DNS names may be.
@@ -173,6 +178,7 @@ impl Relay {
                 .map(|domain| srs_domain(domain, domains, wrong))
                 .transpose()?,
             tls_reports: relay.tls_reports.as_ref().map(|written| tls_reports(written, wrong)).transpose()?,
+            own_addresses: relay.own_addresses.iter().map(|address| address.0.0).collect(),
             mx_port,
             private_networks: relay.private_networks.iter().map(|network| network.0).collect(),
             schedule: schedule(queue, wrong)?,
@@ -276,6 +282,10 @@ pub(super) fn show(relay: &Relay, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if let Some(domain) = &relay.srs_domain {
         writeln!(f, "forwards mail from       addresses in {domain}")?;
     }
+    if !relay.own_addresses.is_empty() {
+        let list: Vec<String> = relay.own_addresses.iter().map(ToString::to_string).collect();
+        writeln!(f, "is also reached at       {}", list.join(", "))?;
+    }
     if relay.mx_port != 25 {
         writeln!(f, "port of MX hosts         {}", relay.mx_port)?;
     }
@@ -372,6 +382,11 @@ mod tests {
             ("[queue]\nconnections = 0", "at least 1"),
             ("[relay]\nmx_port = 0", "no host has port 0"),
             ("[relay]\nresolvers = [\"localhost\"]", "localhost"),
+            ("[relay]\nown_addresses = [\"203.0.113.5\", \"mail.a.example\"]", "posthaste.toml:3:"),
+            ("[relay]\nown_addresses = [\"mail.a.example\"]", "\"mail.a.example\" is no IP address; write it like"),
+            ("[relay]\nown_addresses = [\"203.0.113.5:25\"]", "is no IP address"),
+            ("[relay]\nown_addresses = [\"0.0.0.0\"]", "no host has the address 0.0.0.0"),
+            ("[relay]\nown_addresses = [\"::ffff:203.0.113.5\"]", "write it like \"203.0.113.5\""),
             ("[relay]\nsrs_domain = \"b.example\"", "none of the `domains`"),
             ("[relay.tls_reports]\norganization = \"\"\ncontact = \"a@a.example\"", "a name"),
             ("[relay.tls_reports]\norganization = \"x\"", "contact"),

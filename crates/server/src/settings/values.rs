@@ -271,6 +271,30 @@ impl FromStr for Network {
     }
 }
 
+/// The address of one host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostAddress(pub IpAddr);
+
+impl FromStr for HostAddress {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<HostAddress, ValueError> {
+        let address: IpAddr = text.parse().map_err(|_| {
+            ValueError(format!("{text:?} is no IP address; write it like \"203.0.113.5\" or \"2001:db8::5\""))
+        })?;
+        if address.is_unspecified() || address.is_multicast() {
+            return Err(ValueError(format!("no host has the address {address}")));
+        }
+        match address {
+            IpAddr::V6(six) if six.to_ipv4_mapped().is_some() => {
+                let four = address.to_canonical();
+                Err(ValueError(format!("{text:?} is IPv4 written as IPv6; write it like \"{four}\"")))
+            }
+            address => Ok(HostAddress(address)),
+        }
+    }
+}
+
 impl serde::Serialize for Network {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

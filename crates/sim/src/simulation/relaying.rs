@@ -11,7 +11,7 @@ use crate::mail::Mail;
 use crate::relayed;
 use server::deliver::dial::Dialer;
 use server::queue::{self, Outbound};
-use server::resolve::{Dns, Private, Terms};
+use server::resolve::{Dns, Ours, Private, Terms};
 use server::schedule::Schedule;
 use server::settings::{Acceptance, Relay, Settings};
 use server::tls::Authorities;
@@ -74,8 +74,12 @@ impl Relaying {
             sites: queue::Sites::new(&bounds()),
             bounds: bounds(),
             routes: settings.relay.as_ref().map(|relay| relay.routes.clone()).unwrap_or_default(),
-            terms: Terms { own_name: settings.host_name.clone(), port: 25, private: Private::default() },
-            listeners: vec![SocketAddr::from(([127, 0, 0, 1], 25))],
+            terms: Terms {
+                own_name: settings.host_name.clone(),
+                ours: Ours { listeners: vec![SocketAddr::from(([127, 0, 0, 1], 25))], ..Ours::default() },
+                port: 25,
+                private: Private::default(),
+            },
             dns,
             dialer,
             authorities: Authorities::default(),

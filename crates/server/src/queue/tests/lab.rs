@@ -8,7 +8,7 @@ use crate::deliver::pool::Idle;
 use crate::mta_sts::{Outside, Policies};
 use crate::policy::recipient::{Onwards, Rules};
 use crate::queue::{Bounds, Outbound, PausedHosts, SiteState, Sites, run};
-use crate::resolve::{Answer, Authenticity, Dns, Exchange, Lookup, Private, Terms};
+use crate::resolve::{Answer, Authenticity, Dns, Exchange, Lookup, Ours, Private, Terms};
 use crate::schedule::Schedule;
 use crate::settings::Acceptance;
 use crate::srs::Srs;
@@ -165,6 +165,7 @@ impl Lab {
             clock: Arc::clone(&clock),
         };
         let policies = Arc::new(Policies::open(Some(data.path()), outside));
+        let ours = Ours { listeners: vec![SocketAddr::from(([0, 0, 0, 0], PORT))], ..Ours::default() };
         tokio::spawn(Arc::clone(&policies).run(stopped.clone()));
         let mut outbound = Outbound {
             store: Arc::clone(&store),
@@ -180,8 +181,7 @@ impl Lab {
             bounds: Bounds::default(),
             routes: crate::settings::routes(routes),
             secrets: crate::auth::system_random(),
-            terms: Terms { own_name, port: PORT, private: Private::default() },
-            listeners: vec![SocketAddr::from(([0, 0, 0, 0], PORT))],
+            terms: Terms { own_name, ours, port: PORT, private: Private::default() },
             dns: Arc::new(Names(Arc::clone(&world))),
             dialer: Arc::new(Wires(Arc::clone(&world))),
             authorities: authority.trusted(),
