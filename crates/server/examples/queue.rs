@@ -241,11 +241,11 @@ struct Wires;
 
 #[async_trait]
 impl Dialer for Wires {
-    async fn dial(&self, address: SocketAddr) -> io::Result<Connection> {
+    async fn dial(&self, address: SocketAddr, from: Option<IpAddr>) -> io::Result<Connection> {
         if address.ip() == IpAddr::from(SILENT) {
             std::future::pending::<()>().await;
         }
-        Tcp.dial(address).await
+        Tcp.dial(address, from).await
     }
 }
 

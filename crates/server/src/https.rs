@@ -109,6 +109,7 @@ impl Web<'_> {
                 address: SocketAddr::new(address, PORT).into(),
                 security: Security { level: Level::Verified, ..Security::default() },
                 hop: None,
+                origin: Arc::default(),
             })
             .collect();
         match targets.is_empty() {

@@ -6,7 +6,9 @@
 
 use crate::deliver::secure::{Begin, Security};
 use smtp::{Domain, Host, Protocol};
+use std::collections::HashMap;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -85,6 +87,27 @@ impl SecretFile {
     }
 }
 
+/// How this server appears to the hosts that it connects with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The address that connections over IPv4 come from; which one the system takes when `None`.
+    pub v4: Option<Ipv4Addr>,
+    /// The same for IPv6.
+    pub v6: Option<Ipv6Addr>,
+    /// The name in EHLO (RFC 5321 §4.1.1.1); that of the server when `None`.
+    pub hello: Option<Domain>,
+}
+
+impl Origin {
+    /// The address that a connection to this one comes from.
+    pub fn source(&self, to: SocketAddr) -> Option<IpAddr> {
+        match to {
+            SocketAddr::V4(_) => self.v4.map(IpAddr::V4),
+            SocketAddr::V6(_) => self.v6.map(IpAddr::V6),
+        }
+    }
+}
+
 /// The destinations that a route is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Pattern {
@@ -101,21 +124,54 @@ pub enum Pattern {
 pub struct Routes {
     /// None has the pattern of another.
     list: Vec<(Pattern, Route)>,
+    /// How we appear where a route says nothing else.
+    origin: Arc<Origin>,
+    /// How we appear on routes that say so.
+    origins: HashMap<Pattern, Arc<Origin>>,
 }
 
 impl Routes {
     /// These routes; the first counts where two have one pattern.
     pub fn new(list: Vec<(Pattern, Route)>) -> Routes {
-        Routes { list }
+        Routes { list, ..Routes::default() }
+    }
+
+    /// The same, with how we appear on them, in general and on routes of their own.
+    pub fn with_origins(self, general: Origin, own: HashMap<Pattern, Arc<Origin>>) -> Routes {
+        Routes { origin: Arc::new(general), origins: own, ..self }
     }
 
     /// The way to a destination.
     pub fn of(&self, destination: &Host) -> Route {
-        let fitting =
-            self.list.iter().filter_map(|(pattern, route)| Some((pattern.closeness(destination)?, route)));
+        self.closest(destination).map_or(Route::Mx, |(_, route)| route.clone())
+    }
+
+    /// How we appear to the hosts of a destination: as its route says, or as in general.
+    pub fn origin(&self, destination: &Host) -> Arc<Origin> {
+        let own = self.closest(destination).and_then(|(pattern, _)| self.origins.get(pattern));
+        Arc::clone(own.unwrap_or(&self.origin))
+    }
+
+    /// How we appear on the route with this pattern, if that is not as in general.
+    pub(crate) fn own_origin(&self, pattern: &Pattern) -> Option<&Origin> {
+        self.origins.get(pattern).map(|origin| &**origin)
+    }
+
+    /// How we appear in general.
+    pub(crate) fn general_origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Whether any connection comes from an address that was chosen.
+    pub fn have_sources(&self) -> bool {
+        let mut all = self.origins.values().chain([&self.origin]);
+        all.any(|origin| origin.v4.is_some() || origin.v6.is_some())
+    }
+
+    fn closest(&self, destination: &Host) -> Option<&(Pattern, Route)> {
+        let fitting = self.list.iter().filter_map(|entry| Some((entry.0.closeness(destination)?, entry)));
         // The first of equals: `max_by_key` alone would take the last.
-        let closest = fitting.rev().max_by_key(|(closeness, _)| *closeness);
-        closest.map_or(Route::Mx, |(_, route)| route.clone())
+        fitting.rev().max_by_key(|(closeness, _)| *closeness).map(|(_, entry)| entry)
     }
 
     /// Each of them.

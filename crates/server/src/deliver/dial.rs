@@ -4,12 +4,12 @@ use crate::resolve::{Address, Target};
 use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -28,8 +28,9 @@ pub struct Connection {
 /// Makes connections.
 #[async_trait]
 pub trait Dialer: Send + Sync {
-    /// Connects, or says why not. How long that may take is the caller's affair.
-    async fn dial(&self, address: SocketAddr) -> io::Result<Connection>;
+    /// Connects, from this address of ours if it is named, or says why not. How long that may take is the caller's affair. An error of the kind
+    /// [`io::ErrorKind::AddrNotAvailable`] is about our own address, and says nothing of the other host.
+    async fn dial(&self, address: SocketAddr, from: Option<IpAddr>) -> io::Result<Connection>;
 
     /// The same to a socket in the file system. By default there are none.
     async fn dial_socket(&self, _path: &Path) -> io::Result<Connection> {
@@ -43,8 +44,11 @@ pub struct Tcp;
 
 #[async_trait]
 impl Dialer for Tcp {
-    async fn dial(&self, address: SocketAddr) -> io::Result<Connection> {
-        let stream = TcpStream::connect(address).await?;
+    async fn dial(&self, address: SocketAddr, from: Option<IpAddr>) -> io::Result<Connection> {
+        let stream = match from {
+            None => TcpStream::connect(address).await?,
+            Some(from) => bound(from)?.connect(address).await?,
+        };
         stream.set_nodelay(true)?;
         Ok(Connection { local: stream.local_addr()?, stream: Box::new(stream) })
     }
@@ -53,6 +57,24 @@ impl Dialer for Tcp {
         let stream = UnixStream::connect(path).await?;
         Ok(Connection { local: SocketAddr::from(([0; 4], 0)), stream: Box::new(stream) })
     }
+}
+
+/// A socket whose connection comes from this address.
+fn bound(from: IpAddr) -> io::Result<TcpSocket> {
+    let socket = match from {
+        IpAddr::V4(_) => TcpSocket::new_v4()?,
+        IpAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.bind(SocketAddr::new(from, 0)).map_err(|cause| {
+        let why = match cause.kind() {
+            io::ErrorKind::AddrNotAvailable => {
+                format!("the source address {from} is no address of this machine")
+            }
+            _ => format!("the source address {from} cannot be used: {cause}"),
+        };
+        io::Error::new(io::ErrorKind::AddrNotAvailable, why)
+    })?;
+    Ok(socket)
 }
 
 /// A host that answered.
@@ -140,7 +162,7 @@ async fn attempt(dialer: &dyn Dialer, target: Target) -> Result<Reached, Unreach
     let started = Instant::now();
     let dialing = async {
         match &target.address {
-            Address::Ip(address) => dialer.dial(*address).await,
+            Address::Ip(address) => dialer.dial(*address, target.origin.source(*address)).await,
             Address::Socket(path) => dialer.dial_socket(path).await,
         }
     };
@@ -163,14 +185,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 mod tests {
     use super::*;
     use crate::deliver::secure::Security;
-    use std::net::IpAddr;
 
     /// Answers after so many milliseconds, by the last octet of the address; 0 refuses at once, 255 never answers.
     struct Lab;
 
     #[async_trait]
     impl Dialer for Lab {
-        async fn dial(&self, address: SocketAddr) -> io::Result<Connection> {
+        async fn dial(&self, address: SocketAddr, _: Option<IpAddr>) -> io::Result<Connection> {
             let IpAddr::V4(v4) = address.ip() else { panic!("IPv4 only here") };
             match v4.octets()[3] {
                 0 => return Err(io::ErrorKind::ConnectionRefused.into()),
@@ -188,6 +209,7 @@ mod tests {
             address: SocketAddr::from(([192, 0, 2, *answer], 25)).into(),
             security: Security::default(),
             hop: None,
+            origin: Arc::default(),
         };
         let dialer: Arc<dyn Dialer> = Arc::new(Lab);
         let started = Instant::now();
@@ -209,6 +231,20 @@ mod tests {
         assert_eq!(first(&[255, 255, 2]).await, (Some(2), 0, Duration::from_millis(520)));
         assert_eq!(first(&[0, 0, 3]).await, (Some(3), 2, Duration::from_millis(30)));
         assert_eq!(first(&[40, 1]).await, (Some(1), 0, Duration::from_millis(260)), "the second overtakes");
+    }
+
+    #[tokio::test]
+    async fn a_connection_comes_from_the_address_that_was_named() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let there = listener.local_addr().expect("it has one");
+        for from in [[127, 0, 0, 1], [127, 0, 0, 9]] {
+            let connection = Tcp.dial(there, Some(from.into())).await.expect("it listens");
+            let (_, peer) = listener.accept().await.expect("it comes");
+            assert_eq!((peer.ip(), connection.local.ip()), (from.into(), from.into()));
+        }
+        let error = Tcp.dial(there, Some([192, 0, 2, 1].into())).await.err().expect("it is not ours (RFC 5737)");
+        assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
+        assert_eq!(error.to_string(), "the source address 192.0.2.1 is no address of this machine");
     }
 
     #[tokio::test(start_paused = true)]

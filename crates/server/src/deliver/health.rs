@@ -228,6 +228,7 @@ mod tests {
     use crate::deliver::secure::Security;
     use std::cell::Cell;
     use std::net::SocketAddr;
+    use std::sync::Arc;
 
     fn target(preference: u16, octet: u8) -> Target {
         let address = SocketAddr::from(([192, 0, 2, octet], 25)).into();
@@ -237,6 +238,7 @@ mod tests {
             address,
             security: Security::default(),
             hop: None,
+            origin: Arc::default(),
         }
     }
 

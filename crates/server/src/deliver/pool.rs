@@ -1,7 +1,7 @@
 //! Connections that have nothing to do at the moment, kept for the next mail that may go over them.
 //!
-//! A connection is used again for the same site alone, at the same address, for the same host name, with the same demands on its security and the same
-//! credentials; what we call ourselves in EHLO is the same for all that one queue sends. How much a connection is used in all is
+//! A connection is used again for the same site alone, at the same address, for the same host name, with the same demands on its security, the same
+//! credentials, from the same address of ours and under the same name. How much a connection is used in all is
 //! [`super::relay`]'s affair ([`Wear`]); here it is bounded how many are idle, and for how long. A server may close an idle connection
 //! at any moment, so one that has been heard from is thrown away, and whoever gets one must be ready to find it dead.
 
@@ -163,6 +163,7 @@ impl Pool {
                 && kept.target.address == target.address
                 && kept.target.security == target.security
                 && kept.target.hop == target.hop
+                && kept.target.origin == target.origin
         })?;
         all.remove(place).map(|(_, kept)| kept)
     }

@@ -175,6 +175,7 @@ mod tests {
             address: SocketAddr::from(([192, 0, 2, 1], 25)).into(),
             security: Security { level, begin },
             hop: None,
+            origin: Arc::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::deliver::health::Standing;
 use crate::resolve::{Address, Target};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,8 +41,8 @@ impl Passed {
 }
 
 impl Choice<'_> {
-    /// Why a new connection was made with a host, which took this long.
-    pub(super) fn connected(&self, took: Duration) -> String {
+    /// Why a new connection was made with a host, which took this long; from this address, if it was chosen.
+    pub(super) fn connected(&self, took: Duration, from: Option<IpAddr>) -> String {
         let preference = self.group.first().map_or(0, |(target, _)| target.preference);
         let why = match (self.group, self.worse) {
             ([_], _) if !self.ill.is_empty() => format!("the best preference that is well, {preference}"),
@@ -55,7 +56,8 @@ impl Choice<'_> {
             ),
         };
         let after = self.after();
-        format!("{why}{after}; connected in {}", milliseconds(took))
+        let from = from.map_or(String::new(), |from| format!(" from {from}"));
+        format!("{why}{after}; connected in {}{from}", milliseconds(took))
     }
 
     /// Why an open connection was used.
@@ -118,7 +120,14 @@ mod tests {
 
     fn target(host: &str, octet: u8) -> Target {
         let address = SocketAddr::from(([192, 0, 2, octet], 25)).into();
-        Target { host: host.into(), preference: 10, address, security: Security::default(), hop: None }
+        Target {
+            host: host.into(),
+            preference: 10,
+            address,
+            security: Security::default(),
+            hop: None,
+            origin: Arc::default(),
+        }
     }
 
     #[test]
@@ -148,16 +157,20 @@ mod tests {
             ),
         ] {
             let choice = Choice { group, ill: Vec::new(), worse, passed };
-            assert_eq!(choice.connected(Duration::from_micros(1500)), expected);
+            assert_eq!(choice.connected(Duration::from_micros(1500), None), expected);
         }
         let choice = Choice { group: &one, ill: vec!["x"], worse: 0, passed: &[] };
         assert_eq!(
-            choice.connected(Duration::from_micros(1500)),
+            choice.connected(Duration::from_micros(1500), None),
             "the best preference that is well, 10; x failed lately; connected in 1.5 ms"
         );
         let many = vec![one[0].clone(); 9];
         let choice = Choice { group: &many, ill: Vec::new(), worse: 0, passed: &[] };
-        assert!(choice.connected(ms(20)).ends_with("not known yet, and 3 more; connected in 20 ms"));
+        assert!(
+            choice
+                .connected(ms(20), Some([192, 0, 2, 250].into()))
+                .ends_with("not known yet, and 3 more; connected in 20 ms from 192.0.2.250")
+        );
         let long = Passed::new(&target("x", 9), &"y".repeat(WHY_MAX + 1));
         assert_eq!(long.why.len(), WHY_MAX + 3, "no reason is without end");
         assert_eq!(choice.reused(), "a connection to it was open from mail before");

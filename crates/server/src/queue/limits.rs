@@ -128,7 +128,14 @@ mod tests {
 
     fn target(host: &str) -> Target {
         let address = SocketAddr::from(([192, 0, 2, 1], 25)).into();
-        Target { host: host.into(), preference: 0, address, security: Security::default(), hop: None }
+        Target {
+            host: host.into(),
+            preference: 0,
+            address,
+            security: Security::default(),
+            hop: None,
+            origin: Arc::default(),
+        }
     }
 
     #[test]

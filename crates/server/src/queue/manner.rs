@@ -18,7 +18,8 @@ pub(super) struct Manner {
 impl Manner {
     pub(super) fn terms(&self, outbound: &super::Outbound, target: &Target, wear: Wear) -> Terms {
         let hop = target.hop.as_deref();
-        let mut config = Config { hello: self.hello, ..Config::new(outbound.host_name.ascii()) };
+        let name = target.origin.hello.as_ref().unwrap_or(&outbound.host_name);
+        let mut config = Config { hello: self.hello, ..Config::new(name.ascii()) };
         if let Some(hop) = hop {
             config.protocol = hop.protocol;
         }

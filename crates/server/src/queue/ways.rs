@@ -29,11 +29,16 @@ impl Ways {
 
 /// Where mail for this destination may go; `None` when it is to be thrown away. The error is for all of it.
 pub(super) async fn find(outbound: &Outbound, host: &Host) -> Result<Option<Ways>, Reply> {
-    match outbound.routes.of(host) {
-        Route::Mx => by_mx(outbound, host).await.map(Some),
-        Route::Hops(hops) => by_hops(outbound, &hops).await.map(Some),
-        Route::Discard => Ok(None),
+    let mut ways = match outbound.routes.of(host) {
+        Route::Mx => by_mx(outbound, host).await?,
+        Route::Hops(hops) => by_hops(outbound, &hops).await?,
+        Route::Discard => return Ok(None),
+    };
+    let origin = outbound.routes.origin(host);
+    for target in ways.targets.iter_mut().chain(&mut ways.careless) {
+        target.origin = Arc::clone(&origin);
     }
+    Ok(Some(ways))
 }
 
 /// The hosts that DNS names, as the destination's policy wants them.

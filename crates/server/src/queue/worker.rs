@@ -17,6 +17,7 @@ use crate::tls::Flaw;
 use crate::tls_reports::session;
 use smtp::client::Hello;
 use smtp::{Reply, Severity};
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use store::QueueName;
@@ -191,9 +192,17 @@ impl Visit {
             shared.health.overtaken(&target.address, waited, (outbound.clock)());
         }
         for Unreached { target, cause } in &unreached {
-            self.found = self.silent();
-            shared.health.failed(&target.address, (outbound.clock)());
-            tracing::info!(queue = %mail.queue, host = %target.host, address = %target.address, error = %cause, "cannot connect");
+            match cause.kind() {
+                // It is ours to mend, and nothing is known of the host.
+                io::ErrorKind::AddrNotAvailable => {
+                    tracing::error!(queue = %mail.queue, host = %target.host, "cannot connect: {cause}");
+                }
+                _ => {
+                    self.found = self.silent();
+                    shared.health.failed(&target.address, (outbound.clock)());
+                    tracing::info!(queue = %mail.queue, host = %target.host, address = %target.address, error = %cause, "cannot connect");
+                }
+            }
             mail.trouble(
                 NO_ANSWER.with_text(format!("No connection to {}: {cause}", target.host)),
                 Some(target),
@@ -204,7 +213,8 @@ impl Visit {
         if let Some(reached) = &reached {
             self.passed.dedup();
             let choice = self.choice(&standings);
-            mail.tried.choice = Some(choice.connected(reached.took));
+            let from = reached.target.address.ip().and_then(|to| reached.target.origin.source(to));
+            mail.tried.choice = Some(choice.connected(reached.took, from));
         }
         self.targets.retain(|target| unreached.iter().all(|failed| failed.target != *target));
         Ok(reached)

@@ -51,6 +51,7 @@ async fn of(dns: &dyn Dns, hop: &Hop, terms: &Terms) -> Result<Vec<Target>, Stri
         address,
         security: hop.security.clone(),
         hop: None,
+        origin: Arc::default(),
     };
     match &hop.place {
         Place::Socket(path) => Ok(vec![at(hop.to_string().into(), Address::Socket(path.as_path().into()))]),

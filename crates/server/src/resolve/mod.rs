@@ -18,7 +18,7 @@ pub use hops::hops;
 pub use ours::{Ours, is_local};
 
 use crate::deliver::secure::Security;
-use crate::route::Hop;
+use crate::route::{Hop, Origin};
 use crate::tls::Tlsa;
 use async_trait::async_trait;
 use smtp::{AddressLiteral, Domain, Host, Reply, Status};
@@ -119,6 +119,8 @@ pub struct Target {
     pub security: Security,
     /// The operator's terms for it; `None` for a host that DNS alone names.
     pub hop: Option<Arc<Hop>>,
+    /// How we appear to it.
+    pub origin: Arc<Origin>,
 }
 
 /// Where a connection is made to.
@@ -281,7 +283,8 @@ fn reachable(domain: &Domain, hosts: Vec<Found>, terms: &Terms) -> Result<Vec<Ta
             if seen.insert(address) {
                 let address = Address::Ip(SocketAddr::new(address, terms.port));
                 let (host, security) = (Arc::clone(&host), security.clone());
-                targets.push(Target { host, preference: exchange.preference, address, security, hop: None });
+                let (preference, origin) = (exchange.preference, Arc::default());
+                targets.push(Target { host, preference, address, security, hop: None, origin });
             }
         }
     }
@@ -315,7 +318,7 @@ fn literal_target(literal: &AddressLiteral, terms: &Terms) -> Result<Vec<Target>
     }
     let address = Address::Ip(SocketAddr::new(address, terms.port));
     let (host, security) = (literal.to_string().into(), Security::default());
-    Ok(vec![Target { host, preference: 0, address, security, hop: None }])
+    Ok(vec![Target { host, preference: 0, address, security, hop: None, origin: Arc::default() }])
 }
 
 const fn status(subject: u16, detail: u16) -> Option<Status> {

@@ -62,6 +62,10 @@ impl Settings {
                 needs.connect.push(HTTPS);
             }
             needs.connect.extend(relay.resolvers.iter().map(SocketAddr::port));
+            if relay.routes.have_sources() {
+                // A connection from a chosen address begins with a bind to any free port.
+                needs.listen.push(0);
+            }
             for hop in relay.routes.hops() {
                 match &hop.place {
                     Place::Host { port, .. } | Place::Exchanges { port: Some(port), .. } => {

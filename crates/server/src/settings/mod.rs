@@ -8,6 +8,7 @@ mod error;
 mod file;
 mod hardening;
 mod listener;
+mod origin;
 mod proxies;
 mod relay;
 mod route;
@@ -31,6 +32,7 @@ pub use values::{Network, RateText, Size, Span, ValueError};
 use crate::abuse::Policy;
 use crate::confine::Hardening;
 use crate::policy::sender;
+use crate::route::Origin;
 use file::{Limits as FileLimits, Listen, Text};
 use smtp::{Domain, Mailbox};
 use std::collections::BTreeSet;
@@ -249,7 +251,9 @@ impl Settings {
         let shown = written.classroom.shows.iter().map(ours).collect::<Result<_, _>>()?;
         let auth = written.auth.resolve(written.tls.client_ca.as_deref(), &wrong)?;
         let proxies = written.proxies.resolve(&wrong)?;
-        let routes = route::resolve(&written.route, &domains, &wrong)?;
+        let general =
+            origin::resolve(&written.relay.source, &written.relay.hello, &Origin::default(), &wrong)?;
+        let routes = route::resolve(&written.route, &domains, general, &wrong)?;
         let relay =
             Relay::resolve((&written.relay, &domains), (&written.queue, &written.site), routes, &wrong)?;
         Ok(Settings {

@@ -2,6 +2,7 @@
 //! [`super::site`].
 
 use super::file::Text;
+use super::origin::{self, HelloFile, SourceFile};
 use super::route::{self, Resolved};
 use super::site::{self, SiteFile};
 use super::values::{HostAddress, Network, Span};
@@ -95,6 +96,10 @@ pub struct RelayFile {
     pub srs_domain: Option<Spanned<Text<Domain>>>,
     /// Addresses that lead to this server.
     pub own_addresses: Vec<Text<HostAddress>>,
+    /// The addresses that connections come from.
+    pub source: SourceFile,
+    /// The name in EHLO.
+    pub hello: HelloFile,
     /// The port of MX hosts.
     pub mx_port: Option<Spanned<u16>>,
     /// Private networks in which hosts that DNS names may be.
@@ -264,6 +269,7 @@ pub(super) fn show(relay: &Relay, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "  also to hosts in       {}", list(&relay.private_networks))?;
     }
     route::show(&relay.routes, &relay.accepted, f)?;
+    origin::show(relay.routes.general_origin(), f)?;
     for resolver in &relay.resolvers {
         writeln!(f, "asks the name server     {resolver}")?;
     }

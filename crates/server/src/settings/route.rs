@@ -4,13 +4,15 @@
 //! be written at all.
 
 use super::file::Text;
+use super::origin::{self, HelloFile, SourceFile};
 use super::values::ValueError;
 use super::{At, SettingsError};
 use crate::deliver::secure::{Begin, Level, Security};
-use crate::route::{Credentials, Hop, Pattern, Place, Route, Routes, SecretFile};
+use crate::route::{Credentials, Hop, Origin, Pattern, Place, Route, Routes, SecretFile};
 use serde::Deserialize;
 use serde::de::{self, SeqAccess, Visitor};
 use smtp::{AddressLiteral, Domain, Host, Protocol};
+use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::IpAddr;
@@ -37,6 +39,10 @@ pub struct RouteFile {
     pub tls: Option<Spanned<TlsTerms>>,
     /// Who has signed the next hop's certificate.
     pub ca: Option<Spanned<PathBuf>>,
+    /// The addresses that connections come from.
+    pub source: SourceFile,
+    /// The name in EHLO.
+    pub hello: HelloFile,
     /// Whether mail for these domains is taken from everybody.
     pub accept: Option<Spanned<bool>>,
 }
@@ -79,16 +85,18 @@ pub(super) struct Resolved {
     pub(super) accepted: Vec<Domain>,
 }
 
-/// What these tables mean. `local` are the domains that have mailboxes here.
+/// What these tables mean. `local` are the domains that have mailboxes here, `general` is how we appear where a table says nothing of it.
 pub(super) fn resolve(
     written: &[RouteFile],
     local: &[Domain],
+    general: Origin,
     wrong: At<'_>,
 ) -> Result<Resolved, SettingsError> {
     let mut list: Vec<(Pattern, Route)> = Vec::new();
-    let mut accepted = Vec::new();
+    let (mut accepted, mut origins) = (Vec::new(), HashMap::new());
     for table in written {
         let route = table.route(wrong)?;
+        let own = table.origin(&route, &general, wrong)?;
         let patterns = &table.domain.get_ref().0;
         if patterns.is_empty() {
             return Err(wrong(table.domain.span(), "a route is for one domain at least".to_owned()));
@@ -105,13 +113,14 @@ pub(super) fn resolve(
             if list.iter().any(|(known, _)| known == pattern) {
                 return refuse(format!("there are two routes for {pattern}"));
             }
+            origins.extend(own.as_ref().map(|own| (pattern.clone(), Arc::clone(own))));
             list.push((pattern.clone(), route.clone()));
         }
         if let Some(accept) = table.accept.as_ref().filter(|accept| *accept.get_ref()) {
             accepted.extend(table.accepted(accept, wrong)?);
         }
     }
-    Ok(Resolved { routes: Routes::new(list), accepted })
+    Ok(Resolved { routes: Routes::new(list).with_origins(general, origins), accepted })
 }
 
 impl RouteFile {
@@ -146,6 +155,28 @@ impl RouteFile {
                 refuse("LMTP hands mail over to mailboxes, SMTP passes it on: one route cannot do both")
             }
             _ => Ok(Route::Hops(hops)),
+        }
+    }
+
+    /// How we appear on this route; `None` when it says nothing of it.
+    fn origin(
+        &self,
+        route: &Route,
+        general: &Origin,
+        wrong: At<'_>,
+    ) -> Result<Option<Arc<Origin>>, SettingsError> {
+        let spans = [self.source.as_ref().map(Spanned::span), self.hello.as_ref().map(Spanned::span)];
+        let Some(first) = spans.into_iter().flatten().next() else { return Ok(None) };
+        let is_socket = |hop: &Arc<Hop>| matches!(hop.place, Place::Socket(_));
+        match (route, &self.source) {
+            (Route::Discard, _) => {
+                Err(wrong(first, "this is for a host, and what is thrown away goes to none".to_owned()))
+            }
+            (Route::Hops(hops), Some(source)) if hops.iter().any(is_socket) => {
+                let message = "a socket in the file system is no address, and nothing goes there from one";
+                Err(wrong(source.span(), message.to_owned()))
+            }
+            _ => Ok(Some(Arc::new(origin::resolve(&self.source, &self.hello, general, wrong)?))),
         }
     }
 
@@ -376,6 +407,9 @@ pub(super) fn show(routes: &Routes, accepted: &[Domain], f: &mut fmt::Formatter<
             && accepted.contains(domain)
         {
             writeln!(f, "  taken from             everybody")?;
+        }
+        if let Some(own) = routes.own_origin(pattern) {
+            writeln!(f, "  from                   {}", origin::shown(own))?;
         }
         let Route::Hops(hops) = route else { continue };
         for hop in hops.iter() {

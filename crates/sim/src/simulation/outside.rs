@@ -176,7 +176,7 @@ impl Dns for Outside {
 
 #[async_trait]
 impl Dialer for Outside {
-    async fn dial(&self, address: SocketAddr) -> io::Result<Connection> {
+    async fn dial(&self, address: SocketAddr, _: Option<IpAddr>) -> io::Result<Connection> {
         let IpAddr::V4(v4) = address.ip() else { return Err(io::ErrorKind::Unsupported.into()) };
         let host = v4.octets()[3];
         let wait = self.random().pick(&[1, 37, 113, 301]);

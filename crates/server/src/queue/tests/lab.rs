@@ -85,6 +85,7 @@ struct World {
     posted: Vec<(String, Vec<u8>)>,
     authenticity: Option<Authenticity>,
     connections: HashMap<u8, usize>,
+    sources: HashMap<u8, Vec<Option<IpAddr>>>,
     latencies: HashMap<u8, Duration>,
 }
 
@@ -453,6 +454,11 @@ impl Lab {
 
     pub(super) fn connections(&self, hop: u8) -> usize {
         self.world().connections.get(&hop).copied().unwrap_or(0)
+    }
+
+    /// Which of our addresses each connection to a hop came from, as far as that was chosen.
+    pub(super) fn sources(&self, hop: u8) -> Vec<Option<IpAddr>> {
+        self.world().sources.get(&hop).cloned().unwrap_or_default()
     }
 
     /// What is in the sender's mailbox.

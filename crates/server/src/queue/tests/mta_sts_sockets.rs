@@ -63,9 +63,9 @@ struct ElsewherePort(SocketAddr);
 
 #[async_trait]
 impl Dialer for ElsewherePort {
-    async fn dial(&self, address: SocketAddr) -> io::Result<Connection> {
+    async fn dial(&self, address: SocketAddr, from: Option<IpAddr>) -> io::Result<Connection> {
         assert_eq!(address, SocketAddr::from((Ipv4Addr::LOCALHOST, 443)));
-        Tcp.dial(self.0).await
+        Tcp.dial(self.0, from).await
     }
 }
 
@@ -148,6 +148,7 @@ async fn applied(policies: &Policies) -> Vec<(String, bool)> {
         address: SocketAddr::from(([192, 0, 2, 1], 25)).into(),
         security: Security::default(),
         hop: None,
+        origin: Arc::default(),
     };
     let domain = Domain::parse("example.com").expect("a domain");
     let targets = vec![target("mx.example.com"), target("other.example.com")];

@@ -175,6 +175,39 @@ async fn a_smart_host_without_a_name_makes_mail_wait() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_route_has_an_address_and_a_name_of_its_own() {
+    let lab = Lab::with_routes(
+        "[relay]\nsource = \"192.0.32.241\"\nhello = \"out.example.org\"\n\
+         [[route]]\ndomain = \"bulk.example\"\nvia = \"mx\"\nsource = \"192.0.32.242\"\nhello = \"bulk.example.org\"",
+    );
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    // The same host: connections are not shared all the same.
+    lab.exchanges("bulk.example", vec![super::lab::exchange(10, "mx.example.com")]);
+    for to in ["a@example.com", "b@bulk.example", "c@example.com", "d@bulk.example"] {
+        lab.until_empty(lab.send(SENDER, &[to])).await;
+    }
+    let source = |last: u8| Some([192, 0, 32, last].into());
+    assert_eq!(lab.sources(1), [source(241), source(242)]);
+    let said = lab.said(1);
+    let hellos: Vec<&String> = said.iter().filter(|line| line.starts_with("EHLO")).collect();
+    assert_eq!(hellos, ["EHLO out.example.org", "EHLO bulk.example.org"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mail_waits_while_its_source_address_is_none_of_this_machine() {
+    let lab = Lab::with_routes("[[route]]\ndomain = \"bulk.example\"\nvia = \"mx\"\nsource = \"192.0.2.1\"");
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    lab.exchanges("bulk.example", vec![super::lab::exchange(10, "mx.example.com")]);
+    lab.send(SENDER, &["a@bulk.example"]).await;
+    lab.wait(Duration::from_secs(5)).await;
+    let reply = lab.queued().await[0].last_reply().expect("it was tried").to_owned();
+    assert_eq!(reply, "451 4.4.1 No connection to mx.example.com: it is no address of this machine");
+    lab.send(SENDER, &["b@example.com"]).await;
+    let took = lab.until_taken(1).await;
+    assert!(took < Duration::from_secs(1), "nothing is held against the host: {took:?}");
+}
+
 const LMTP: &str = "[[route]]\ndomain = \"example.com\"\nvia = \"lmtp://192.0.32.1\"";
 
 #[tokio::test(start_paused = true)]

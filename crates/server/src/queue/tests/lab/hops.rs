@@ -5,7 +5,7 @@ use crate::deliver::dial::{Connection, Dialer, Stream};
 use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Lines};
 
@@ -14,7 +14,10 @@ pub(super) struct Wires(pub(super) Shared);
 
 #[async_trait]
 impl Dialer for Wires {
-    async fn dial(&self, address: SocketAddr) -> io::Result<Connection> {
+    async fn dial(&self, address: SocketAddr, from: Option<IpAddr>) -> io::Result<Connection> {
+        if from == Some(NOT_OURS) {
+            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "it is no address of this machine"));
+        }
         // IPv6 leads nowhere here.
         let IpAddr::V4(v4) = address.ip() else { return std::future::pending().await };
         let hop = v4.octets()[3];
@@ -22,7 +25,9 @@ impl Dialer for Wires {
             let mut world = self.0.lock().expect("not poisoned");
             let connections = world.connections.entry(hop).or_default();
             *connections += usize::from(address.port() == PORT);
-            *connections == 1
+            let first = *connections == 1;
+            world.sources.entry(hop).or_default().push(from);
+            first
         };
         let local = match hop {
             55 if first => panic!("a fault of ours, once"),
@@ -46,6 +51,9 @@ impl Dialer for Wires {
         Ok(Connection { stream: Box::new(ours), local })
     }
 }
+
+/// An address that nothing can come from.
+const NOT_OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// One question over HTTPS, answered with what was told whatever it is.
 async fn serve_web(stream: Box<dyn Stream>, hop: u8, world: Shared) -> io::Result<()> {
