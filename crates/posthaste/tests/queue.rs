@@ -131,6 +131,7 @@ fn a_sender_is_told_of_a_removal_and_an_address_is_explained() {
         [("".into(), "ann@example.org".into()), ("ann@example.org".into(), "bob@[127.0.0.2]".into())]
     );
     assert_eq!(stories[0]["origin"], serde_json::Value::Null, "the server made it");
+    assert_eq!(stories[0]["report_on"], stories[1]["id"]);
     assert_eq!(data.run(&["explain", "nobody@example.org"]).status, 1);
     assert_eq!(server.stop(), 0);
 }

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use message::trace;
 use smtp::{Body, Envelope, ForwardPath, Mailbox, Notify, Recipient, Reply, Return, ReversePath};
 use store::{
-    Accepted, Destination, Forward, IfFull, MailboxName, NewDelivery, SharedStore, SpoolId, Timestamp,
+    Accepted, Destination, Forward, IfFull, MailboxName, NewDelivery, SharedStore, SpoolId, Timestamp, Told,
 };
 
 /// What reports are made with.
@@ -103,27 +103,32 @@ pub(crate) struct Addressed {
     audience: Audience,
 }
 
-/// Sends the report, if anybody wants it.
-pub(crate) async fn send(desk: &Desk<'_>, mut notice: Notice<'_>) -> store::Result<()> {
-    if notice.recipients.is_empty() {
-        return Ok(());
+/// Sends the report, if anybody wants it. Says what the sender hears of each recipient, by its place in the envelope.
+pub(crate) async fn send(desk: &Desk<'_>, mut notice: Notice<'_>) -> store::Result<Vec<(usize, Told)>> {
+    let nothing = |why: &str| Told::Nothing(why.to_owned());
+    let places: Vec<usize> = notice.recipients.iter().map(|(place, _)| *place).collect();
+    if places.is_empty() {
+        return Ok(Vec::new());
     }
     let (id, envelope) = (notice.id, notice.envelope);
     let ReversePath::Mailbox(sender) = &envelope.reverse_path else {
         if notice.kind == Kind::Failed {
             tracing::warn!(%id, "it had no sender to tell, and is dropped");
         }
-        return Ok(());
+        return Ok(places.into_iter().map(|place| (place, nothing(NO_SENDER))).collect());
     };
     if notice.kind == Kind::Failed && desk.postmaster_copies == Switch::On {
         let postmaster = recipient::asked(desk.rules, &ForwardPath::Postmaster, None, None).address;
         send_to(desk, &notice, &postmaster).await?;
     }
     notice.recipients.retain(|(place, _)| is_wanted(notice.kind, envelope.recipients[*place].notify));
-    if notice.recipients.is_empty() {
-        return Ok(());
-    }
-    send_to(desk, &notice, sender).await
+    let told = match notice.recipients.is_empty() {
+        true => nothing(UNWANTED),
+        false => send_to(desk, &notice, sender).await?,
+    };
+    let wanted = |place: usize| notice.recipients.iter().any(|(one, _)| *one == place);
+    let of_each = |place| (place, if wanted(place) { told.clone() } else { nothing(UNWANTED) });
+    Ok(places.into_iter().map(of_each).collect())
 }
 
 /// Whether the sender wants to hear of it (RFC 3461 §4.1). Without NOTIFY failures are reported, and delays may be; successes not.
@@ -142,13 +147,13 @@ pub(crate) fn wants_success(notify: Option<Notify>) -> bool {
     matches!(notify, Some(Notify::On { success: true, .. }))
 }
 
-async fn send_to(desk: &Desk<'_>, notice: &Notice<'_>, to: &Mailbox) -> store::Result<()> {
+async fn send_to(desk: &Desk<'_>, notice: &Notice<'_>, to: &Mailbox) -> store::Result<Told> {
     let (id, is_sender) = (notice.id, notice.envelope.reverse_path.as_mailbox() == Some(to));
     let addressed = match addressed(desk, to, notice.now).await? {
         Ok(addressed) => addressed,
         Err(why) => {
             tracing::warn!(%id, to = %inbound::shown(to), "nobody is told: {why}");
-            return Ok(());
+            return Ok(Told::Nothing(format!("no report can go to that address ({why})")));
         }
     };
     let extent = match (is_sender, notice.envelope.require_tls, addressed.audience) {
@@ -171,18 +176,20 @@ async fn send_to(desk: &Desk<'_>, notice: &Notice<'_>, to: &Mailbox) -> store::R
         ..Envelope::new(ReversePath::Null, recipients)
     };
     stage.append(Bytes::from(text)).await?;
-    let accepted = Accepted { received: notice.now, envelope, trace: Bytes::new(), deliveries };
+    let trace = Bytes::from(format!("{REPORT_ON}: {id}\r\n"));
+    let accepted = Accepted { received: notice.now, envelope, trace, deliveries };
     match stage.commit(accepted).await {
         Err(store::Error::OverQuota(_)) => {
             tracing::warn!(%id, to = %inbound::shown(to), "there is no room even for reports, so nobody is told");
+            Ok(Told::Nothing("there was no room in the mailbox, not even for reports".to_owned()))
         }
         report => {
             let report = report?;
             tracing::info!(%id, %report, to = %inbound::shown(to), "told: {}", notice.kind.subject());
             desk.wake.notify_one();
+            Ok(Told::Report(report))
         }
     }
-    Ok(())
 }
 
 /// Where the report goes: into mailboxes here, to another host, or to where an address here leads; or why nowhere.
@@ -273,6 +280,12 @@ impl Kind {
     }
 }
 
+/// The header field of a report that names the message which it is about: how this server finds that one again.
+pub(crate) const REPORT_ON: &str = "X-Posthaste-Report-On";
+/// Why the sender of a report hears nothing (RFC 5321 §6.1).
+const NO_SENDER: &str = "it has no sender to tell";
+/// Why others may (RFC 3461 §4.1).
+const UNWANTED: &str = "the sender did not want to be told (NOTIFY)";
 /// A message above this comes back with its header section alone.
 const FULL_MAX: usize = 1 << 20;
 /// A header section is cut here.

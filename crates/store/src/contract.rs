@@ -14,7 +14,7 @@ mod queue;
 
 use crate::{
     Accepted, AccountName, Attempt, Destination, Identity, IfFull, IfMissing, Keyword, MailboxName, Marks,
-    NewDelivery, NewMessage, Reader, Result, SharedStore, SpoolId, Timestamp, Tls, Uid,
+    NewDelivery, NewMessage, Reader, Result, SharedStore, SpoolId, Timestamp, Tls, Told, Uid,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -97,6 +97,11 @@ fn attempt(at: i64, number: usize) -> Attempt {
         tls,
         choice,
         reply: format!("451 4.7.1 try {number}"),
+        told: match number % 3 {
+            0 => None,
+            1 => Some(Told::Report(SpoolId(number as u64))),
+            _ => Some(Told::Nothing("they did not want to hear of it".to_owned())),
+        },
     }
 }
 

@@ -18,7 +18,8 @@ pub struct Timestamp(pub i64);
 ///
 /// Its bits: 41 of milliseconds since 2020-01-01T00:00:00Z (enough until 2089), 10 of the node that gave it, 12 of a sequence
 /// within the millisecond; the topmost is 0, so that it fits a signed 64-bit column too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
 pub struct SpoolId(pub u64);
 
 /// An account, for ever: never given again.

@@ -38,7 +38,7 @@ pub use mailboxes::{
 pub use queue_name::QueueName;
 pub use spool::{
     Accepted, Attempt, Claim, Content, Delivery, DeliveryId, Destination, Forward, HISTORY_MAX, Identity,
-    IfFull, IfMissing, NewDelivery, Outcome, Reader, Spool, Stage, Tls, Unreadable, Waiting, remember,
+    IfFull, IfMissing, NewDelivery, Outcome, Reader, Spool, Stage, Tls, Told, Unreadable, Waiting, remember,
 };
 
 use std::sync::Arc;

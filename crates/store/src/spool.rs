@@ -173,6 +173,17 @@ pub struct Attempt {
     pub choice: Option<String>,
     /// What that host said, or what stood in the way, as a reply: code, enhanced status, text.
     pub reply: String,
+    /// What the message's sender heard of it; `None` where there was nothing to tell, or it is not known.
+    pub told: Option<Told>,
+}
+
+/// What the sender of a message heard of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Told {
+    /// This report was sent.
+    Report(SpoolId),
+    /// Nothing, for this reason.
+    Nothing(String),
 }
 
 /// The TLS of a connection to another host.

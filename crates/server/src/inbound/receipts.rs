@@ -65,5 +65,5 @@ async fn tell(
         retry_until: None,
         now: message.now,
     };
-    dsn::send(&desk, notice).await
+    dsn::send(&desk, notice).await.map(drop)
 }

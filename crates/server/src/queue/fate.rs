@@ -11,7 +11,7 @@ use crate::schedule::{Mail, Next, Schedule};
 use smtp::{Reply, ReversePath, Severity};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use store::{Attempt, Delivery, End, Ending, Outcome, Timestamp, Tls};
+use store::{Attempt, Delivery, End, Ending, Outcome, Timestamp, Tls, Told};
 use tokio::task::JoinSet;
 
 /// With whom an attempt was made, and since when.
@@ -91,10 +91,10 @@ pub(super) async fn settle(
     for ((delivery, reply), fate) in letter.deliveries.iter().zip(&replies).zip(&fates) {
         tell(delivery, reply, *fate, (&tried, next_hop), now);
     }
-    let reported = report(shared, &letter, &replies, &fates, (&tried, next_hop, now)).await;
+    let (reported, told) = report(shared, &letter, &replies, &fates, (&tried, next_hop, now)).await;
     let mut settling = JoinSet::new();
-    for ((delivery, reply), fate) in letter.deliveries.iter().zip(&replies).zip(fates) {
-        let attempt = attempt(&tried, reply, now);
+    for (((delivery, reply), fate), told) in letter.deliveries.iter().zip(&replies).zip(fates).zip(told) {
+        let attempt = Attempt { told, ..attempt(&tried, reply, now) };
         let fate = fate.as_reported(reported, &outbound.schedule, now);
         let outcome = outcome(fate, next_hop, attempt, now);
         // Together, so that they share a sync.
@@ -155,17 +155,18 @@ fn attempt(tried: &Tried, reply: &Reply, now: Timestamp) -> Attempt {
         tls: tried.tls.clone(),
         choice: tried.choice.clone(),
         reply: reply.to_string(),
+        told: None,
     }
 }
 
-/// Commits the reports that the sender is owed; says whether those about failures are, or none is needed.
+/// Commits the reports that the sender is owed; says whether those about failures are, or none is needed, and what the sender hears of each recipient.
 async fn report(
     shared: &Arc<Shared>,
     letter: &Letter,
     replies: &[Reply],
     fates: &[Fate],
     (tried, next_hop, now): (&Tried, NextHop, Timestamp),
-) -> Reported {
+) -> (Reported, Vec<Option<Told>>) {
     let outbound = &shared.outbound;
     let Delivery { received, queue, .. } = &letter.deliveries[0];
     let host = tried.host.as_deref();
@@ -173,7 +174,7 @@ async fn report(
         Route::Mx => Host::Public(host),
         Route::Hops(_) | Route::Discard => Host::Private(host),
     };
-    let mut reported = Reported::Yes;
+    let (mut reported, mut told) = (Reported::Yes, vec![None; fates.len()]);
     for kind in [Kind::Failed, Kind::Delayed, Kind::Relayed, Kind::Delivered] {
         let about = |fate: &Fate| match fate {
             Fate::Failed(_) => kind == Kind::Failed,
@@ -199,14 +200,21 @@ async fn report(
             retry_until: (kind == Kind::Delayed).then_some(end),
             now,
         };
-        if let Err(error) = dsn::send(&outbound.desk(), notice).await {
-            tracing::error!(id = %letter.spool, %error, "a report to the sender cannot be stored");
-            if kind == Kind::Failed {
-                reported = Reported::No;
+        match (dsn::send(&outbound.desk(), notice).await, kind) {
+            (Ok(all), Kind::Failed) => all.into_iter().for_each(|(place, what)| told[place] = Some(what)),
+            // That they hear nothing of it is as it should be.
+            (Ok(all), _) => all.into_iter().for_each(|(place, what)| {
+                told[place] = Some(what).filter(|what| matches!(what, Told::Report(_)));
+            }),
+            (Err(error), kind) => {
+                tracing::error!(id = %letter.spool, %error, "a report to the sender cannot be stored");
+                if kind == Kind::Failed {
+                    reported = Reported::No;
+                }
             }
         }
     }
-    reported
+    (reported, told)
 }
 
 /// Writes the line that an operator looks for.

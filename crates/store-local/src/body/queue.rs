@@ -114,16 +114,17 @@ impl Fate {
 impl From<&Attempt> for AttemptRecord {
     fn from(attempt: &Attempt) -> AttemptRecord {
         // By name, so that a new field cannot be forgotten here.
-        let Attempt { at, took, host, address, tls, choice, reply } = attempt;
+        let Attempt { at, took, host, address, tls, choice, reply, told } = attempt;
         let tls = tls.as_ref().map(|tls| (TLS, super::encode(tls)));
         let choice = choice.as_ref().map(|choice| (CHOICE, choice.clone().into_bytes()));
+        let told = told.as_ref().map(|told| (TOLD, super::encode(told)));
         AttemptRecord {
             at: *at,
             took: *took,
             host: host.clone(),
             address: *address,
             reply: reply.clone(),
-            more: tls.into_iter().chain(choice).collect(),
+            more: tls.into_iter().chain(choice).chain(told).collect(),
         }
     }
 }
@@ -141,6 +142,7 @@ impl From<&AttemptRecord> for Attempt {
             tls: more(TLS).and_then(|bytes| super::decode(bytes).ok()),
             choice: more(CHOICE).and_then(|bytes| String::from_utf8(bytes.to_vec()).ok()),
             reply: reply.clone(),
+            told: more(TOLD).and_then(|bytes| super::decode(bytes).ok()),
         }
     }
 }
@@ -149,3 +151,5 @@ impl From<&AttemptRecord> for Attempt {
 const TLS: u32 = 1;
 /// Text.
 const CHOICE: u32 = 2;
+/// [`store::Told`].
+const TOLD: u32 = 3;

@@ -44,7 +44,7 @@ impl From<SettlementRecord> for Settlement {
             SettlementRecord::Done { spool, recipient } => Settlement::Done { spool, recipient },
             SettlementRecord::DeferredBeforeTls { spool, recipient, due, attempts, attempt } => {
                 let AttemptBeforeTls { at, took, host, address, reply } = attempt;
-                let attempt = Box::new(Attempt { at, took, host, address, tls: None, choice: None, reply });
+                let attempt = Box::new(Attempt { at, took, host, address, reply, ..Attempt::default() });
                 Settlement::Deferred { spool, recipient, due, attempts, attempt }
             }
             SettlementRecord::Deferred { spool, recipient, due, attempts, attempt } => {

@@ -255,9 +255,8 @@ fn an_attempt_from_before_tls_was_used_still_reads() {
         took: 2,
         host: Some("mx.example.com".to_owned()),
         address,
-        tls: None,
-        choice: None,
         reply: "451 later".to_owned(),
+        ..Attempt::default()
     });
     let read: Settlement = decode(&encode(&old)).expect("it reads");
     assert_eq!(read, Settlement::Deferred { spool, recipient, due, attempts, attempt });

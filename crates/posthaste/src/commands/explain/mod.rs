@@ -78,6 +78,7 @@ struct Told<'a> {
     sender: &'a str,
     size: u64,
     origin: &'a Option<OriginView>,
+    report_on: Option<&'a str>,
     recipients: Vec<ToldRecipient<'a>>,
 }
 
@@ -115,13 +116,16 @@ pub(super) struct ToldAttempt<'a> {
     tls: Option<String>,
     choice: Option<&'a str>,
     reply: &'a str,
+    report: Option<&'a str>,
+    untold: Option<&'a str>,
 }
 
 impl Told<'_> {
     fn new(story: &StoryView) -> Told<'_> {
-        let StoryView { id, received, sender, size, origin, recipients } = story;
+        let StoryView { id, received, sender, size, origin, report_on, recipients } = story;
         let recipients = recipients.iter().map(ToldRecipient::new).collect();
-        Told { id, received: rfc3339(*received), sender, size: *size, origin, recipients }
+        let (received, report_on) = (rfc3339(*received), report_on.as_deref());
+        Told { id, received, sender, size: *size, origin, report_on, recipients }
     }
 }
 
@@ -165,6 +169,8 @@ impl ToldAttempt<'_> {
             tls: attempt.tls.as_ref().map(ToString::to_string),
             choice: attempt.choice.as_deref(),
             reply: &attempt.reply,
+            report: attempt.report.as_deref(),
+            untold: attempt.untold.as_deref(),
         }
     }
 }

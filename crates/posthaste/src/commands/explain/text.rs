@@ -25,8 +25,9 @@ pub(super) fn story(story: &StoryView, now: Timestamp, zone: &TimeZone) -> Strin
 fn accepted(story: &StoryView, zone: &TimeZone) -> String {
     let at = second(story.received, zone);
     let Some(OriginView { client, protocol, tls }) = &story.origin else {
+        let about = story.report_on.as_ref().map_or(String::new(), |id| format!(" on message {id}"));
         return format!(
-            "{at}  made by this server itself: a report, which nobody is told about (RFC 5321 §6.1)"
+            "{at}  made by this server itself: a report{about}, which nobody is told about (RFC 5321 §6.1)"
         );
     };
     let way = match tls {
@@ -70,6 +71,12 @@ fn delivery_lines(delivery: &DeliveryView, now: Timestamp, zone: &TimeZone) -> V
     let left_out = (delivery.attempts as usize).saturating_sub(delivery.history.len());
     for (number, attempt) in delivery.history.iter().enumerate() {
         lines.extend(attempt_lines(attempt, zone));
+        // What was told of a failure is said at its end.
+        let failed = delivery.end.is_some_and(|end| end.ending == Ending::Failed);
+        let is_end = failed && number + 1 == delivery.history.len();
+        if let Some(report) = attempt.report.as_ref().filter(|_| !is_end) {
+            lines.push(format!("    its sender was told, in message {report} (RFC 3464)"));
+        }
         if number == 0 && left_out > 0 {
             lines.push(format!("… {} that are not remembered …", counted(left_out as u64, "attempt")));
         }
@@ -114,10 +121,16 @@ pub(in crate::commands) fn attempt_lines(attempt: &AttemptView, zone: &TimeZone)
 
 fn ended(delivery: &DeliveryView, EndView { at, ending }: &EndView, zone: &TimeZone) -> String {
     let (when, age) = (second(*at, zone), duration(delivery.received, *at));
-    let told = if delivery.sender.is_empty() {
-        "it had no sender to tell (RFC 5321 §6.1)"
-    } else {
-        "its sender was told, unless it did not want to be (RFC 5321 §6.1, RFC 3461, RFC 3464)"
+    let last = delivery.history.last();
+    let told = match last.map(|last| (&last.report, &last.untold)) {
+        _ if delivery.sender.is_empty() => "it had no sender to tell (RFC 5321 §6.1)".to_owned(),
+        Some((Some(report), _)) => {
+            format!("its sender was told, in message {report} (RFC 5321 §6.1, RFC 3464)")
+        }
+        Some((None, Some(why))) => format!("its sender was not told: {}", one_line(why)),
+        _ => {
+            "its sender was told, unless it did not want to be (RFC 5321 §6.1, RFC 3461, RFC 3464)".to_owned()
+        }
     };
     match ending {
         Ending::Delivered => format!("{when}  delivered to the next host, {age} after it was accepted"),
@@ -181,6 +194,8 @@ mod tests {
             tls: None,
             choice: None,
             reply: reply.to_owned(),
+            report: None,
+            untold: None,
         }
     }
 
@@ -230,6 +245,7 @@ mod tests {
             sender: "alice@example.org".to_owned(),
             size: 4_300,
             origin: Some(origin),
+            report_on: None,
             recipients,
         };
         story(&view, later(400), &TimeZone::UTC)
@@ -256,6 +272,37 @@ To bob@example.com
 To carol@example.org
   in INBOX of carol@example.org, number 7: stored with the acceptance itself";
         assert_eq!(told(done), expected);
+    }
+
+    #[test]
+    fn who_was_told_of_a_failure_is_said_and_a_report_names_its_message() {
+        let failed = |report: Option<&str>, untold: Option<&str>| {
+            let (report, untold) = (report.map(str::to_owned), untold.map(str::to_owned));
+            let mut done =
+                delivery(vec![AttemptView { report, untold, ..attempt(0, "550 5.1.1 No such user") }]);
+            done.end = Some(EndView { at: later(1), ending: Ending::Failed });
+            told(done)
+        };
+        for (report, untold, expected) in [
+            (Some("06JGV6XS9G001"), None, "failed after 1 s; its sender was told, in message 06JGV6XS9G001"),
+            (None, Some("it wanted none"), "failed after 1 s; its sender was not told: it wanted none"),
+            (None, None, "failed after 1 s; its sender was told, unless"),
+        ] {
+            let text = failed(report, untold);
+            assert!(text.contains(expected), "{text}");
+            assert_eq!(text.matches("06JGV6XS9G001").count(), usize::from(report.is_some()));
+        }
+        let report = StoryView {
+            id: "06JGV6XS9G001".to_owned(),
+            received: AT,
+            sender: String::new(),
+            size: 900,
+            origin: None,
+            report_on: Some("06JGV6XS9G000".to_owned()),
+            recipients: Vec::new(),
+        };
+        let text = story(&report, AT, &TimeZone::UTC);
+        assert!(text.contains("made by this server itself: a report on message 06JGV6XS9G000,"), "{text}");
     }
 
     #[test]

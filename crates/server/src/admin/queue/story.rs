@@ -1,6 +1,7 @@
 //! The story of a message, put together from what the store knows of it.
 
 use super::views::{DeliveryView, EntryView, OriginView, RecipientView, StoryView, bare};
+use crate::dsn;
 use smtp::Envelope;
 use std::collections::{BTreeMap, BTreeSet};
 use store::{Acceptance, Delivery, DeliveryId, Error, Fate, Pause, Result, SharedStore, SpoolId};
@@ -52,9 +53,9 @@ fn told(
         }
         (None, None) => return None,
     };
-    let origin = origin(trace);
+    let (origin, report_on) = (origin(trace), report_on(trace, &sender));
     let recipients = recipients(acceptance, deliveries);
-    Some(StoryView { id: id.to_string(), received, sender, size, origin, recipients })
+    Some(StoryView { id: id.to_string(), received, sender, size, origin, report_on, recipients })
 }
 
 /// The recipients in order, as far as they are known: of a message that is gone, those whose fates are remembered.
@@ -114,6 +115,13 @@ fn origin(trace: &[u8]) -> Option<OriginView> {
         until(&rest[..end], &[])
     });
     Some(OriginView { client, protocol: protocol.to_owned(), tls })
+}
+
+/// The message that a report of ours is about. Our fields come first: what a stranger writes stands below a field that says where it came from.
+fn report_on(trace: &[u8], sender: &str) -> Option<String> {
+    let field = std::str::from_utf8(trace).ok()?.strip_prefix(dsn::REPORT_ON)?.strip_prefix(": ")?;
+    let id = field.split("\r\n").next().filter(|_| sender.is_empty())?;
+    id.parse::<SpoolId>().ok().map(|id| id.to_string())
 }
 
 /// Ids of the latest messages from or to an address, or in a domain; the latest first.
@@ -213,6 +221,10 @@ mod tests {
         assert_eq!(origin(&trace), Some(expected));
         assert_eq!(origin(b""), None);
         assert_eq!(origin(b"Subject: Received: from x\r\n"), None);
+        let on = |trace: &[u8], sender| report_on(trace, sender);
+        let ours = b"X-Posthaste-Report-On: 06JGV6XS9G000\r\n";
+        assert_eq!(on(ours, "").as_deref(), Some("06JGV6XS9G000"));
+        assert_eq!((on(ours, "a@b.example"), on(&trace, "")), (None, None));
         let plain = message::trace::Received { tls: None, recipient: None, ..field }.to_field();
         assert_eq!(origin(&plain).expect("it is one").tls, None);
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use store::{Attempt, Delivery, Ending, Hold, Pause, PauseScope, QueueName, Timestamp, Tls, Unreadable};
+use store::{Attempt, Delivery, Ending, Hold, Pause, PauseScope, QueueName, Timestamp, Tls, Told, Unreadable};
 
 /// What can be asked about the queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -263,6 +263,12 @@ pub struct AttemptView {
     pub choice: Option<String>,
     /// What it said, or what stood in the way.
     pub reply: String,
+    /// The report that the sender got about it.
+    #[serde(default)]
+    pub report: Option<String>,
+    /// Why the sender got none, where there was one to get.
+    #[serde(default)]
+    pub untold: Option<String>,
 }
 
 /// The story of a message: from its acceptance to what became of it.
@@ -278,6 +284,9 @@ pub struct StoryView {
     pub size: u64,
     /// Where it came from; `None` for what this server made itself.
     pub origin: Option<OriginView>,
+    /// The message that it is a report on, if it is one.
+    #[serde(default)]
+    pub report_on: Option<String>,
     /// Its recipients and what became of each.
     pub recipients: Vec<RecipientView>,
 }
@@ -377,7 +386,12 @@ pub(super) fn bare(path: &impl std::fmt::Display) -> String {
 impl From<&Attempt> for AttemptView {
     fn from(attempt: &Attempt) -> AttemptView {
         // By name, so that a new field cannot be forgotten here.
-        let Attempt { at, took, host, address, tls, choice, reply } = attempt.clone();
-        AttemptView { at, took, host, address, tls, choice, reply }
+        let Attempt { at, took, host, address, tls, choice, reply, told } = attempt.clone();
+        let (report, untold) = match told {
+            None => (None, None),
+            Some(Told::Report(id)) => (Some(id.to_string()), None),
+            Some(Told::Nothing(why)) => (None, Some(why)),
+        };
+        AttemptView { at, took, host, address, tls, choice, reply, report, untold }
     }
 }

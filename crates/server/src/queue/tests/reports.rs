@@ -2,7 +2,8 @@
 
 use super::lab::{Lab, SENDER, Say};
 use crate::confine::Switch;
-use store::{AccountName, Quota};
+use smtp::Notify;
+use store::{AccountName, Quota, Told};
 
 const OUTSIDER: &str = "<s@sender.example>";
 
@@ -24,6 +25,22 @@ async fn a_sender_whose_mailbox_is_full_is_told_all_the_same() {
     lab.says(1, "RCPT", &[Say::Reply("550 5.1.1 no such user")]);
     lab.until_empty(lab.send(SENDER, &["b@example.com"])).await;
     assert!(lab.reports().await.concat().contains("550 5.1.1 no such user"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_sender_heard_is_kept_with_the_attempt_and_a_report_names_its_message() {
+    let lab = lab();
+    lab.says(1, "RCPT", &[Say::Reply("550 5.1.1 no such user"), Say::Reply("550 5.1.1 nor this one")]);
+    let never = |envelope: &mut smtp::Envelope| envelope.recipients[1].notify = Some(Notify::Never);
+    lab.until_empty(lab.send_with(&["b@example.com", "c@example.com"], never)).await;
+    let fates = lab.store().fates(None, 10).await.expect("the store is well");
+    let told = |place: usize| fates[place].delivery.history.last().and_then(|attempt| attempt.told.clone());
+    let Some(Told::Report(report)) = told(0) else { panic!("{fates:?}") };
+    let unwanted = "the sender did not want to be told (NOTIFY)";
+    assert_eq!(told(1), Some(Told::Nothing(unwanted.to_owned())));
+    let kept = lab.store().acceptance(report).await.expect("it is in her mailbox");
+    let expected = format!("X-Posthaste-Report-On: {}\r\n", fates[0].delivery.id.spool);
+    assert_eq!(kept.trace, expected.as_bytes());
 }
 
 #[tokio::test(start_paused = true)]
