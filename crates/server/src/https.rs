@@ -57,7 +57,7 @@ impl Web<'_> {
         most: usize,
     ) -> Result<Response<Bytes>, HttpsError> {
         let unreachable = |why: String| HttpsError::Unreachable(format!("{host}: {why}"));
-        let Race { reached, unreached, .. } = reach(self.dialer, self.targets(host).await?).await;
+        let Race { reached, unreached, .. } = reach(self.dialer, self.targets(host).await?, &|_| {}).await;
         let Some(reached) = reached else {
             let why = unreached.first().map_or("no answer".to_owned(), |failed| failed.cause.to_string());
             return Err(HttpsError::Unreachable(format!("no connection to {host}: {why}")));

@@ -119,14 +119,19 @@ pub struct Race {
 /// Connects to the first of these that answers. They are tried in this order, each a little after the one before or as soon as
 /// that one failed, and not given up for it: a slow host or a dead address family costs a moment, not a time-out (RFC 8305 §5).
 ///
-/// What did not answer comes back beside it; what was not tried stays out.
-pub async fn reach(dialer: &Arc<dyn Dialer>, targets: Vec<Target>) -> Race {
+/// What did not answer comes back beside it; what was not tried stays out. `trying` hears of each when its turn comes.
+pub async fn reach(
+    dialer: &Arc<dyn Dialer>,
+    targets: Vec<Target>,
+    trying: &(dyn Fn(&Target) + Sync),
+) -> Race {
     let mut waiting = VecDeque::from(targets);
     let mut dialing = JoinSet::new();
     let mut race = Race::default();
     let mut running: Vec<(Target, Instant)> = Vec::new();
     loop {
         if let Some(target) = waiting.pop_front() {
+            trying(&target);
             running.push((target.clone(), Instant::now()));
             let dialer = Arc::clone(dialer);
             dialing.spawn(async move { attempt(&*dialer, target).await });
@@ -185,6 +190,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 mod tests {
     use super::*;
     use crate::deliver::secure::Security;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Answers after so many milliseconds, by the last octet of the address; 0 refuses at once, 255 never answers.
     struct Lab;
@@ -213,7 +219,14 @@ mod tests {
         };
         let dialer: Arc<dyn Dialer> = Arc::new(Lab);
         let started = Instant::now();
-        let Race { reached, unreached, .. } = reach(&dialer, answers.iter().map(target).collect()).await;
+        let tried = AtomicUsize::new(0);
+        let count = |_: &Target| {
+            tried.fetch_add(1, Ordering::Relaxed);
+        };
+        let targets = answers.iter().map(target).collect();
+        let Race { reached, unreached, overtaken } = reach(&dialer, targets, &count).await;
+        let known = usize::from(reached.is_some()) + unreached.len() + overtaken.len();
+        assert_eq!(tried.into_inner(), known, "who was told of was dialled, and nobody else");
         let octet = |reached: Reached| match reached.target.address.ip().map(|address| address.ip()) {
             Some(IpAddr::V4(v4)) => v4.octets()[3],
             _ => unreachable!("all are IPv4"),
@@ -242,7 +255,8 @@ mod tests {
             let (_, peer) = listener.accept().await.expect("it comes");
             assert_eq!((peer.ip(), connection.local.ip()), (from.into(), from.into()));
         }
-        let error = Tcp.dial(there, Some([192, 0, 2, 1].into())).await.err().expect("it is not ours (RFC 5737)");
+        let error =
+            Tcp.dial(there, Some([192, 0, 2, 1].into())).await.err().expect("it is not ours (RFC 5737)");
         assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
         assert_eq!(error.to_string(), "the source address 192.0.2.1 is no address of this machine");
     }

@@ -257,6 +257,12 @@ impl Mail {
         !self.elsewhere.is_empty()
     }
 
+    /// What a host said when it put off mail that waits for others.
+    pub(super) fn put_off_by(&self, host: &str) -> Option<&Reply> {
+        let mut theirs = self.elsewhere.iter().filter(|one| one.tried.host.as_deref() == Some(host));
+        theirs.find_map(|one| one.replies.first()).map(|(_, reply)| reply)
+    }
+
     /// Ends the attempt for what a host put off and no other has answered.
     pub(super) fn settle_put_off(&mut self) {
         for PutOff { letter, replies, tried } in std::mem::take(&mut self.elsewhere) {

@@ -90,6 +90,26 @@ async fn a_dead_best_host_costs_nothing_but_a_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_one_host_put_off_goes_to_another_that_took_the_rest() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1), (20, "backup", 2)]);
+    lab.says(1, "RCPT", &[Say::Reply("451 4.3.0 trouble here")]);
+    lab.says(1, "MAIL", &[Say::Default, Say::Hangup]);
+    lab.says(1, "", &[Say::Default, Say::Hangup, Say::Hangup]);
+    lab.send_later(SENDER, &["a@example.com"]).await;
+    let took = lab.until_empty(lab.send(SENDER, &["b@example.com"])).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(lab.taken().iter().map(|taken| taken.hop).collect::<Vec<_>>(), [2, 2]);
+    for fate in lab.store().fates(None, 10).await.expect("the store is well") {
+        let choice = fate.delivery.history.last().and_then(|attempt| attempt.choice.clone());
+        assert!(
+            choice.iter().all(|choice| !choice.contains("backup.example.com (")),
+            "it took all: {choice:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_host_that_greets_badly_is_passed_over() {
     for greeting in ["554 5.7.1 go away", "421 4.3.2 busy", "nonsense"] {
         let lab = Lab::new();
@@ -348,7 +368,10 @@ async fn a_host_at_an_address_of_ours_is_never_connected_with() {
     lab.domain("example.net", &[(5, "best", 3), (10, "mx", 1), (20, "backup", 2)]);
     lab.until_empty(lab.send(SENDER, &["a@example.com", "b@example.net"])).await;
     let report = report_text(&lab.reports().await);
-    assert!(report.contains("554 5.4.6 Mail for example.com loops back") && !report.contains("b@example.net"), "{report}");
+    assert!(
+        report.contains("554 5.4.6 Mail for example.com loops back") && !report.contains("b@example.net"),
+        "{report}"
+    );
     assert_eq!(lab.taken().iter().map(|taken| taken.hop).collect::<Vec<_>>(), [3]);
     assert_eq!((lab.connections(1), lab.connections(2)), (0, 0));
 }

@@ -71,20 +71,18 @@ async fn deliver(shared: &Arc<Shared>, mail: &mut Mail, ways: Ways) {
     for targets in [&mut targets, &mut careless] {
         shared.health.order(targets, (outbound.clock)(), &*outbound.random);
     }
-    let mut visit = Visit { targets, passed: Vec::new(), spoken: Vec::new(), found: Found::Unfit };
+    let mut visit = Visit::new(targets, Vec::new());
     visit.make(shared, mail).await;
     if mail.has_some() && !careless.is_empty() {
         let others = mail.keep_careless().await;
-        let passed = visit.spoken.clone();
-        Visit { targets: careless, passed, spoken: Vec::new(), found: Found::Unfit }.make(shared, mail).await;
+        Visit::new(careless, visit.unwilling.clone()).make(shared, mail).await;
         mail.take_back(others);
     }
     mail.end_first_pass(visit.found).await;
     if mail.turn_to_put_off() {
-        let Visit { mut targets, spoken, .. } = visit;
-        targets.retain(|target| spoken.iter().all(|passed| passed.host != target.host));
-        let passed = spoken;
-        Visit { targets, passed, spoken: Vec::new(), found: Found::Unfit }.make(shared, mail).await;
+        let Visit { mut targets, unwilling, .. } = visit;
+        targets.retain(|target| unwilling.iter().all(|passed| passed.host != target.host));
+        Visit::new(targets, unwilling).make(shared, mail).await;
         mail.settle_put_off();
     }
 }
@@ -115,12 +113,19 @@ struct Visit {
     targets: Vec<Target>,
     /// Those that did not take the mail.
     passed: Vec<Passed>,
-    /// Those that a session was held with.
-    spoken: Vec<Passed>,
+    /// Those with which a session ended in trouble, or which put something off.
+    unwilling: Vec<Passed>,
+    /// How many sessions were held.
+    held: usize,
     found: Found,
 }
 
 impl Visit {
+    /// To these, after others that did not take the mail.
+    fn new(targets: Vec<Target>, passed: Vec<Passed>) -> Visit {
+        Visit { targets, passed, unwilling: Vec::new(), held: 0, found: Found::Unfit }
+    }
+
     async fn make(&mut self, shared: &Arc<Shared>, mail: &mut Mail) {
         let (mut sessions, mut reuse) = (0, Reuse::Yes);
         while mail.has_some()
@@ -186,8 +191,8 @@ impl Visit {
         let known = |target: &Target| shared.health.standing(&target.address, began);
         let standings: Vec<(Target, Standing)> =
             group.iter().map(|target| (target.clone(), known(target))).collect();
-        group.iter().for_each(|target| shared.health.trying(&target.address, began));
-        let Race { reached, unreached, overtaken } = reach(&outbound.dialer, group).await;
+        let trying = |target: &Target| shared.health.trying(&target.address, (outbound.clock)());
+        let Race { reached, unreached, overtaken } = reach(&outbound.dialer, group, &trying).await;
         for Overtaken { target, waited } in overtaken {
             shared.health.overtaken(&target.address, waited, (outbound.clock)());
         }
@@ -257,21 +262,23 @@ impl Visit {
             Mood::Busy => mail.slot.went(Mood::Badly),
             mood => mail.slot.went(mood),
         }
-        let said = ended.trouble.as_ref().map_or(PUT_OFF.to_owned(), ToString::to_string);
-        self.spoken.push(Passed::new(target, &said));
+        self.held += 1;
+        if let Some(said) = ended.trouble.as_ref().or_else(|| mail.put_off_by(&target.host)) {
+            self.unwilling.push(Passed::new(target, &said.to_string()));
+        }
         if ended.trouble.as_ref().is_some_and(|reply| reply.status() == LOOPS_BACK.status()) {
             // Ourselves: hosts that are no better would send it back here (RFC 5321 §5.1).
             self.targets.retain(|other| other.preference < target.preference);
         }
         // A connection that was used before may have been closed meanwhile, by right: the host gets another.
         if ended.transactions == 0 {
-            if ended.trouble.is_some() {
+            if let Some(trouble) = &ended.trouble {
                 let now = (shared.outbound.clock)();
                 match mood == Mood::Busy || is_about_security(ended) {
                     true => shared.health.would_not(&target.address, now),
                     false => shared.health.failed(&target.address, now),
                 }
-                self.passed.push(Passed::new(target, &said));
+                self.passed.push(Passed::new(target, &trouble.to_string()));
             }
             self.targets.retain(|other| other != target);
         }
@@ -279,7 +286,7 @@ impl Visit {
 
     /// What was found, when this host could not be spoken with: others may have been.
     fn silent(&self) -> Found {
-        if self.found == Found::Unfit && self.spoken.is_empty() { Found::Nobody } else { self.found }
+        if self.found == Found::Unfit && self.held == 0 { Found::Nobody } else { self.found }
     }
 
     /// What the choice of one of these is to be told of.
@@ -354,7 +361,7 @@ async fn speak(shared: &Arc<Shared>, mail: &mut Mail, reached: Reached) -> Ended
         }
         let plainer = ended.obstacle.as_ref().and_then(|obstacle| manner.without(obstacle));
         let again = match &plainer {
-            Some(_) => reach(&outbound.dialer, vec![target.clone()]).await.reached,
+            Some(_) => reach(&outbound.dialer, vec![target.clone()], &|_| {}).await.reached,
             None => None,
         };
         match (plainer, again) {
@@ -429,7 +436,5 @@ enum Reuse {
 /// The site bears no new connection for now.
 struct Enough;
 
-/// What is said of a host that held a session in good order, and did not take all of the mail.
-const PUT_OFF: &str = "some of it was put off";
 /// How many connections in a row may fail in one attempt.
 const SESSIONS_MAX: u32 = 5;
