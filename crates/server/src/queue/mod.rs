@@ -21,6 +21,7 @@ mod worker;
 pub use limits::{Bounds, OwnSite, SiteLimits};
 pub use orders::PausedHosts;
 pub(crate) use orders::tell_senders;
+pub(crate) use sites::SiteHosts;
 pub use sites::{SiteState, Sites};
 
 use crate::confine::Switch;

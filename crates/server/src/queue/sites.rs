@@ -37,6 +37,15 @@ pub struct SiteState {
     pub wait: Option<Duration>,
 }
 
+/// The site of a destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SiteHosts {
+    /// What it is called.
+    pub(crate) site: Arc<str>,
+    /// The hosts of that destination, by name.
+    pub(crate) hosts: Arc<[Arc<str>]>,
+}
+
 #[derive(Debug)]
 struct Inner {
     queues: HashMap<QueueName, Queue>,
@@ -48,6 +57,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Queue {
     site: Option<Arc<str>>,
+    /// The names of its hosts, when they were looked up last.
+    hosts: Arc<[Arc<str>]>,
     workers: usize,
     /// A worker has not claimed anything yet, so another would find the same deliveries waiting.
     starting: bool,
@@ -137,6 +148,13 @@ impl Sites {
         })
     }
 
+    /// The site that a destination belongs to, with the destination's hosts; `None` when they were not looked up yet.
+    pub(crate) fn hosts_of(&self, queue: &QueueName) -> Option<SiteHosts> {
+        let inner = lock(&self.inner);
+        let Queue { site, hosts, .. } = inner.queues.get(queue)?;
+        Some(SiteHosts { site: site.clone()?, hosts: Arc::clone(hosts) })
+    }
+
     /// The sites of these destinations are tried again at once although nobody could be spoken with there a moment ago: an operator wants it.
     pub(crate) fn look_again<'a>(&self, queues: impl Iterator<Item = &'a QueueName>) {
         let mut inner = lock(&self.inner);
@@ -178,12 +196,22 @@ impl Sites {
 }
 
 impl Slot {
-    /// Enters the site that the destination turned out to belong to; `false` when there is no room there, and then the worker should end.
+    /// Takes note of the site that the destination turned out to belong to, and of its hosts.
+    pub(super) fn belongs_to(&self, name: &Arc<str>, hosts: impl Iterator<Item = Arc<str>>) {
+        let mut hosts: Vec<Arc<str>> = hosts.collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        if let Some(queue) = lock(&self.inner).queues.get_mut(&self.queue) {
+            queue.site = Some(Arc::clone(name));
+            if *queue.hosts != *hosts {
+                queue.hosts = hosts.into();
+            }
+        }
+    }
+
+    /// Enters the site; `false` when there is no room there, and then the worker should end.
     pub(super) fn enter(&mut self, name: Arc<str>, limits: &SiteLimits) -> bool {
         let mut inner = lock(&self.inner);
-        if let Some(queue) = inner.queues.get_mut(&self.queue) {
-            queue.site = Some(Arc::clone(&name));
-        }
         let now = Instant::now();
         let moment = inner.moment(now);
         let site = inner.sites.entry(Arc::clone(&name)).or_insert_with(|| Site::new(limits.clone()));

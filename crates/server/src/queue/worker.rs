@@ -41,6 +41,7 @@ async fn work_with(shared: &Arc<Shared>, mail: &mut Mail, mut ways: Ways) {
     let outbound = &shared.outbound;
     let version = outbound.paused_hosts.version();
     let (site, limits) = outbound.bounds.site(&mail.queue.host(), ways.all());
+    mail.slot.belongs_to(&site, ways.all().iter().map(|target| Arc::clone(&target.host)));
     let found = ways.all().len();
     for targets in [&mut ways.targets, &mut ways.careless] {
         targets.retain(|target| !outbound.paused_hosts.has(&target.host));

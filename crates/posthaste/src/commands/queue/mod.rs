@@ -158,7 +158,7 @@ struct FilterArgs {
     /// Queued for this domain or address literal
     #[arg(long, value_name = "DOMAIN")]
     domain: Option<String>,
-    /// Tried last at this host, or at one below it
+    /// Its site has this host, or one below it
     #[arg(long, value_name = "HOST")]
     site: Option<String>,
     /// Accepted longer ago than this, like 90m or 2d

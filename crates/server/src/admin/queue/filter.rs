@@ -1,7 +1,8 @@
 //! Whether a queued delivery is one of those that a filter names.
 
 use super::views::{HoldState, QueueFilter, bare};
-use store::{Delivery, PauseScope, SpoolId, Timestamp, Unreadable};
+use crate::queue::SiteHosts;
+use store::{Delivery, PauseScope, QueueName, SpoolId, Timestamp, Unreadable};
 
 /// A filter that was understood.
 pub(super) struct Wanted {
@@ -41,18 +42,20 @@ impl QueueFilter {
 }
 
 impl Wanted {
-    /// Whether a delivery is meant, but for its id.
-    pub(super) fn has(&self, delivery: &Delivery, now: Timestamp) -> bool {
+    /// Whether a delivery is meant, but for its id. `site` says what a running queue knows of a destination.
+    pub(super) fn has(
+        &self,
+        delivery: &Delivery,
+        now: Timestamp,
+        site: impl Fn(&QueueName) -> Option<SiteHosts>,
+    ) -> bool {
         let filter = &self.filter;
         let age = now.0.saturating_sub(delivery.received.0);
-        let host = delivery.history.last().and_then(|attempt| attempt.host.as_deref());
         let said = || delivery.last_reply().map(str::to_lowercase).unwrap_or_default();
         is_at(&filter.sender, || bare(&delivery.reverse_path))
             && is_at(&filter.recipient, || bare(&delivery.recipient.forward_path))
             && filter.domain.as_ref().is_none_or(|domain| domain == delivery.queue.as_str())
-            && filter.site.as_ref().is_none_or(|site| {
-                host.is_some_and(|host| PauseScope::Host(site.to_ascii_lowercase()).has_host(host))
-            })
+            && filter.site.as_ref().is_none_or(|wanted| is_of_site(wanted, delivery, site(&delivery.queue)))
             && filter.older.is_none_or(|least| age >= least)
             && filter.younger.is_none_or(|most| age <= most)
             && filter.reason.as_ref().is_none_or(|reason| said().contains(reason))
@@ -73,6 +76,17 @@ impl Wanted {
             && older.is_none_or(|least| age >= least)
             && younger.is_none_or(|most| age <= most)
             && state.is_none_or(|state| (state == HoldState::Held) == delivery.held.is_some())
+    }
+}
+
+/// Whether a delivery goes to the site with this host, or with one below it. As long as nobody has looked the site up, the host counts that was
+/// tried last.
+fn is_of_site(wanted: &str, delivery: &Delivery, known: Option<SiteHosts>) -> bool {
+    let scope = PauseScope::Host(wanted.to_ascii_lowercase());
+    let tried = || delivery.history.last().and_then(|attempt| attempt.host.as_deref());
+    match known {
+        Some(SiteHosts { site, hosts }) => *site == *wanted || hosts.iter().any(|host| scope.has_host(host)),
+        None => tried().is_some_and(|host| scope.has_host(host)),
     }
 }
 
@@ -146,12 +160,33 @@ mod tests {
         ] {
             let shown = format!("{filter:?}");
             let wanted = filter.understood().expect("it makes sense");
-            assert_eq!(wanted.has(&delivery(), Timestamp(5_000)), expected, "{shown}");
+            assert_eq!(wanted.has(&delivery(), Timestamp(5_000), |_| None), expected, "{shown}");
         }
         let hold = Hold { since: Timestamp(0), reason: String::new() };
         let held = Delivery { held: Some(hold), ..delivery() };
         let filter = QueueFilter { state: Some(HoldState::Held), ..filter() };
-        assert!(filter.understood().expect("it makes sense").has(&held, Timestamp(0)));
+        assert!(filter.understood().expect("it makes sense").has(&held, Timestamp(0), |_| None));
+    }
+
+    #[test]
+    fn a_site_is_what_the_queue_knows_and_else_the_host_that_was_tried() {
+        // What was tried last is mx1.example.net.
+        let site = || SiteHosts {
+            site: "big".into(),
+            hosts: ["a.mx.example.org".into(), "b.mx.example.org".into()].into(),
+        };
+        for (wanted, known, unknown) in [
+            ("mx1.example.net", false, true),
+            ("b.MX.example.org", true, false),
+            ("mx.example.org", true, false),
+            ("x.example.org", false, false),
+            ("big", true, false),
+        ] {
+            let filter = QueueFilter { site: Some(wanted.to_owned()), ..QueueFilter::default() };
+            let filter = filter.understood().expect("it makes sense");
+            assert_eq!(filter.has(&delivery(), Timestamp(0), |_| Some(site())), known, "{wanted}");
+            assert_eq!(filter.has(&delivery(), Timestamp(0), |_| None), unknown, "{wanted}");
+        }
     }
 
     #[test]

@@ -277,7 +277,7 @@ impl Ordered {
 
 /// Goes through the queued deliveries that a filter names, page by page.
 struct Walk<'a> {
-    store: &'a SharedStore,
+    access: &'a Access,
     wanted: &'a Wanted,
     now: Timestamp,
     after: Option<DeliveryId>,
@@ -289,31 +289,33 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn new(access: &'a Access, wanted: &'a Wanted) -> Walk<'a> {
         let ids = (!wanted.ids.is_empty()).then(|| wanted.ids.iter());
-        Walk { store: &access.store, wanted, now: (access.clock)(), after: None, ids, ended: false }
+        Walk { access, wanted, now: (access.clock)(), after: None, ids, ended: false }
     }
 
     /// The next page; it may be empty. `None` after the last.
     async fn next(&mut self) -> store::Result<Option<Vec<Delivery>>> {
         let mut page = match &mut self.ids {
             Some(ids) => match ids.next() {
-                Some(id) => story::queued(self.store, *id).await?,
+                Some(id) => story::queued(&self.access.store, *id).await?,
                 None => return Ok(None),
             },
             None if self.ended => return Ok(None),
             None => {
-                let page = self.store.deliveries(self.after, PAGE).await?;
+                let page = self.access.store.deliveries(self.after, PAGE).await?;
                 self.ended = page.is_empty();
                 self.after = page.last().map(|last| last.id);
                 page
             }
         };
-        page.retain(|delivery| self.wanted.has(delivery, self.now));
+        let outbound = self.access.outbound.as_ref();
+        let site = |queue: &QueueName| outbound.and_then(|outbound| outbound.sites.hosts_of(queue));
+        page.retain(|delivery| self.wanted.has(delivery, self.now, site));
         Ok(Some(page))
     }
 
     /// Those on the way that could not be read.
     async fn unreadable(&self) -> store::Result<Vec<Unreadable>> {
-        let mut all = self.store.unreadable().await?;
+        let mut all = self.access.store.unreadable().await?;
         all.retain(|delivery| self.wanted.has_unreadable(delivery, self.now));
         Ok(all)
     }

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use store::{Attempt, Delivery, Ending, Hold, Pause, PauseScope, QueueName, Timestamp, Tls, Told, Unreadable};
+use store::{
+    Attempt, Delivery, Ending, Hold, Pause, PauseScope, QueueName, Timestamp, Tls, Told, Unreadable,
+};
 
 /// What can be asked about the queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,7 +110,7 @@ pub struct QueueFilter {
     pub recipient: Option<String>,
     /// Queued for this destination.
     pub domain: Option<String>,
-    /// Tried last at a host of this name, or of one below it.
+    /// Of the site with a host of this name, or with one below it; as long as the site is not known, tried last at such a host.
     pub site: Option<String>,
     /// Accepted at least so many milliseconds ago.
     pub older: Option<i64>,

@@ -24,7 +24,9 @@ fn begin(sites: &Sites, queue: &str, pauses: u64) -> Option<Slot> {
 
 fn worker_with(sites: &Sites, queue: &str, site: &str, limits: &SiteLimits) -> Option<Slot> {
     let mut slot = begin(sites, queue, 0)?;
-    let entered = slot.enter(site.into(), limits);
+    let site: Arc<str> = site.into();
+    slot.belongs_to(&site, [Arc::clone(&site)].into_iter());
+    let entered = slot.enter(site, limits);
     slot.claimed();
     entered.then_some(slot)
 }

@@ -216,6 +216,12 @@ impl Lab {
         self.outbound.sites.of(&domain.parse().expect("a destination"))
     }
 
+    /// The hosts that the queue knows of a destination.
+    pub(super) fn hosts(&self, domain: &str) -> Option<Vec<String>> {
+        let known = self.outbound.sites.hosts_of(&domain.parse().expect("a destination"))?;
+        Some(known.hosts.iter().map(ToString::to_string).collect())
+    }
+
     pub(super) fn store(&self) -> &SharedStore {
         &self.store
     }

@@ -35,6 +35,17 @@ async fn a_site_that_has_no_time_is_left_alone_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_hosts_of_a_site_are_known_once_they_were_looked_up() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1), (20, "backup", 2)]);
+    assert_eq!(lab.hosts("example.com"), None);
+    lab.send(SENDER, &["a@example.com"]).await;
+    lab.wait(Duration::from_secs(1)).await;
+    let hosts = lab.hosts("example.com").expect("it was tried");
+    assert_eq!(hosts, ["backup.example.com", "mx.example.com"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_site_has_no_connection_for_waits_for_those_that_it_has() {
     let lab = Lab::new();
     lab.domain("example.com", &[(10, "mx", 1)]);
