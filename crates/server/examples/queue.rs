@@ -190,6 +190,7 @@ fn outbound(store: &SharedStore, sink: SocketAddr) -> Result<Arc<Outbound>> {
         host_name: own_name.clone(),
         schedule: Schedule::default(),
         postmaster_copies: posthaste_server::confine::Switch::Off,
+        report_rate: Arc::new(queue::ReportRate::new(None)),
         sites: Sites::new(&Bounds::default()),
         bounds: Bounds::default(),
         routes: Routes::default(),

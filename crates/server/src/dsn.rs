@@ -8,7 +8,10 @@
 //! in [`text`], its form in [`message::report`].
 
 mod advice;
+mod rate;
 mod text;
+
+pub use rate::ReportRate;
 
 use crate::confine::Switch;
 use crate::inbound;
@@ -29,6 +32,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) rules: &'a Rules,
     /// Whether the postmaster hears of failures, too.
     pub(crate) postmaster_copies: Switch,
+    /// How many reports an address elsewhere gets.
+    pub(crate) rate: &'a ReportRate,
     /// Wakes the queue.
     pub(crate) wake: &'a tokio::sync::Notify,
 }
@@ -156,6 +161,12 @@ async fn send_to(desk: &Desk<'_>, notice: &Notice<'_>, to: &Mailbox) -> store::R
             return Ok(Told::Nothing(format!("no report can go to that address ({why})")));
         }
     };
+    if addressed.audience == Audience::Outside
+        && let Err(why) = desk.rate.take(to, notice.now)
+    {
+        tracing::warn!(%id, to = %inbound::shown(to), "nobody is told: {why}");
+        return Ok(Told::Nothing(why));
+    }
     let extent = match (is_sender, notice.envelope.require_tls, addressed.audience) {
         // It may have to go back over hosts that keep no secrets.
         (true, true, Audience::Outside) => Extent::Identity,

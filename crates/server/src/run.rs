@@ -259,6 +259,7 @@ fn outbound(
         host_name: settings.host_name.clone(),
         schedule: relay.schedule,
         postmaster_copies: relay.postmaster_copies,
+        report_rate: Arc::clone(&context.report_rate),
         sites: queue::Sites::new(&relay.bounds),
         bounds: relay.bounds.clone(),
         routes: relay.routes.clone(),

@@ -94,7 +94,7 @@ impl Meter {
     }
 
     /// When all of it is forgotten.
-    pub(super) fn empty_at(self) -> Moment {
+    pub(crate) fn empty_at(self) -> Moment {
         self.empty_at
     }
 }

@@ -11,6 +11,7 @@ use crate::auth::Authenticator;
 use crate::classroom::Shown;
 use crate::confine::Switch;
 use crate::door::Door;
+use crate::dsn::ReportRate;
 use crate::imap;
 use crate::policy::recipient::{Onwards, Rules};
 use crate::policy::sender;
@@ -66,6 +67,8 @@ pub struct Context {
     pub(crate) queued: Arc<Notify>,
     /// Whether the postmaster hears of failures, too.
     pub(crate) postmaster_copies: Switch,
+    /// How many reports an address elsewhere gets.
+    pub(crate) report_rate: Arc<ReportRate>,
 }
 
 /// Tells the time.
@@ -139,6 +142,9 @@ impl Context {
             stop: watch::Sender::new(false),
             queued: Arc::new(Notify::new()),
             postmaster_copies: settings.relay.as_ref().map_or(Switch::Off, |relay| relay.postmaster_copies),
+            report_rate: Arc::new(ReportRate::new(
+                settings.relay.as_ref().and_then(|relay| relay.reports_per_sender),
+            )),
         }
     }
 

@@ -18,6 +18,7 @@ mod unsettled;
 mod ways;
 mod worker;
 
+pub use crate::dsn::ReportRate;
 pub use limits::{Bounds, OwnSite, SiteLimits};
 pub use orders::PausedHosts;
 pub(crate) use orders::tell_senders;
@@ -65,6 +66,8 @@ pub struct Outbound {
     pub schedule: Schedule,
     /// Whether the postmaster hears of failures, too.
     pub postmaster_copies: Switch,
+    /// How many reports an address elsewhere gets.
+    pub report_rate: Arc<ReportRate>,
     /// Bounds.
     pub bounds: Bounds,
     /// Ways of the operator's own.
@@ -104,6 +107,7 @@ impl Outbound {
             store: &self.store,
             rules: &self.rules,
             postmaster_copies: self.postmaster_copies,
+            rate: &self.report_rate,
             wake: &self.wake,
         }
     }
@@ -130,10 +134,12 @@ pub async fn run(outbound: Arc<Outbound>, mut stop: watch::Receiver<bool>) {
     }
     let wake = Arc::clone(&outbound.wake);
     let (health, tls) = (Health::default(), secure::Memory::default());
-    let shared = Arc::new(Shared { outbound, health, tls, unsettled: Unsettled::default(), stop: stop.clone() });
+    let shared =
+        Arc::new(Shared { outbound, health, tls, unsettled: Unsettled::default(), stop: stop.clone() });
     let mut workers = JoinSet::new();
     let mut dispatcher = Dispatcher::new(Arc::clone(&shared));
     loop {
+        unsettled::settle_due(&shared, Instant::now()).await;
         let next = dispatcher.dispatch(&mut workers).await;
         tokio::select! {
             biased;
@@ -143,7 +149,7 @@ pub async fn run(outbound: Arc<Outbound>, mut stop: watch::Receiver<bool>) {
             () = wake.notified() => {}
             () = tokio::time::sleep(next) => {}
             () = shared.outbound.sites.pool.expire() => {}
-            () = shared.unsettled.due() => unsettled::settle_due(&shared, Instant::now()).await,
+            () = shared.unsettled.due() => {}
         }
     }
     while let Some(ended) = workers.join_next().await {

@@ -5,8 +5,9 @@ use super::file::Text;
 use super::origin::{self, HelloFile, SourceFile};
 use super::route::{self, Resolved};
 use super::site::{self, SiteFile};
-use super::values::{HostAddress, Network, Span};
+use super::values::{HostAddress, Network, RateText, Span};
 use super::{At, SettingsError, share};
+use crate::abuse::Rate;
 use crate::confine::Switch;
 use crate::queue::Bounds;
 use crate::resolve::Dnssec;
@@ -46,6 +47,8 @@ pub struct Relay {
     pub schedule: Schedule,
     /// Whether the postmaster hears of failures, too.
     pub postmaster_copies: Switch,
+    /// How many reports an address elsewhere gets; any number when `None`.
+    pub reports_per_sender: Option<Rate>,
     /// How much is done at the same time.
     pub bounds: Bounds,
     /// Ways of one's own.
@@ -70,6 +73,7 @@ impl Default for Relay {
             private_networks: Vec::new(),
             schedule: Schedule::default(),
             postmaster_copies: Switch::Off,
+            reports_per_sender: Some(Rate { amount: 1000, window: Duration::from_secs(3600) }),
             bounds: Bounds::default(),
             routes: Routes::default(),
             accepted: Vec::new(),
@@ -132,6 +136,8 @@ pub struct QueueFile {
     pub delay_notice: Option<Spanned<Text<Span>>>,
     /// Whether the postmaster hears of failures.
     pub postmaster_copies: Option<Switch>,
+    /// How many reports an address elsewhere gets.
+    pub reports_per_sender: Option<Text<RateText>>,
     /// Connections in all.
     pub connections: Option<Spanned<u32>>,
     /// Connections to one site.
@@ -188,6 +194,10 @@ impl Relay {
             private_networks: relay.private_networks.iter().map(|network| network.0).collect(),
             schedule: schedule(queue, wrong)?,
             postmaster_copies: queue.postmaster_copies.unwrap_or(default.postmaster_copies),
+            reports_per_sender: match &queue.reports_per_sender {
+                Some(Text(RateText(rate))) => *rate,
+                None => default.reports_per_sender,
+            },
             bounds: site::bounds(queue, sites, wrong)?,
             routes,
             accepted,
@@ -312,6 +322,7 @@ pub(super) fn show(relay: &Relay, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if relay.postmaster_copies == Switch::On {
         writeln!(f, "tells of failures        the sender and the postmaster")?;
     }
+    writeln!(f, "  reports to one sender  {}, elsewhere", RateText(relay.reports_per_sender))?;
     site::show(&relay.bounds, f)?;
     writeln!(
         f,
@@ -389,7 +400,10 @@ mod tests {
             ("[relay]\nmx_port = 0", "no host has port 0"),
             ("[relay]\nresolvers = [\"localhost\"]", "localhost"),
             ("[relay]\nown_addresses = [\"203.0.113.5\", \"mail.a.example\"]", "posthaste.toml:3:"),
-            ("[relay]\nown_addresses = [\"mail.a.example\"]", "\"mail.a.example\" is no IP address; write it like"),
+            (
+                "[relay]\nown_addresses = [\"mail.a.example\"]",
+                "\"mail.a.example\" is no IP address; write it like",
+            ),
             ("[relay]\nown_addresses = [\"203.0.113.5:25\"]", "is no IP address"),
             ("[relay]\nown_addresses = [\"0.0.0.0\"]", "no host has the address 0.0.0.0"),
             ("[relay]\nown_addresses = [\"::ffff:203.0.113.5\"]", "write it like \"203.0.113.5\""),

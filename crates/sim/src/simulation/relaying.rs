@@ -71,6 +71,7 @@ impl Relaying {
             host_name: settings.host_name.clone(),
             schedule: self.schedule,
             postmaster_copies: server::confine::Switch::Off,
+            report_rate: Arc::new(queue::ReportRate::new(None)),
             sites: queue::Sites::new(&bounds()),
             bounds: bounds(),
             routes: settings.relay.as_ref().map(|relay| relay.routes.clone()).unwrap_or_default(),

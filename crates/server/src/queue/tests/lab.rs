@@ -7,7 +7,7 @@ use crate::confine::Switch;
 use crate::deliver::pool::Idle;
 use crate::mta_sts::{Outside, Policies};
 use crate::policy::recipient::{Onwards, Rules};
-use crate::queue::{Bounds, Outbound, PausedHosts, SiteState, Sites, run};
+use crate::queue::{Bounds, Outbound, PausedHosts, ReportRate, SiteState, Sites, run};
 use crate::resolve::{Answer, Authenticity, Dns, Exchange, Lookup, Ours, Private, Terms};
 use crate::schedule::Schedule;
 use crate::settings::Acceptance;
@@ -178,6 +178,7 @@ impl Lab {
             host_name: own_name.clone(),
             schedule: Schedule::default(),
             postmaster_copies: Switch::Off,
+            report_rate: Arc::new(ReportRate::new(None)),
             sites: Sites::new(&Bounds::default()),
             bounds: Bounds::default(),
             routes: crate::settings::routes(routes),

@@ -1,8 +1,12 @@
 //! What senders are told: in whose words, and how much.
 
 use super::lab::{Lab, SENDER, Say};
+use crate::abuse::Rate;
 use crate::confine::Switch;
+use crate::queue::ReportRate;
 use smtp::Notify;
+use std::sync::Arc;
+use std::time::Duration;
 use store::{AccountName, Quota, Told};
 
 const OUTSIDER: &str = "<s@sender.example>";
@@ -41,6 +45,28 @@ async fn what_the_sender_heard_is_kept_with_the_attempt_and_a_report_names_its_m
     let kept = lab.store().acceptance(report).await.expect("it is in her mailbox");
     let expected = format!("X-Posthaste-Report-On: {}\r\n", fates[0].delivery.id.spool);
     assert_eq!(kept.trace, expected.as_bytes());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_elsewhere_gets_so_many_reports_and_no_more() {
+    let rate = Rate { amount: 2, window: Duration::from_secs(3600) };
+    let lab = Lab::with("", |outbound| outbound.report_rate = Arc::new(ReportRate::new(Some(rate))));
+    lab.domain("sender.example", &[(10, "mx", 3)]);
+    for sender in [OUTSIDER, SENDER] {
+        for _ in 0..4 {
+            lab.until_empty(lab.send(sender, &["a@nowhere.example"])).await;
+        }
+    }
+    assert_eq!((lab.taken().len(), lab.reports().await.len()), (2, 4), "who has a mailbox here gets all");
+    let fates = lab.store().fates(None, usize::MAX).await.expect("the store is well");
+    let untold = fates.iter().filter(|fate| {
+        let last = fate.delivery.history.last().and_then(|attempt| attempt.told.as_ref());
+        matches!(last, Some(Told::Nothing(why)) if why.contains("reports_per_sender"))
+    });
+    assert_eq!(untold.count(), 2, "nobody loses sight of the others");
+    lab.wait(rate.window).await;
+    lab.until_empty(lab.send(OUTSIDER, &["a@nowhere.example"])).await;
+    assert_eq!(lab.taken().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
