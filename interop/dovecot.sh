@@ -1,5 +1,6 @@
 # A Dovecot of a check's own: IMAP with STARTTLS and implicit TLS on free high ports, mail as Maildir below $WORK/dovecot.
-# Sourced after lib.sh. Accounts: any, with the password `correct-horse`.
+# Sourced after lib.sh. Accounts: any, with the password `correct-horse`; with DOVECOT_USERS, a file with a line `NAME:{PLAIN}PASSWORD` each, those alone.
+# DOVECOT_PROTOCOLS and DOVECOT_MORE: more of its settings.
 # shellcheck shell=bash
 
 DOVECOT=$WORK/dovecot
@@ -9,6 +10,8 @@ DOVECOT_PID=
 start_dovecot() {
     IMAP_PORT=$(free_port)
     IMAPS_PORT=$(free_port)
+    local passdb=static accounts=password=correct-horse
+    [ -z "${DOVECOT_USERS:-}" ] || { passdb=passwd-file accounts=$DOVECOT_USERS; }
     mkdir -p "$DOVECOT/run" "$DOVECOT/mail"
     chmod 755 "$WORK" "$DOVECOT"
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE \
@@ -18,7 +21,7 @@ start_dovecot() {
 base_dir = $DOVECOT/run
 log_path = $DOVECOT/log
 listen = 127.0.0.1
-protocols = imap
+protocols = ${DOVECOT_PROTOCOLS:-imap}
 default_internal_user = nobody
 default_login_user = nobody
 first_valid_uid = 1
@@ -29,10 +32,10 @@ ssl = yes
 ssl_cert = <$DOVECOT/cert.pem
 ssl_key = <$DOVECOT/key.pem
 disable_plaintext_auth = no
-auth_mechanisms = plain login
+auth_mechanisms = ${DOVECOT_MECHANISMS:-plain login}
 passdb {
-  driver = static
-  args = password=correct-horse
+  driver = $passdb
+  args = $accounts
 }
 userdb {
   driver = static
@@ -58,6 +61,7 @@ namespace inbox {
   inbox = yes
   separator = /
 }
+${DOVECOT_MORE:-}
 CONF
     dovecot -F -c "$DOVECOT/dovecot.conf" </dev/null >"$DOVECOT/out" 2>&1 &
     DOVECOT_PID=$!

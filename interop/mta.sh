@@ -117,13 +117,14 @@ utf8_to_peer() {
         "$(maildir content "$PEER_MAIL/jürgen" | sha256sum | cut -c1-16)"
 }
 
-# from_peer [--utf8]: what it sends to us arrives byte for byte; what we refuse comes back to its user.
+# from_peer [--utf8]: what it sends to us arrives byte for byte, over TLS where CLIENT_TLS asks for it; what we refuse comes back to its user.
 from_peer() {
     local kind before
     before=$(maildir count "$PEER_MAIL/user7")
     for kind in plain 8bit dots big; do
         succeeds "$kind, to $PEER" into_peer "user7@$PEER" "$WORK/$kind.eml" bob@us.example
         eventually "$kind, at us" 1 messages bob@us.example
+        [ -z "${CLIENT_TLS:-}" ] || expect_match "$kind, TLS as our Received field has it" ' with ESMTPS .*tls TLS_' "$(trace bob@us.example Received)"
         expect "$kind, SHA-256 of the content at us" "$(sha256sum <"$WORK/$kind.eml" | cut -c1-16)" \
             "$("$POSTHASTE" inbox raw "$(newest bob@us.example)" --data "$DATA" --account bob@us.example | below_from | sha256sum | cut -c1-16)"
         "$POSTHASTE" inbox rm "$(newest bob@us.example)" --data "$DATA" --account bob@us.example >/dev/null

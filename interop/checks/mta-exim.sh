@@ -8,6 +8,7 @@ needs openssl
 PEER=exim.example PEER_HOST=127.0.0.21 PEER_MAIL=$WORK/exim/mail
 RECEIVED_TLS='with esmtps [(]TLS1[.]3[)]'
 peer_certificate
+export CLIENT_TLS=encrypt
 printf '%s\n' "$PEER MX 10 mx.$PEER" "mx.$PEER A $PEER_HOST" >"$WORK/zone"
 name_server
 "$INTEROP/exim-instance" "$WORK/exim" "$PEER_HOST" "$HOP" "$PEER" "$PORT" >"$WORK/exim.log" 2>&1 &

@@ -10,6 +10,7 @@ mkdir -p "$WORK/postfix/mail" "$PEER_MAIL"
 for user in user{0..1009} jürgen; do ln -s "$WORK/postfix/mail/$user/Maildir" "$PEER_MAIL/$user"; done
 RECEIVED_TLS='using TLSv1[.]3 .*with ESMTPS'
 peer_certificate
+export CLIENT_TLS=encrypt
 printf '%s\n' "$PEER MX 10 mx.$PEER" "mx.$PEER A $PEER_HOST" >"$WORK/zone"
 name_server
 policy=$(free_port)
