@@ -39,8 +39,66 @@ async fn report(lab: &Lab) -> Value {
     assert_eq!(taken.len(), 1, "one report for one day");
     let (_, packed) = taken[0].content.split_once(".json.gz\"\r\n\r\n").expect("a file");
     let packed: String = packed.lines().take_while(|line| !line.is_empty()).collect();
-    unpacked(&BASE64.decode(packed.as_bytes()).expect("base64"))
+    let report = unpacked(&BASE64.decode(packed.as_bytes()).expect("base64"));
+    check(&report);
+    report
 }
+
+/// The names of an object's members, which must be these, and may be those of `optional`.
+fn members(object: &Value, required: &[&str], optional: &[&str]) {
+    let names: Vec<&str> = object.as_object().expect("an object").keys().map(String::as_str).collect();
+    assert!(required.iter().all(|name| names.contains(name)), "{required:?} are missing in {object}");
+    let known = |name: &&str| required.contains(name) || optional.contains(name);
+    assert!(names.iter().all(known), "unknown members in {object}");
+}
+
+/// A report has the form of RFC 8460 §4.4, with the results of §4.3 and figures that agree.
+fn check(report: &Value) {
+    let list = |value: &Value| value.as_array().expect("a list").clone();
+    members(report, &["organization-name", "date-range", "contact-info", "report-id", "policies"], &[]);
+    members(&report["date-range"], &["start-datetime", "end-datetime"], &[]);
+    for policy in list(&report["policies"]) {
+        members(&policy, &["policy", "summary"], &["failure-details"]);
+        members(&policy["policy"], &["policy-type", "policy-domain"], &["policy-string", "mx-host"]);
+        let kind = policy["policy"]["policy-type"].as_str().expect("a text");
+        assert!(["tlsa", "sts", "no-policy-found"].contains(&kind), "{kind}");
+        members(&policy["summary"], &["total-successful-session-count", "total-failure-session-count"], &[]);
+        let details = policy.get("failure-details").map(list).unwrap_or_default();
+        let mut failed = 0;
+        for detail in &details {
+            members(
+                detail,
+                &["result-type", "failed-session-count"],
+                &[
+                    "sending-mta-ip",
+                    "receiving-mx-hostname",
+                    "receiving-mx-helo",
+                    "receiving-ip",
+                    "additional-information",
+                    "failure-reason-code",
+                ],
+            );
+            assert!(RESULTS.contains(&detail["result-type"].as_str().expect("a text")), "{detail}");
+            failed += detail["failed-session-count"].as_u64().expect("a number");
+        }
+        assert_eq!(policy["summary"]["total-failure-session-count"], failed, "{policy}");
+    }
+}
+
+/// RFC 8460 §4.3.
+const RESULTS: [&str; 11] = [
+    "starttls-not-supported",
+    "certificate-host-mismatch",
+    "certificate-expired",
+    "certificate-not-trusted",
+    "validation-failure",
+    "tlsa-invalid",
+    "dnssec-invalid",
+    "dane-required",
+    "sts-policy-fetch-error",
+    "sts-policy-invalid",
+    "sts-webpki-invalid",
+];
 
 fn policy_file(mode: &str, host: &str) -> String {
     let policy = format!("version: STSv1\nmode: {mode}\nmx: {host}\nmax_age: 86400\n");
@@ -194,6 +252,7 @@ async fn a_report_goes_by_https_where_that_is_wanted_and_again_when_it_failed() 
     assert!(head.starts_with("POST /v1?d=x HTTP/1.1\n"), "{head}");
     assert!(head.contains("content-type: application/tlsrpt+gzip"), "{head}");
     let report = unpacked(body);
+    check(&report);
     let policy = &report["policies"][0];
     assert_eq!(policy["policy"]["policy-type"], "no-policy-found", "{report}");
     let detail = &policy["failure-details"][0];
