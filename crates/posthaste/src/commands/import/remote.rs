@@ -114,6 +114,10 @@ impl Transfer<'_, '_> {
         let here = sink.incarnation().await?;
         let pair = |here| Pair { there: listing.uid_validity, here, name: folder.name.clone() };
         let known = here.map(pair);
+        if let Some(pair) = &known {
+            // Of two that are alike, one may be here and the other not.
+            sink.without(&self.journal.here(pair));
+        }
         let is_new =
             |message: &&Remote| known.as_ref().is_none_or(|pair| !self.journal.has(pair, message.uid));
         let new: Vec<Remote> = listing.messages.iter().filter(is_new).cloned().collect();
@@ -164,7 +168,7 @@ impl Transfer<'_, '_> {
             let local = sink.take(&letter).await.with_context(|| format!("message {uid}"))?;
             kept.push(Kept { remote: uid, local, digest: digest(&SHA256, text).as_ref().to_vec() });
             if let Some(here) = sink.incarnation().await? {
-                journal.add(&Pair { here, ..pair.clone() }, uid)?;
+                journal.add(&Pair { here, ..pair.clone() }, uid, local)?;
             }
             progress.advance(u64::from(message.size));
             Ok(())

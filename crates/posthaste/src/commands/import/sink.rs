@@ -3,7 +3,7 @@
 use crate::files::Letter;
 use crate::mail::Mail;
 use server::admin::{Import, MailboxPath};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use store::Timestamp;
 
 /// Keeps letters in a mailbox, each once.
@@ -32,6 +32,11 @@ impl Sink<'_> {
             }
         }
         Ok(sink)
+    }
+
+    /// These stand for other messages than those that come.
+    pub(super) fn without(&mut self, uids: &HashSet<u32>) {
+        self.known.values_mut().for_each(|candidates| candidates.retain(|uid| !uids.contains(uid)));
     }
 
     /// The UIDVALIDITY of the mailbox; `None` as long as it is missing.
