@@ -6,7 +6,8 @@
 use bytes::Bytes;
 use imap::answer::{
     Address, Attribute, BodyFields, BodyStructure, Code, Disposition, Envelope, Extension, FetchData, Found,
-    LeafKind, ListEntry, LiteralName, MailboxData, NewKeywords, QuotaResource, Status, StatusValue, Untagged,
+    FoundModSeqs, LeafKind, ListEntry, LiteralName, MailboxData, NewKeywords, QuotaResource, Status,
+    StatusValue, Untagged,
 };
 use imap::server::{Closing, Config, Event, Request, Selection, Server};
 use imap::{FetchItem, Flag, Numbers, Section, View};
@@ -204,6 +205,35 @@ fn many_expunges_are_told_in_little_memory() {
         expected += &format!("* {number} EXPUNGE\r\n");
     }
     assert!(heard == expected + "a OK Done\r\nb OK Done\r\n");
+}
+
+#[test]
+fn many_that_were_found_are_told_in_little_memory() {
+    let mut session = Session::selected();
+    let came: Vec<u32> = (100..100_100).collect();
+    session.server.changed(&came, &Numbers::new());
+    session.server.receive(b"a SEARCH ALL\r\n");
+    let mut most = 0;
+    loop {
+        match session.server.step(session.now) {
+            Step::Send(octets) => session.heard.extend_from_slice(&octets),
+            Step::Event(Event::Request(_)) => {
+                let mod_seqs = FoundModSeqs::of([7]);
+                session.server.found(&Found { uids: came.clone(), mod_seqs });
+                assert!(!session.server.has_room());
+                session.server.more();
+            }
+            Step::Event(Event::More) => session.server.finish(Status::ok("Searched")),
+            Step::Event(_) => {}
+            _ => break,
+        }
+        most = most.max(session.server.buffered());
+    }
+    assert!(most < imap::server::ROOM + 100, "{most} octets");
+    let heard = String::from_utf8(session.heard).expect("ASCII");
+    let numbers: Vec<String> = (6..=100_005).map(|number: u32| number.to_string()).collect();
+    let expected = format!("* SEARCH {} (MODSEQ 7)\r\na OK Searched\r\n", numbers.join(" "));
+    assert!(heard == format!("* 100005 EXISTS\r\n{expected}"));
 }
 
 #[test]

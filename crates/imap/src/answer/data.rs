@@ -138,14 +138,13 @@ pub struct FoundModSeqs {
 impl FoundModSeqs {
     /// Of messages with these, in the order of the answer; `None` of none.
     pub fn of(mod_seqs: impl IntoIterator<Item = u64>) -> Option<FoundModSeqs> {
-        let mut mod_seqs = mod_seqs.into_iter();
-        let first = mod_seqs.next()?;
-        let only = FoundModSeqs { first, last: first, highest: first };
-        Some(mod_seqs.fold(only, |found, last| FoundModSeqs {
-            last,
-            highest: found.highest.max(last),
-            ..found
-        }))
+        mod_seqs.into_iter().fold(None, |found, mod_seq| Some(FoundModSeqs::with(found, mod_seq)))
+    }
+
+    /// The same with one message more, which comes after those.
+    pub fn with(found: Option<FoundModSeqs>, last: u64) -> FoundModSeqs {
+        let before = found.unwrap_or(FoundModSeqs { first: last, last, highest: last });
+        FoundModSeqs { last, highest: before.highest.max(last), ..before }
     }
 }
 
@@ -304,17 +303,9 @@ impl Esearch {
     }
 }
 
-/// Writes SEARCH or SORT (RFC 9051 §7.3.4 has them no more; RFC 3501 §7.2.5, RFC 5256 §4, RFC 7162 §3.1.5).
-pub(crate) fn write_numbers(out: &mut BytesMut, kind: &str, numbers: &[u32], mod_seq: Option<u64>) {
-    out.put_slice(b"* ");
-    out.put_slice(kind.as_bytes());
-    for number in numbers {
-        write!(out, " {number}").expect("a buffer takes everything");
-    }
-    if let Some(mod_seq) = mod_seq.filter(|_| !numbers.is_empty()) {
-        write!(out, " (MODSEQ {mod_seq})").expect("a buffer takes everything");
-    }
-    out.put_slice(b"\r\n");
+/// Writes what stands at the end of SEARCH and SORT (RFC 7162 §3.1.5).
+pub(crate) fn write_mod_seq(out: &mut BytesMut, mod_seq: u64) {
+    write!(out, " (MODSEQ {mod_seq})").expect("a buffer takes everything");
 }
 
 /// Writes FLAGS.

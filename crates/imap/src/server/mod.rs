@@ -12,6 +12,7 @@ mod compress;
 mod config;
 mod endpoint;
 mod event;
+mod listing;
 mod messages;
 mod notify;
 pub mod replies;
@@ -50,6 +51,8 @@ pub struct Server {
     deflate: Option<Box<compress::Deflate>>,
     /// What this peer is offered beyond the configuration: EXTERNAL to one with a certificate.
     own_mechanisms: Vec<String>,
+    /// What is to be written after `output`, before anything else.
+    listing: Option<Box<listing::Listing>>,
     /// The message of a FETCH that is being told.
     message: Option<tell::Message>,
     shutting_down: Option<Box<Status>>,
@@ -222,6 +225,7 @@ impl Server {
             enabled: Enabled::default(),
             deflate: None,
             own_mechanisms: Vec::new(),
+            listing: None,
             message: None,
             shutting_down: None,
             woken: false,
@@ -236,6 +240,8 @@ impl Server {
     /// Ends the command in hand with this: its tag is put before it, and what is to be told of the selected mailbox before that.
     pub fn finish(&mut self, status: Status) {
         debug_assert!(self.message.is_none(), "a message of FETCH is not told to its end");
+        // Who has not asked for more has all of it written now.
+        self.go_on_listing(usize::MAX);
         match std::mem::replace(&mut self.phase, Phase::Command) {
             Phase::Asked(question) => match *question {
                 Question::Auth(tag) => {
@@ -440,7 +446,7 @@ impl Server {
         self.phase = Phase::Closed;
         self.input = Assembler::new();
         self.state = State::NotAuthenticated;
-        self.message = None;
+        (self.message, self.listing) = (None, None);
         self.events.push_back(Event::Closing(closing));
     }
 }

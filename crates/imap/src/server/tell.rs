@@ -2,7 +2,7 @@
 
 use super::notify::Listening;
 use super::{Closing, Event, Expunging, Kind, Phase, Question, Server, State, Then};
-use crate::answer::data::{write_flags, write_numbers, write_threads};
+use crate::answer::data::{write_flags, write_threads};
 use crate::answer::{
     Code, Esearch, FetchData, Found, FoundModSeqs, LiteralName, NewKeywords, Status, Threaded, Untagged,
     begin_literal, write_data,
@@ -29,7 +29,7 @@ pub(super) struct Message {
 impl Server {
     /// Whether more may be told before the application says [`Server::more`].
     pub fn has_room(&self) -> bool {
-        self.unsent() < ROOM
+        self.listing.is_none() && self.unsent() < ROOM
     }
 
     /// Sends what was told, and then asks with [`Event::More`]. Also within a message and within a literal.
@@ -285,7 +285,8 @@ impl Server {
         };
         let Some(returns) = returns else {
             let mod_seq = found.mod_seqs.map(|mod_seqs| mod_seqs.highest);
-            return write_numbers(&mut self.output, kind, &numbers, mod_seq);
+            // RFC 9051 §7.3.4 has these no more; RFC 3501 §7.2.5, RFC 5256 §4.
+            return self.list_numbers(kind, numbers, mod_seq);
         };
         if returns.contains(&SearchReturn::Save) {
             selected.saved = saved(returns, &found.uids);
@@ -305,12 +306,13 @@ impl Server {
         write_threads(&mut self.output, threads, number);
     }
 
-    fn unsent(&self) -> usize {
+    pub(super) fn unsent(&self) -> usize {
         self.output.len() + self.pieces.iter().map(Bytes::len).sum::<usize>()
     }
 
     /// What is to be sent next.
     pub(super) fn send(&mut self) -> Option<Bytes> {
+        self.go_on_listing(ROOM);
         let piece = self.pieces.pop_front();
         let piece =
             piece.or_else(|| (!self.output.is_empty()).then(|| std::mem::take(&mut self.output).freeze()));

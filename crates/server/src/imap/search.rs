@@ -37,15 +37,32 @@ impl Session {
     /// SEARCH.
     pub(super) async fn search(&mut self, endpoint: &mut Server, key: SearchKey) -> Result<Status, Error> {
         let about_changes = criteria::mentions_changes(&key);
-        let found = self.matching(endpoint, &key).await?;
-        let mod_seqs = FoundModSeqs::of(found.iter().map(|entry| entry.modseq.0)).filter(|_| about_changes);
-        endpoint.found(&Found { uids: found.iter().map(|entry| entry.uid.0).collect(), mod_seqs });
+        let mut found = Found::default();
+        let each = &mut |entry: &Entry| {
+            found.uids.push(entry.uid.0);
+            found.mod_seqs = Some(FoundModSeqs::with(found.mod_seqs, entry.modseq.0));
+        };
+        self.each_match(endpoint, &key, each).await?;
+        found.mod_seqs = found.mod_seqs.filter(|_| about_changes);
+        endpoint.found(&found);
         Ok(Status::ok("Search completed"))
     }
 
-    /// The entries that a search means, by UID. Only such as the client knows.
+    /// The entries that a search means, by UID.
     pub(super) async fn matching(&mut self, endpoint: &Server, key: &SearchKey) -> Result<Vec<Entry>, Error> {
-        let Some(open) = &self.open else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        self.each_match(endpoint, key, &mut |entry: &Entry| found.push(entry.clone())).await?;
+        Ok(found)
+    }
+
+    /// Hands over each entry that a search means, by UID. Only such as the client knows.
+    async fn each_match(
+        &mut self,
+        endpoint: &Server,
+        key: &SearchKey,
+        each: &mut (dyn FnMut(&Entry) + Send),
+    ) -> Result<(), Error> {
+        let Some(open) = &self.open else { return Ok(()) };
         let (mailbox, store) = (open.id, Arc::clone(&self.visit.context.store));
         let key = criteria::prepared(key);
         let possible = sifted::possible(&store, mailbox, &key).await?;
@@ -55,10 +72,10 @@ impl Session {
         };
         let criteria =
             Criteria { now: (self.visit.context.clock)().0, keywords: open.keywords.clone(), possible };
-        let (mut found, mut ahead) = (Vec::new(), Ahead::default());
+        let mut ahead = Ahead::default();
         loop {
             let page = store.entries_in(mailbox, &ranges, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(found) };
+            let Some(last) = page.last() else { return Ok(()) };
             behind(&mut ranges, last.uid);
             let known = page.into_iter().filter(|entry| endpoint.knows(entry.uid.0));
             let mut judged: Vec<(Verdict, Entry)> =
@@ -74,7 +91,7 @@ impl Session {
                     Verdict::No => false,
                 };
                 if is_meant {
-                    found.push(entry.clone());
+                    each(entry);
                 }
             }
         }
