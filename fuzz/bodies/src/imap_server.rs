@@ -130,7 +130,10 @@ impl Session {
             }
             Event::Request(request) => self.request(*request),
             Event::More => self.server.finish(Status::ok("done")),
-            Event::Look => self.server.looked(),
+            Event::Look => {
+                self.change();
+                self.server.looked();
+            }
             Event::Append(append) => {
                 assert!(append.length > 0 && append.length <= 100 && self.announced == 0);
                 if self.decisions.below(4) == 0 {
@@ -184,14 +187,23 @@ impl Session {
                 server.found(&Found { uids: vec![20, 30, 70], mod_seqs: FoundModSeqs::of([5, 7, 6]) });
             }
             Request::Thread { .. } => server.threads(&[]),
-            Request::Look | Request::Done => {
-                let gone = [10, 20, 30][self.decisions.below(3)];
-                server.changed(&[60], &Numbers::range(gone, gone));
+            Request::Look | Request::Done => self.change(),
+            Request::Notify(Some(_)) => {
+                // From here on it matters what had come when something was to be told.
+                self.seen.changed = true;
+                server.wake();
             }
             _ => {}
         }
         let ok = self.decisions.below(4) > 0;
-        server.finish(if ok { Status::ok("done") } else { Status::no("not done") });
+        self.server.finish(if ok { Status::ok("done") } else { Status::no("not done") });
+    }
+
+    /// Something happens in the mailbox.
+    fn change(&mut self) {
+        let gone = [10, 20, 30][self.decisions.below(3)];
+        self.server.changed(&[60], &Numbers::range(gone, gone));
+        self.server.noted_up_to(100);
     }
 }
 
