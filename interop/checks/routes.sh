@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Ways of the operator's own: Dovecot takes the mail of one domain by LMTP, a Postfix that wants a login and TLS takes all other mail as a smart host.
-# Where Exim is there, it takes that of a third domain, with a login of its own.
+# Where Exim is there, it takes that of a third domain, with a login of its own. Routes have their own source addresses and names.
 . "$INTEROP/lib.sh"
 needs postfix dovecot openssl
 [ -x /usr/lib/dovecot/lmtp ] || { echo '  needs the LMTP of Dovecot (.ci/setup installs dovecot-lmtpd)'; exit 77; }
@@ -84,7 +84,8 @@ serve_us \
     '[[route]]' 'domain = "trusting.example"' "via = \"smtp://mx.smart.example:$HOP\"" 'user = "ann@smart.example"' \
     "password_file = \"$WORK/password\"" \
     '[[route]]' 'domain = "*"' "via = \"smtp://mx.smart.example:$HOP\"" 'user = "ann@smart.example"' \
-    "password_file = \"$WORK/password\"" "ca = \"$WORK/ca.crt\"" \
+    "password_file = \"$WORK/password\"" "ca = \"$WORK/ca.crt\"" 'source = "127.0.0.9"' 'hello = "bulk.us.example"' \
+    '[[route]]' 'domain = "unbound.example"' "via = \"smtp://$PEER_HOST:$HOP\"" 'source = "192.0.2.1"' \
     '[[route]]' 'domain = "discarded.example"' 'via = "discard"' \
     "${exim_route[@]}"
 
@@ -110,6 +111,8 @@ same_there 'at the other' "$WORK/big.eml" "$PEER_MAIL/user2/Maildir"
 expect_match 'in TLS and logged in, as the Received field of Postfix has it' \
     'using TLSv1[.]3 .*[(]Authenticated sender: ann@smart.example[)] .*with ESMTPSA' \
     "$(cat "$PEER_MAIL"/user1/Maildir/new/* | sed '/^From: /q' | tr -s '\n\t ' ' ')"
+expect_match 'from the address and by the name of that route' 'from bulk[.]us[.]example [(]unknown \[127[.]0[.]0[.]9\][)]' \
+    "$(cat "$PEER_MAIL"/user1/Maildir/new/* | sed '/^From: /q' | tr -s '\n\t ' ' ')"
 expect_match 'by the strongest mechanism' 'sasl_method=SCRAM-SHA-256' "$(cat "$WORK/postfix/spool/log")"
 
 # What the operator has to mend waits, with the reason; the password is not shown to whoever cannot prove who they are.
@@ -118,6 +121,8 @@ succeeds 'to a host that nobody vouches for, to us' into_us "$FROM" "$WORK/plain
 said() { "$POSTHASTE" queue ls --data "$DATA" --domain "$1" --reason "$2" --json | python3 -c 'import json, sys; print(len(json.load(sys.stdin)))'; }
 eventually 'the first waits: the login failed' 1 said wrong.example '535 5.7.8'
 eventually 'the second waits: the certificate proves nothing' 1 said trusting.example 'certificate'
+succeeds 'from an address that this machine does not have (RFC 5737), to us' into_us "$FROM" "$WORK/plain.eml" a@unbound.example
+eventually 'it waits' 1 said unbound.example 'source address 192.0.2.1 is no address of this machine'
 succeeds 'to be thrown away, to us' into_us "$FROM" "$WORK/plain.eml" a@discarded.example
 gone() { "$POSTHASTE" explain a@discarded.example --data "$DATA" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["recipients"][0]["delivery"]["state"])'; }
 eventually 'what became of it' discarded gone
