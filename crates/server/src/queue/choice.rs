@@ -40,6 +40,13 @@ impl Passed {
     }
 }
 
+/// What came before the last host that was tried, when no connection could be made; nothing when that was the only one.
+pub(super) fn in_vain(passed: &[Passed]) -> Option<String> {
+    let (_, before) = passed.split_last().filter(|(_, before)| !before.is_empty())?;
+    let choice = Choice { group: &[], ill: Vec::new(), worse: 0, passed: before };
+    Some(format!("the last that was tried{}", choice.after()))
+}
+
 impl Choice<'_> {
     /// Why a new connection was made with a host, which took this long; from this address, if it was chosen.
     pub(super) fn connected(&self, took: Duration, from: Option<IpAddr>) -> String {

@@ -90,6 +90,26 @@ async fn a_dead_best_host_costs_nothing_but_a_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_attempt_tells_of_all_hosts_that_it_was_made_at() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 66), (15, "rude", 3), (20, "backup", 77)]);
+    lab.says(3, "", &[Say::Reply("554 5.3.2 not today"); 9]);
+    lab.send(SENDER, &["a@example.com"]).await;
+    lab.wait(Duration::from_secs(60)).await;
+    let queued = lab.queued().await;
+    let attempt = queued[0].history.last().expect("it was tried");
+    assert_eq!(attempt.host.as_deref(), Some("backup.example.com"));
+    let choice = attempt.choice.as_deref().expect("there were others");
+    for part in [
+        "mx.example.com (192.0.32.66:2525: connection refused)",
+        "rude.example.com (192.0.32.3:2525: 451 4.3.2 The server greeted with: 554 5.3.2 not today)",
+        " did not take it",
+    ] {
+        assert!(choice.contains(part), "{part:?} in {choice}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_one_host_put_off_goes_to_another_that_took_the_rest() {
     let lab = Lab::new();
     lab.domain("example.com", &[(10, "mx", 1), (20, "backup", 2)]);

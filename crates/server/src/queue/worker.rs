@@ -1,7 +1,7 @@
 //! One worker: finds the hosts of a destination, speaks with the best that answers, and goes on while there is mail for it and its turn lasts.
 
 use super::Shared;
-use super::choice::{Choice, Passed};
+use super::choice::{Choice, Passed, in_vain};
 use super::fate::Tried;
 use super::mail::{CLAIM_MAX, DISCARDED, LOOPS_BACK, Mail, NO_ANSWER, Others, SESSION_MAX};
 use super::manner::Manner;
@@ -221,6 +221,9 @@ impl Visit {
             let choice = self.choice(&standings);
             let from = reached.target.address.ip().and_then(|to| reached.target.origin.source(to));
             mail.tried.choice = Some(choice.connected(reached.took, from));
+        }
+        if reached.is_none() {
+            mail.tried.choice = in_vain(&self.passed);
         }
         self.targets.retain(|target| unreached.iter().all(|failed| failed.target != *target));
         Ok(reached)
