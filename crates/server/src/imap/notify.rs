@@ -51,8 +51,8 @@ struct Group {
 enum Filter {
     All,
     Subscribed,
-    Subtree(Vec<MailboxName>),
-    Named(Vec<MailboxName>),
+    Subtree(BTreeSet<String>),
+    Named(BTreeSet<String>),
 }
 
 /// Of which events of a mailbox a client wants to hear.
@@ -448,8 +448,8 @@ impl Known {
 impl Group {
     fn of(group: &EventGroup) -> Group {
         // A name that no mailbox can have means none (RFC 5465 §3.1).
-        let names =
-            |names: &[Mailbox]| names.iter().filter_map(|name| MailboxName::new(&name.0).ok()).collect();
+        let written = |name: &Mailbox| MailboxName::new(&name.0).ok().map(|name| name.as_str().to_owned());
+        let names = |names: &[Mailbox]| names.iter().filter_map(written).collect();
         let filter = match &group.filter {
             MailboxFilter::Subscribed => Filter::Subscribed,
             MailboxFilter::Subtree(tops) => Filter::Subtree(names(tops)),
@@ -477,8 +477,12 @@ impl Filter {
         match self {
             Filter::All => true,
             Filter::Subscribed => is_subscribed,
-            Filter::Subtree(tops) => tops.iter().any(|top| name == top || name.below(top).is_some()),
-            Filter::Named(names) => names.contains(name),
+            // However many are named, each level of the name is looked for once.
+            Filter::Subtree(tops) => {
+                let above = name.as_str().match_indices(SEPARATOR).map(|(at, _)| &name.as_str()[..at]);
+                above.chain([name.as_str()]).any(|level| tops.contains(level))
+            }
+            Filter::Named(names) => names.contains(name.as_str()),
         }
     }
 }
