@@ -78,21 +78,24 @@ class Server:
             self.buffer = self.buffer[int(found[1]) :]
 
     def say(self, command, literal=None):
-        """The tagged status, and the untagged responses parsed."""
+        """The tagged status, the untagged responses parsed, and the tagged response's code."""
         self.tags += 1
         tag = f"t{self.tags}"
         text = f"{tag} {command}".encode()
         if literal is not None:
             self.socket.sendall(text + b" {%d}\r\n" % len(literal))
-            assert self.line().startswith(b"+")
+            first = self.line()
+            if not first.startswith(b"+"):
+                return first.split()[1].decode().upper(), [], code_of(first)
             text = literal
         self.socket.sendall(text + b"\r\n")
         answers = []
         while True:
             parts = self.response()
             if parts[0].startswith(tag.encode() + b" "):
-                return parts[0].split()[1].decode().upper(), answers
-            answers.append(parse(parts))
+                return parts[0].split()[1].decode().upper(), answers, code_of(parts[0])
+            # In place of the asterisk: the line as it came.
+            answers.append([parts[0], *parse(parts)[1:]])
 
 
 def parse(parts):
@@ -119,9 +122,35 @@ def parse(parts):
     return stack[0]
 
 
-def normal(answers):
-    """What is compared of the untagged responses of a command."""
+def code_of(line):
+    """The response code in a line, without numbers that each server chooses by itself; None without one, and for MAILBOXID, which is of an
+    extension that Dovecot 2.3 has not."""
+    found = re.match(rb"\S+ (?:OK|NO|BAD|BYE|PREAUTH) \[([^\]]*)\]", line, re.I)
+    if not found:
+        return None
+    name, *rest = found[1].decode().split(" ", 1)
+    name, rest = name.upper(), rest[0] if rest else ""
+    if name == "MAILBOXID":
+        return None
+    if name in ("APPENDUID", "COPYUID"):
+        rest = rest.split(" ", 1)[1]
+    if name in ("UIDVALIDITY", "HIGHESTMODSEQ", "BADCHARSET", "CAPABILITY"):
+        rest = ""
+    if name == "PERMANENTFLAGS":
+        rest = in_order(rest.strip("()").split())
+    return f"{name} {rest}".strip()
+
+
+def in_order(flags):
+    """Flags in an order, without the keyword that Dovecot remembers because it was searched for."""
+    return " ".join(sorted(flag.lower() for flag in flags if flag.lower() != "none"))
+
+
+def normal(command, answers):
+    """What is compared of the untagged responses of a command: all but RECENT, which is 0 here, and texts for people."""
     told = {}
+    # Whether there are mailboxes below, an extended LIST of Dovecot's tells only who asks; we tell everybody (RFC 5258 §4).
+    untold = {"\\haschildren", "\\hasnochildren"} if re.match(r"LIST (\(|.*(\(|RETURN))(?!.*CHILDREN)", command) else set()
     for answer in answers:
         if len(answer) > 2 and answer[2] in (b"FETCH", b"fetch"):
             items = told.setdefault(f"fetch {int(answer[1])}", {})
@@ -134,7 +163,22 @@ def normal(answers):
             rest = [part for part in answer[2:] if not (isinstance(part, list) and part and part[0] == b"TAG")]
             told[answer[1].decode()] = sorted(map(repr, rest)) if answer[1] == b"ESEARCH" else rest
         elif answer[1] == b"STATUS":
-            told["status"] = sorted(zip(answer[3][::2], answer[3][1::2]))
+            told[f"status of {answer[2].decode()}"] = sorted(zip(answer[3][::2], answer[3][1::2]))
+        elif answer[1] in (b"LIST", b"LSUB"):
+            # \NonExistent implies \Noselect (RFC 9051 §7.3.1): we say both, Dovecot one or the other.
+            attributes = sorted({word.decode().lower().replace("nonexistent", "noselect") for word in answer[2]} - untold)
+            told.setdefault("list", []).append(f"{answer[4].decode()} {' '.join(attributes)} {answer[3]} {answer[5:] or ''}")
+        elif answer[1] == b"FLAGS":
+            told["flags"] = in_order(flag.decode() for flag in answer[2])
+        elif answer[1] == b"OK" and code_of(answer[0]):
+            told.setdefault("codes", []).append(code_of(answer[0]))
+        elif answer[1] in (b"VANISHED", b"NAMESPACE", b"ENABLED", b"BYE"):
+            told.setdefault(answer[1].decode(), []).append(str(answer[2:]))
+        elif len(answer) > 2 and answer[2] in (b"EXISTS", b"EXPUNGE"):
+            told.setdefault(answer[2].decode(), []).append(int(answer[1]))
+    for several in ("list", "codes"):
+        if several in told:
+            told[several].sort(key=str)
     return told
 
 
@@ -213,6 +257,30 @@ def commands():
         yield wrong
     for wrong in ["SEARCH", "SEARCH NOTHING", "SEARCH SINCE yesterday", "SEARCH (SEEN", "SORT (NOTHING) UTF-8 ALL", "SEARCH CHARSET X-NONE TEXT a", "NOTHING"]:
         yield wrong
+    yield from mailboxes()
+
+
+def mailboxes():
+    """What is about mailboxes as a whole, and moves messages between them; a pair has a literal."""
+    yield from ["NAMESPACE", "CREATE Work/2026", "CREATE Work/2025/May", "CREATE other", "CREATE INBOX", "CREATE Empty", "SUBSCRIBE Work/2026", "SUBSCRIBE other"]
+    for pattern in ["*", "%", '""', "other", "oth*", "inbox", "inb*", "Work/%", "Work*", "W%", "%/%", "nothing", "*May", "OTHER"]:
+        yield f'LIST "" {pattern}'
+        yield f'LSUB "" {pattern}' if pattern != '""' else 'LIST "Work/" ""'
+    yield from ['LIST Work/ %', 'LIST "" (other "Work/*")', 'LIST "" * RETURN (CHILDREN)', 'LIST "" * RETURN (SUBSCRIBED)', 'LIST (SUBSCRIBED) "" *', 'LIST (SUBSCRIBED) "" %']
+    yield from ['LIST (SUBSCRIBED RECURSIVEMATCH) "" %', 'LIST (RECURSIVEMATCH) "" *', 'LIST "" other RETURN (STATUS (MESSAGES UNSEEN))', 'LIST (NOTHING) "" *']
+    yield from ["STATUS Work/2026 (MESSAGES UIDNEXT UNSEEN)", "STATUS nowhere (MESSAGES)", "STATUS Work (MESSAGES)", "STATUS other (NOTHING)", "UNSUBSCRIBE other", 'LSUB "" *']
+    yield from ["RENAME Work Play", "RENAME nowhere x", "RENAME Play/2026 other", 'LIST "" *', 'LSUB "" *', "DELETE Play/2025/May", "DELETE nowhere", "DELETE INBOX", 'LIST "" *']
+    yield ("APPEND nowhere", b"Subject: x\r\n\r\n")
+    yield ("APPEND Empty (\\Seen fresh)", b"Subject: x\r\n\r\n")
+    for where in ["1", "2:4", "UID 3", "UID 500"]:
+        uid, number = ("UID ", where[4:]) if where.startswith("UID") else ("", where)
+        yield from [f"{uid}COPY {number} other", f"{uid}COPY {number} nowhere", f"{uid}MOVE {number} nowhere"]
+    yield from ["MOVE 12 other", "UID MOVE 11 other", "UID MOVE 500 other", "STATUS other (MESSAGES UIDNEXT)", "FETCH 1:* (UID FLAGS)", "COPY 50 other"]
+    yield from ["STORE 2,4 +FLAGS.SILENT (\\Deleted)", "UID EXPUNGE 1", "UID EXPUNGE 4", "FETCH 1:* (UID FLAGS)", "EXPUNGE", "FETCH 1:* (UID FLAGS)", "SEARCH DELETED", "CHECK", "NOOP"]
+    yield from ["FETCH 1 (MODSEQ)", "UID FETCH 1:* (FLAGS) (CHANGEDSINCE 1)", "STORE 1 (UNCHANGEDSINCE 1) +FLAGS (\\Flagged)", "SEARCH MODSEQ 1", "FETCH 1:* (FLAGS) (CHANGEDSINCE 999999)"]
+    yield from ["SELECT nowhere", "SEARCH ALL", "SELECT other", "EXAMINE other", "STORE 1 +FLAGS (\\Seen)", "FETCH 1 FLAGS", "UID EXPUNGE 1:*", "CLOSE", "FETCH 1 FLAGS", "SELECT Empty", "UNSELECT", "CLOSE"]
+    yield from ["ENABLE QRESYNC", "SELECT other", "STORE 1 +FLAGS.SILENT (\\Deleted)", "UID FETCH 1:* (UID) (CHANGEDSINCE 1 VANISHED)", "SELECT INBOX", "UID STORE 1 +FLAGS (\\Deleted)"]
+    yield from ["SELECT Work", "DELETE Empty", 'LIST "" *', "RENAME INBOX Old"]
 
 
 SEARCHES = (
@@ -235,16 +303,28 @@ EXPECTED = [
     (r"FETCH 1 BODY\[0\]", "parts are counted from 1"),
     (r"STORE 1 FLAGS", "STORE needs flags"),
     (r"STORE 1 FLAGS \(\\Nothing\)", "a system flag of times to come is ignored"),
+    (r"SEARCH KEYWORD none", "a keyword that is only searched for is none of the mailbox's; Dovecot makes it one, and tells FLAGS"),
+    (r'LIST "" (\*|Work\*|\(other "Work/\*"\))( RETURN .*)?', "levels that are no mailboxes are told for % alone (RFC 9051 §6.3.9); Dovecot's Maildir tells them for * as well"),
+    (r'LIST "Work/" ""', "the root of a reference that is not rooted is empty (RFC 9051 §6.3.9); Dovecot repeats the reference"),
+    (r"(STATUS|SELECT) (nowhere|Work)( .*)?|DELETE INBOX", "NO has a code that says why (RFC 5530)"),
+    (r"UID (COPY|MOVE) 500 nowhere", "the mailbox is missing, whether there is anything to copy or not; Dovecot says OK"),
+    (r"STORE 1 \+FLAGS \(\\Seen\)|UID EXPUNGE 1:\*", "after EXAMINE that is refused; Dovecot says OK and does nothing"),
+    (r"RENAME INBOX Old", "its messages move (RFC 9051 §6.3.6); Dovecot's Maildir refuses"),
 ]
 
 
 def fill(server):
     server.say("CREATE other")
     for place, (text, flags) in enumerate(zip(MESSAGES, FLAGS)):
-        status, _ = server.say(f'APPEND INBOX ({flags}) "{place + 1:2}-Feb-2026 10:00:00 +0000"', text)
+        status, *_ = server.say(f'APPEND INBOX ({flags}) "{place + 1:2}-Feb-2026 10:00:00 +0000"', text)
         assert status == "OK", (place, status)
     server.say("APPEND other (\\Seen)", MESSAGES[0])
     assert server.say("SELECT INBOX")[0] == "OK"
+
+
+def compared(server, command, literal):
+    status, answers, code = server.say(command, literal)
+    return (status, code), normal(command, answers)
 
 
 def main():
@@ -256,7 +336,9 @@ def main():
     met = set()
     for command in commands():
         cases += 1
-        one, other = ((status, normal(answers)) for status, answers in (ours.say(command), theirs.say(command)))
+        said = command if isinstance(command, tuple) else (command, None)
+        command = said[0]
+        one, other = (compared(server, *said) for server in (ours, theirs))
         if one == other:
             continue
         reason = next((place for place, (pattern, _) in enumerate(EXPECTED) if re.fullmatch(pattern, command)), None)
