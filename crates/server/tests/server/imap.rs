@@ -49,6 +49,34 @@ impl Client {
         self.until(&tag).await
     }
 
+    /// The same; the status is BYE when the server ends the session instead.
+    pub(crate) async fn say_until_bye(&mut self, command: &str) -> (Vec<String>, String) {
+        self.number += 1;
+        let tag = format!("t{}", self.number);
+        self.send(&format!("{tag} {command}\r\n")).await;
+        self.until_bye(&tag).await
+    }
+
+    /// Ends IDLE, which has the tag `idle`, in the same way.
+    pub(crate) async fn end_idle(&mut self) -> (Vec<String>, String) {
+        self.send("DONE\r\n").await;
+        self.until_bye("idle").await
+    }
+
+    async fn until_bye(&mut self, tag: &str) -> (Vec<String>, String) {
+        let mut told = Vec::new();
+        loop {
+            let line = self.line().await;
+            if let Some(status) = line.strip_prefix(&format!("{tag} ")) {
+                return (told, status.to_owned());
+            }
+            if line.starts_with("* BYE") {
+                return (told, line[2..].to_owned());
+            }
+            told.push(line);
+        }
+    }
+
     /// Lines up to the one with this tag. A literal is a part of its line.
     pub(crate) async fn until(&mut self, tag: &str) -> (Vec<String>, String) {
         let mut told = Vec::new();

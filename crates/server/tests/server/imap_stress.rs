@@ -1,36 +1,56 @@
-//! Many IMAP sessions on few mailboxes, each saying this and that by chance, each checking every answer: numbers mean what the client was told
-//! that they mean, whatever the others do; in the end all see the same.
+//! Many IMAP sessions at two servers over one store on the disk, on few mailboxes, each saying this and that by chance, each checking every
+//! answer (`view.rs`). Mailboxes are renamed and removed meanwhile, some clients come back with QRESYNC. In the end all see the same, and
+//! each was told it: the flags that it heard of are those that there are.
 //!
 //! It takes two seconds; POSTHASTE_STRESS_SECONDS says otherwise.
 
-use crate::imap::{Client, start_imap};
+mod view;
+
+use crate::disk;
+use crate::imap::Client;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use view::{Flags, Numbers, View, flags_in, mod_seq_in, uid_in};
 
-/// A client that keeps count: the UID of each message, by its number, as far as it was told.
+/// Whether a client has enabled QRESYNC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resync {
+    Yes,
+    No,
+}
+
+/// What a client with QRESYNC kept of a mailbox when it left it.
+struct Kept {
+    uid_validity: u32,
+    mod_seq: u64,
+    flags: BTreeMap<u32, Flags>,
+}
+
+/// A client that keeps count of what it is told.
 struct Counting {
     client: Client,
-    messages: Vec<Option<u32>>,
+    address: SocketAddr,
+    resync: Resync,
+    /// The mailbox that is selected.
+    view: Option<View>,
+    kept: BTreeMap<String, Kept>,
     random: u64,
     /// What was said last, for whoever reads a failure.
     said: String,
 }
 
-/// Whether an EXPUNGE may be told.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Numbers {
-    MayShift,
-    Stay,
-}
+/// Mailboxes that always are there, and those that come and go.
+const LASTING: [&str; 2] = ["INBOX", "Other"];
+const PASSING: [&str; 3] = ["Passing", "Passing/below", "Gone"];
 
 impl Counting {
     async fn new(address: SocketAddr, seed: u64) -> Counting {
-        let client = Client::bob(address).await;
+        let resync = if seed % 4 < 2 { Resync::Yes } else { Resync::No };
+        let client = logged_in(address, resync).await;
         let random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut counting = Counting { client, messages: Vec::new(), random, said: String::new() };
-        counting.select().await;
-        counting
+        let (view, kept) = (None, BTreeMap::new());
+        Counting { client, address, resync, view, kept, random, said: String::new() }
     }
 
     fn below(&mut self, bound: usize) -> usize {
@@ -40,87 +60,193 @@ impl Counting {
         (self.random >> 11) as usize % bound.max(1)
     }
 
-    async fn select(&mut self) {
-        self.messages.clear();
-        let name = ["INBOX", "Other"][self.below(2)];
-        self.say(&format!("SELECT {name}"), Numbers::MayShift).await;
+    fn one_of<'a>(&mut self, names: &[&'a str]) -> &'a str {
+        names[self.below(names.len())]
     }
 
-    /// Says a command, whose answer is OK or a NO that says why.
-    async fn say(&mut self, command: &str, numbers: Numbers) -> Vec<String> {
+    /// How many messages the client knows of.
+    fn count(&self) -> usize {
+        self.view.as_ref().map_or(0, |view| view.messages.len())
+    }
+
+    /// Says a command, whose answer is OK or a NO that says why; returns what was told and the status. When the selected mailbox was
+    /// removed, or the server ended the session for that, the client has none selected.
+    async fn say(&mut self, command: &str, numbers: Numbers) -> (Vec<String>, String) {
         self.said = command.to_owned();
-        let (told, status) = self.client.say(command).await;
-        assert!(!status.starts_with("BAD "), "{command}: {status}, with {} messages", self.messages.len());
+        let (told, status) = self.client.say_until_bye(command).await;
         for line in &told {
             self.heard(line, numbers);
         }
-        told
+        let is_closed = self.view.as_ref().is_some_and(|view| view.is_closed);
+        if status.starts_with("BYE") {
+            self.client = logged_in(self.address, self.resync).await;
+            self.view = None;
+        } else if is_closed && !command.starts_with("SELECT") {
+            self.view = None;
+        } else {
+            assert!(!status.starts_with("BAD "), "{command}: {status}, with {} messages", self.count());
+        }
+        (told, status)
     }
 
-    /// Takes note of what is told.
     fn heard(&mut self, line: &str, numbers: Numbers) {
-        let words: Vec<&str> = line.splitn(4, ' ').collect();
-        let number = words.get(1).and_then(|word| word.parse::<usize>().ok());
-        match (number, words.get(2).copied()) {
-            (Some(count), Some("EXISTS")) => {
-                assert!(
-                    count >= self.messages.len(),
-                    "{}: {line}, and there were {}",
-                    self.said,
-                    self.messages.len()
-                );
-                self.messages.resize(count, None);
-            }
-            (Some(number), Some("EXPUNGE")) => {
-                assert!(numbers == Numbers::MayShift, "{}: {line}", self.said);
-                assert!((1..=self.messages.len()).contains(&number), "{}: {line}", self.said);
-                self.messages.remove(number - 1);
-            }
-            (Some(number), Some("FETCH")) => {
-                assert!((1..=self.messages.len()).contains(&number), "{}: {line}", self.said);
-                let Some(uid) = uid_in(line) else { return };
-                let known = self.messages[number - 1].get_or_insert(uid);
-                assert_eq!(*known, uid, "{}: {line}", self.said);
-                let all: Vec<u32> = self.messages.iter().flatten().copied().collect();
-                assert!(all.is_sorted(), "{}: {line} among {all:?}", self.said);
-            }
-            _ if line.starts_with("* SEARCH") => {
-                let found = line.split(' ').skip(2).map(|word| word.parse::<usize>().expect("a number"));
-                for number in found {
-                    assert!((1..=self.messages.len()).contains(&number), "{}: {line}", self.said);
-                }
-            }
-            _ => {}
+        let Some(view) = &mut self.view else { return };
+        let heard = view.hear(line, numbers);
+        assert!(heard.is_ok(), "{}: {line}: {}, in {view:?}", self.said, heard.unwrap_err());
+    }
+
+    /// Leaves the mailbox that is selected, and selects this one, if it is there.
+    async fn select(&mut self, name: &str) {
+        self.leave();
+        self.view = Some(View { name: name.to_owned(), ..View::default() });
+        let kept = self.kept.remove(name).filter(|_| self.resync == Resync::Yes);
+        let since = kept.as_ref().map(|kept| format!(" (QRESYNC ({} {}))", kept.uid_validity, kept.mod_seq));
+        let (_, status) =
+            self.say(&format!("SELECT {name}{}", since.unwrap_or_default()), Numbers::MayShift).await;
+        let Some(view) = self.view.as_mut().filter(|_| status.starts_with("OK ")) else {
+            // The one that was selected before may have been removed meanwhile, and the session have ended for that.
+            assert!(PASSING.contains(&name) || status.starts_with("BYE"), "SELECT {name}: {status}");
+            self.view = None;
+            return;
+        };
+        (view.name, view.is_closed) = (name.to_owned(), false);
+        let (uid_validity, since, earlier) =
+            (view.uid_validity, view.mod_seq, std::mem::take(&mut view.earlier));
+        let told = view.known();
+        let (lines, _) = self.say("UID FETCH 1:* (FLAGS MODSEQ)", Numbers::MayShift).await;
+        let Some(kept) = kept.filter(|kept| kept.uid_validity == uid_validity) else { return };
+        // What it kept, with what it was told at its return, is what there was at that moment.
+        let mut copy = kept.flags;
+        copy.retain(|uid, _| !earlier.contains(uid));
+        copy.extend(told);
+        for line in lines.iter().filter(|line| mod_seq_in(line).is_some_and(|changed| changed <= since)) {
+            let uid = uid_in(line).expect("a UID");
+            assert_eq!(
+                copy.get(&uid),
+                flags_in(line).as_ref(),
+                "SELECT {name} since {}: {line}",
+                kept.mod_seq
+            );
+        }
+    }
+
+    /// Keeps what is known of the mailbox that is selected.
+    fn leave(&mut self) {
+        if let Some(view) = self.view.take() {
+            let kept = Kept { uid_validity: view.uid_validity, mod_seq: view.mod_seq, flags: view.known() };
+            self.kept.insert(view.name, kept);
         }
     }
 
     /// One command by chance.
     async fn step(&mut self) {
-        let count = self.messages.len();
+        let count = self.count();
+        match self.below(24) {
+            0 | 1 => drop(self.say("APPEND INBOX {14+}\r\nSubject: x\r\n\r\n", Numbers::MayShift).await),
+            2 => {
+                let name = self.one_of(&["Other", "Passing"]);
+                let command = format!("APPEND {name} (\\Flagged) {{14+}}\r\nSubject: y\r\n\r\n");
+                self.say(&command, Numbers::MayShift).await;
+            }
+            3 => self.idle().await,
+            4 => self.arrange().await,
+            5 => {
+                let name = self.one_of(&["INBOX", "Other", "INBOX", "Other", "Passing", "Passing/below"]);
+                self.select(name).await;
+            }
+            6 if self.view.is_some() => self.close().await,
+            7..=12 if count > 0 => self.store().await,
+            _ if count > 0 => self.look().await,
+            _ => self.select("INBOX").await,
+        }
+    }
+
+    /// Makes, renames or removes a mailbox.
+    async fn arrange(&mut self) {
+        let (name, other) = (self.one_of(&PASSING), self.one_of(&PASSING));
+        let command = match self.below(4) {
+            0 | 1 => format!("CREATE {name}"),
+            2 => format!("RENAME {name} {other}"),
+            _ => format!("DELETE {name}"),
+        };
+        self.say(&command, Numbers::MayShift).await;
+    }
+
+    /// Leaves the mailbox, by CLOSE or UNSELECT.
+    async fn close(&mut self) {
+        let command = self.one_of(&["CLOSE", "UNSELECT"]);
+        self.say(command, Numbers::MayShift).await;
+        match command {
+            // What is marked as deleted goes, and nothing is told of it.
+            "CLOSE" => self.view = None,
+            _ => self.leave(),
+        }
+    }
+
+    /// Changes flags; what was changed silently the client knows by itself.
+    async fn store(&mut self) {
+        let (one, other) = (self.below(self.count()), self.below(self.count()));
+        let (first, last) = (one.min(other), one.max(other));
+        let flags = self.one_of(&[
+            "\\Seen",
+            "\\Seen $Word1",
+            "$Word2",
+            "\\Flagged",
+            "\\Deleted",
+            "\\Answered $Word1",
+        ]);
+        let (last, flags) = if flags == "\\Deleted" { (first, flags) } else { (last, flags) };
+        let what =
+            self.one_of(&["+FLAGS", "-FLAGS", "FLAGS", "+FLAGS.SILENT", "-FLAGS.SILENT", "FLAGS.SILENT"]);
+        let Some(view) = &mut self.view else { return };
+        for (place, message) in view.messages.iter_mut().enumerate() {
+            (message.is_told, message.is_meant) = (false, (first..=last).contains(&place));
+        }
+        let uids = view.messages[first].uid.zip(view.messages[last].uid);
+        let (set, prefix, numbers) = match uids {
+            Some((first, last)) if one % 2 == 0 => (format!("{first}:{last}"), "UID ", Numbers::MayShift),
+            _ => (format!("{}:{}", first + 1, last + 1), "", Numbers::Stay),
+        };
+        let (_, status) = self.say(&format!("{prefix}STORE {set} {what} ({flags})"), numbers).await;
+        let Some(view) = &mut self.view else { return };
+        let flags: Flags = flags.split(' ').map(str::to_owned).collect();
+        if !status.starts_with("OK ") {
+            return;
+        }
+        for message in view.messages.iter_mut().filter(|message| message.is_meant && !message.is_told) {
+            message.flags = match (what.strip_suffix(".SILENT"), message.flags.take()) {
+                (Some("+FLAGS"), Some(before)) => Some(before.union(&flags).cloned().collect()),
+                (Some("-FLAGS"), Some(before)) => Some(before.difference(&flags).cloned().collect()),
+                (Some("FLAGS"), Some(_)) => Some(flags.clone()),
+                // It is gone, and that is told later.
+                _ => None,
+            };
+        }
+    }
+
+    /// Reads, searches, copies, moves, expunges.
+    async fn look(&mut self) {
+        let count = self.count();
         let (one, other) = (self.below(count) + 1, self.below(count) + 1);
         let (first, last) = (one.min(other), one.max(other));
-        let what = if count == 0 { self.below(4) } else { self.below(16) };
+        let uid = self.view.as_ref().and_then(|view| view.messages[one - 1].uid).unwrap_or(1);
+        let what = self.below(13);
         let command = match what {
-            0 | 1 => "APPEND INBOX {14+}\r\nSubject: x\r\n\r\n".to_owned(),
-            2 => "APPEND Other (\\Flagged) {14+}\r\nSubject: y\r\n\r\n".to_owned(),
-            3 => return self.idle().await,
-            4 => format!("FETCH {first}:{last} (UID FLAGS)"),
-            5 => format!("FETCH {one} (UID ENVELOPE BODYSTRUCTURE)"),
-            6 => format!("STORE {first}:{last} +FLAGS (\\Seen $Word{})", self.below(3)),
-            7 => format!("STORE {one} +FLAGS (\\Deleted)"),
-            8 => format!("STORE {first}:{last} -FLAGS.SILENT (\\Seen)"),
-            9 => "SEARCH OR SEEN SUBJECT x".to_owned(),
-            10 => format!("COPY {one} Other"),
-            11 => format!("MOVE {one} INBOX"),
-            12 => "EXPUNGE".to_owned(),
-            13 => format!("UID FETCH {one}:* (FLAGS RFC822.SIZE)"),
-            14 => return self.select().await,
-            _ => format!("FETCH {one} (UID BODY[])"),
+            0 => format!("FETCH {first}:{last} (UID FLAGS)"),
+            1 => format!("FETCH {one} (UID ENVELOPE BODYSTRUCTURE)"),
+            2 => "SEARCH OR SEEN SUBJECT x".to_owned(),
+            3 => format!("FETCH {one} (UID BODY[])"),
+            4 => "SEARCH NOT KEYWORD $Word1".to_owned(),
+            5 => format!("COPY {one} Other"),
+            6 => format!("MOVE {one} INBOX"),
+            7 => "EXPUNGE".to_owned(),
+            8 => format!("UID FETCH {one}:* (FLAGS RFC822.SIZE)"),
+            9 => format!("UID EXPUNGE {uid}:*"),
+            10 => format!("UID COPY {uid} Passing"),
+            11 => format!("UID MOVE {uid} Other"),
+            _ => "NOOP".to_owned(),
         };
-        let numbers = match what {
-            4..=9 | 15 => Numbers::Stay,
-            _ => Numbers::MayShift,
-        };
+        let numbers = if what < 5 { Numbers::Stay } else { Numbers::MayShift };
         self.say(&command, numbers).await;
     }
 
@@ -133,38 +259,76 @@ impl Counting {
                 break;
             }
             self.heard(&line, Numbers::MayShift);
+            if line.starts_with("* BYE") {
+                self.client = logged_in(self.address, self.resync).await;
+                return self.view = None;
+            }
         }
-        self.client.send("DONE\r\n").await;
-        for line in self.client.until("idle").await.0 {
+        let (told, status) = self.client.end_idle().await;
+        for line in told {
             self.heard(&line, Numbers::MayShift);
+        }
+        if status.starts_with("BYE") {
+            self.client = logged_in(self.address, self.resync).await;
+            self.view = None;
+        }
+        if self.view.as_ref().is_some_and(|view| view.is_closed) {
+            self.view = None;
+        }
+    }
+
+    /// What the client was told of the mailbox is all there is to tell.
+    async fn check_what_was_told(&mut self) {
+        self.say("NOOP", Numbers::MayShift).await;
+        let Some(view) = &mut self.view else { return };
+        let (told, name, count) = (view.known(), view.name.clone(), view.messages.len());
+        let (lines, _) = self.say("UID FETCH 1:* (FLAGS)", Numbers::Stay).await;
+        let there = flags_by_uid(&lines);
+        assert_eq!(there.len(), count, "{name}: {lines:?}");
+        for (uid, flags) in told {
+            assert_eq!(
+                there.get(&uid),
+                Some(&flags),
+                "{name}: the flags of {uid} as they are, and as they were told"
+            );
         }
     }
 
     /// All messages of a mailbox with their flags.
-    async fn everything(&mut self, mailbox: &str) -> BTreeMap<u32, String> {
-        self.messages.clear();
-        self.say(&format!("SELECT {mailbox}"), Numbers::MayShift).await;
-        let told = self.say("FETCH 1:* (UID FLAGS)", Numbers::Stay).await;
-        assert_eq!(told.len(), self.messages.len(), "{told:?}");
-        told.iter()
-            .map(|line| (uid_in(line).expect("a UID"), line.split_once("FLAGS").expect("flags").1.to_owned()))
-            .collect()
+    async fn everything(&mut self, mailbox: &str) -> BTreeMap<u32, Flags> {
+        self.select(mailbox).await;
+        if self.view.is_none() {
+            // The session ended because the mailbox was gone that was selected before.
+            self.select(mailbox).await;
+        }
+        let (told, _) = self.say("UID FETCH 1:* (FLAGS)", Numbers::Stay).await;
+        assert_eq!(told.len(), self.count(), "{told:?}");
+        flags_by_uid(&told)
     }
 }
 
-fn uid_in(line: &str) -> Option<u32> {
-    let rest = line.split_once("UID ")?.1;
-    rest.split([' ', ')']).next()?.parse().ok()
+async fn logged_in(address: SocketAddr, resync: Resync) -> Client {
+    let mut client = Client::bob(address).await;
+    if resync == Resync::Yes {
+        client.ok("ENABLE QRESYNC").await;
+    }
+    client
+}
+
+fn flags_by_uid(lines: &[String]) -> BTreeMap<u32, Flags> {
+    let both = |line: &String| (uid_in(line).expect("a UID"), flags_in(line).expect("flags"));
+    lines.iter().map(both).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_that_say_anything_agree_in_the_end() {
-    let (_running, address) = start_imap().await;
+    let disk = disk::start(2).await;
     let seconds =
         std::env::var("POSTHASTE_STRESS_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
-    Client::bob(address).await.ok("CREATE Other").await;
+    Client::bob(disk.imap[0]).await.ok("CREATE Other").await;
     let end = Instant::now() + Duration::from_secs(seconds);
-    let clients = (1..=8).map(|seed| {
+    let clients = (1..=12).map(|seed| {
+        let address = disk.imap[seed as usize % disk.imap.len()];
         tokio::spawn(async move {
             let mut client = Counting::new(address, seed).await;
             let mut steps = 0u32;
@@ -175,19 +339,21 @@ async fn sessions_that_say_anything_agree_in_the_end() {
             (client, steps)
         })
     });
-    let mut done = Vec::new();
-    let mut steps = 0;
+    let (mut done, mut steps) = (Vec::new(), 0);
     for client in clients.collect::<Vec<_>>() {
         let (client, taken) = client.await.expect("every answer is right");
         steps += taken;
         done.push(client);
     }
-    for mailbox in ["INBOX", "Other"] {
+    for client in &mut done {
+        client.check_what_was_told().await;
+    }
+    for mailbox in LASTING {
         let (first, others) = done.split_first_mut().expect("there are some");
         let expected = first.everything(mailbox).await;
         for other in others {
             assert_eq!(other.everything(mailbox).await, expected);
         }
     }
-    println!("{steps} commands");
+    println!("{steps} commands in {seconds} s");
 }
