@@ -9,13 +9,14 @@ mod gist;
 mod sifted;
 mod words;
 
+use super::select::ranges;
 use super::{Session, text};
 use crate::reading::{Ahead, Room, Wanted};
 use bytes::Bytes;
 use criteria::{Criteria, Needs, Verdict};
-use imap::SearchKey;
 use imap::answer::{Found, FoundModSeqs, Status};
 use imap::server::Server;
+use imap::{Numbers, SearchKey};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use store::{Entry, Error, Uid};
@@ -66,17 +67,17 @@ impl Session {
         let (mailbox, store) = (open.id, Arc::clone(&self.visit.context.store));
         let key = criteria::prepared(key);
         let possible = sifted::possible(&store, mailbox, &key).await?;
-        let mut ranges = match sifted::candidates(&key, &possible) {
+        let mut left = match sifted::candidates(&key, &possible) {
             None => vec![Uid(1)..=Uid(u32::MAX)],
-            Some(some) => some.ranges().iter().map(|(first, last)| Uid(*first)..=Uid(*last)).collect(),
+            Some(some) => ranges(&some),
         };
         let criteria =
             Criteria { now: (self.visit.context.clock)().0, keywords: open.keywords.clone(), possible };
         let mut ahead = Ahead::default();
         loop {
-            let page = store.entries_in(mailbox, &ranges, PAGE).await?;
+            let page = store.entries_in(mailbox, &left, PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
-            behind(&mut ranges, last.uid);
+            behind(&mut left, last.uid);
             let known = page.into_iter().filter(|entry| endpoint.knows(entry.uid.0));
             let mut judged: Vec<(Verdict, Entry)> =
                 known.map(|entry| (criteria.by_entry(&key, &entry, None), entry)).collect();
@@ -105,15 +106,16 @@ impl Session {
         judged: &mut [(Verdict, Entry)],
     ) -> Result<(), Error> {
         let is_open = |(verdict, _): &&(Verdict, Entry)| matches!(verdict, Verdict::Open(_));
-        let uids: Vec<Uid> = judged.iter().filter(is_open).map(|(_, entry)| entry.uid).collect();
-        let (Some(open), [first, .., last]) = (&self.open, uids.as_slice()) else { return Ok(()) };
-        if uids.len() < (last.0 - first.0) as usize / SPARSE || !gist::can_decide(key) {
+        let uids: Numbers = judged.iter().filter(is_open).map(|(_, entry)| entry.uid.0).collect();
+        let (Some(open), Some((first, last))) = (&self.open, uids.first().zip(uids.last())) else {
+            return Ok(());
+        };
+        if uids.len() < (last - first) as usize / SPARSE || !gist::can_decide(key) {
             return Ok(());
         }
         let context = &self.visit.context;
         let _room = context.reading.room(GISTS).await.ok_or_else(busy)?;
-        let ranges: Vec<_> = uids.iter().map(|uid| *uid..=*uid).collect();
-        let mut gists = context.store.gists(open.id, &ranges).await?.into_iter().peekable();
+        let mut gists = context.store.gists(open.id, &ranges(&uids)).await?.into_iter().peekable();
         for (verdict, entry) in judged {
             while gists.next_if(|(uid, _)| *uid < entry.uid).is_some() {}
             if let Some((_, kept)) = gists.next_if(|(uid, _)| *uid == entry.uid) {

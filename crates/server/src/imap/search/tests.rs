@@ -1,7 +1,7 @@
 use super::criteria::Criteria;
 use super::words::{Text, contains};
 use super::*;
-use imap::{Date, Numbers};
+use imap::Date;
 
 const MESSAGE: &str = "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?= an alle\r\nFrom: Ann\r\n <ann@example.org>\r\n\
     Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=iso-8859-1\r\n\
