@@ -132,6 +132,11 @@ fn a_sender_is_told_of_a_removal_and_an_address_is_explained() {
     );
     assert_eq!(stories[0]["origin"], serde_json::Value::Null, "the server made it");
     assert_eq!(stories[0]["report_on"], stories[1]["id"]);
+    let words = &stories[1]["recipients"][0]["delivery"]["history"][0];
+    assert_eq!(words["report"], stories[0]["id"]);
+    let story = data.run(&["explain", "bob@[127.0.0.2]"]).stdout;
+    let id = stories[0]["id"].as_str().expect("an id");
+    assert!(story.contains("sent by mistake") && story.contains(&format!("in message {id}")), "{story}");
     assert_eq!(data.run(&["explain", "nobody@example.org"]).status, 1);
     assert_eq!(server.stop(), 0);
 }

@@ -32,8 +32,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) rules: &'a Rules,
     /// Whether the postmaster hears of failures, too.
     pub(crate) postmaster_copies: Switch,
-    /// How many reports an address elsewhere gets.
-    pub(crate) rate: &'a ReportRate,
+    /// How many reports an address elsewhere gets; any number when `None`.
+    pub(crate) rate: Option<&'a ReportRate>,
     /// Wakes the queue.
     pub(crate) wake: &'a tokio::sync::Notify,
 }
@@ -162,7 +162,8 @@ async fn send_to(desk: &Desk<'_>, notice: &Notice<'_>, to: &Mailbox) -> store::R
         }
     };
     if addressed.audience == Audience::Outside
-        && let Err(why) = desk.rate.take(to, notice.now)
+        && let Some(rate) = desk.rate
+        && let Err(why) = rate.take(to, notice.now)
     {
         tracing::warn!(%id, to = %inbound::shown(to), "nobody is told: {why}");
         return Ok(Told::Nothing(why));

@@ -52,7 +52,7 @@ async fn tell(
         store: &context.store,
         rules: &context.rules,
         postmaster_copies: context.postmaster_copies,
-        rate: &context.report_rate,
+        rate: Some(&context.report_rate),
         wake: &context.queued,
     };
     let envelope = Envelope { recipients, ..envelope.clone() };

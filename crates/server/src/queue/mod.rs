@@ -107,7 +107,7 @@ impl Outbound {
             store: &self.store,
             rules: &self.rules,
             postmaster_copies: self.postmaster_copies,
-            rate: &self.report_rate,
+            rate: Some(&self.report_rate),
             wake: &self.wake,
         }
     }

@@ -1,10 +1,11 @@
 //! What an operator orders while the queue runs: hosts that are not to be connected with, and deliveries whose senders are to be told.
 
 use super::Outbound;
-use crate::dsn::{self, Host, Kind, Notice};
+use crate::dsn::{self, Desk, Host, Kind, Notice};
 use smtp::{Reply, Status};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
-use store::{Delivery, Error, PauseScope};
+use store::{Attempt, Delivery, DeliveryId, Error, PauseScope};
 
 /// The hosts that are paused.
 #[derive(Debug, Default)]
@@ -52,18 +53,21 @@ impl Outbound {
     }
 }
 
-/// Commits the reports that the senders of these deliveries, which an operator removes, are owed.
+/// Commits the reports that the senders of these deliveries, which an operator removes, are owed, however many those are. Says what is to be remembered of
+/// each delivery: whose word ended it, and what its sender heard.
 pub(crate) async fn tell_senders(
     outbound: &Outbound,
     deliveries: &[Delivery],
     reason: &str,
-) -> store::Result<()> {
+) -> store::Result<HashMap<DeliveryId, Attempt>> {
     let mut text = "The administrator of this mail server removed the message from its queue".to_owned();
     if !reason.is_empty() {
         text.push_str(": ");
         text.push_str(reason);
     }
     let reply = REMOVED.with_text(text);
+    let desk = Desk { rate: None, ..outbound.desk() };
+    let mut words = HashMap::new();
     for of_one in deliveries.chunk_by(|a, b| a.id.spool == b.id.spool) {
         let spool = of_one[0].id.spool;
         let mut envelope = match outbound.store.envelope(spool).await {
@@ -73,6 +77,7 @@ pub(crate) async fn tell_senders(
             Err(error) => return Err(error),
         };
         envelope.recipients = of_one.iter().map(|delivery| delivery.recipient.clone()).collect();
+        let now = (outbound.clock)();
         let notice = Notice {
             kind: Kind::Failed,
             id: spool,
@@ -81,11 +86,15 @@ pub(crate) async fn tell_senders(
             recipients: (0..of_one.len()).map(|place| (place, &reply)).collect(),
             host: Host::Public(None),
             retry_until: None,
-            now: (outbound.clock)(),
+            now,
         };
-        dsn::send(&outbound.desk(), notice).await?;
+        for (place, told) in dsn::send(&desk, notice).await? {
+            let attempt =
+                Attempt { at: now, reply: reply.to_string(), told: Some(told), ..Attempt::default() };
+            words.insert(of_one[place].id, attempt);
+        }
     }
-    Ok(())
+    Ok(words)
 }
 
 /// X.7.0 other or undefined security status (RFC 3463 §3.8): somebody did not want it to be sent.

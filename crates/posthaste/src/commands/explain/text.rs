@@ -72,7 +72,7 @@ fn delivery_lines(delivery: &DeliveryView, now: Timestamp, zone: &TimeZone) -> V
     for (number, attempt) in delivery.history.iter().enumerate() {
         lines.extend(attempt_lines(attempt, zone));
         // What was told of a failure is said at its end.
-        let failed = delivery.end.is_some_and(|end| end.ending == Ending::Failed);
+        let failed = delivery.end.is_some_and(|end| matches!(end.ending, Ending::Failed | Ending::Removed));
         let is_end = failed && number + 1 == delivery.history.len();
         if let Some(report) = attempt.report.as_ref().filter(|_| !is_end) {
             lines.push(format!("    its sender was told, in message {report} (RFC 3464)"));
@@ -135,6 +135,9 @@ fn ended(delivery: &DeliveryView, EndView { at, ending }: &EndView, zone: &TimeZ
     match ending {
         Ending::Delivered => format!("{when}  delivered to the next host, {age} after it was accepted"),
         Ending::Failed => format!("{when}  failed after {age}; {told}"),
+        Ending::Removed if last.is_some_and(|last| last.report.is_some() || last.untold.is_some()) => {
+            format!("{when}  removed from the queue by an operator, after {age}; {told}")
+        }
         Ending::Removed => format!("{when}  removed from the queue by an operator, after {age}"),
         Ending::Discarded => format!("{when}  discarded, as a rule of this server says"),
     }

@@ -17,11 +17,11 @@ use super::protocol::{Frame, Item};
 use crate::open::Access;
 use crate::queue;
 use filter::Wanted;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use store::{
-    Adjustment, Delivery, DeliveryId, End, Ending, Error, Hold, Outcome, Pause, QueueName, SharedStore,
-    SpoolId, Timestamp, Unreadable,
+    Adjustment, Attempt, Delivery, DeliveryId, End, Ending, Error, Hold, Outcome, Pause, QueueName,
+    SharedStore, SpoolId, Timestamp, Unreadable,
 };
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
@@ -199,10 +199,12 @@ impl Act {
                 Ok(page)
             }
             (Act::Report(reason), Some(outbound)) => {
-                queue::tell_senders(outbound, &page, reason).await?;
-                remove(access, page, |delivery| delivery.id).await
+                let words = queue::tell_senders(outbound, &page, reason).await?;
+                remove(access, page, |delivery| delivery.id, words).await
             }
-            (Act::Remove | Act::Report(_), _) => remove(access, page, |delivery| delivery.id).await,
+            (Act::Remove | Act::Report(_), _) => {
+                remove(access, page, |delivery| delivery.id, HashMap::new()).await
+            }
         }
     }
 
@@ -218,23 +220,25 @@ impl Act {
                 "{} of these cannot be read, so nobody can be told of them: remove them without a report",
                 all.len()
             ))),
-            Act::Remove | Act::Report(_) => remove(access, all, |delivery| delivery.id).await,
+            Act::Remove | Act::Report(_) => remove(access, all, |delivery| delivery.id, HashMap::new()).await,
         }
     }
 }
 
-/// Removes deliveries, together, so that they share their syncs.
+/// Removes deliveries, together, so that they share their syncs. `words` is what is to be remembered of them as the last attempt.
 async fn remove<T: Send + 'static>(
     access: &Access,
     page: Vec<T>,
     id: fn(&T) -> DeliveryId,
+    mut words: HashMap<DeliveryId, Attempt>,
 ) -> Result<Vec<T>, Stop> {
     let at = (access.clock)();
     let mut removing = JoinSet::new();
     for delivery in page {
         let store = Arc::clone(&access.store);
+        let attempt = words.remove(&id(&delivery));
         removing.spawn(async move {
-            let end = End { at, ending: Ending::Removed, attempt: None };
+            let end = End { at, ending: Ending::Removed, attempt };
             match store.settle(id(&delivery), Outcome::Done(end)).await {
                 Ok(()) => Ok(Some(delivery)),
                 // It was delivered meanwhile.
