@@ -211,3 +211,33 @@ async fn what_cannot_be_had_is_refused() {
     let (_, status) = client.say("NOTIFY SET (mailboxes Box (MessageNew MessageExpunge))").await;
     assert!(status.starts_with("NO [NOTIFICATIONOVERFLOW] "), "{status}");
 }
+
+/// More happens than the stream of changes keeps for a session that is busy: nothing of it is lost.
+#[tokio::test]
+async fn who_is_slow_hears_of_everything_in_the_end() {
+    const BOXES: usize = 40;
+    let names: Vec<String> = (0..BOXES).map(|number| format!("m{number:02}")).collect();
+    let (_running, address) = start_with(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let (mut client, mut other) = (Client::inbox(address).await, Client::bob(address).await);
+    let text = format!("Subject: large\r\n\r\n{}", "x\r\n".repeat(5 << 20));
+    other.ok(&format!("APPEND INBOX {{{}+}}\r\n{text}", text.len())).await;
+    client.ok("NOTIFY SET (personal (MessageNew MessageExpunge))").await;
+    client.ok("SELECT INBOX").await;
+    // As long as the client does not read that, the session does nothing else.
+    client.send("f FETCH 1 BODY.PEEK[]\r\n").await;
+    for name in &names {
+        other.ok(&format!("APPEND {name} {{14+}}\r\nSubject: 1\r\n\r\n")).await;
+        other.ok(&format!("APPEND {name} {{14+}}\r\nSubject: 2\r\n\r\n")).await;
+    }
+    let (told, _) = client.until("f").await;
+    assert!(told[0].len() > text.len());
+    let mut last: Vec<String> = Vec::new();
+    while last.len() < BOXES {
+        let line = status(&client.line().await);
+        if line.ends_with("(MESSAGES 2 UIDNEXT 3)") {
+            last.push(line.split(' ').nth(2).expect("a name").to_owned());
+        }
+    }
+    last.sort();
+    assert_eq!(last, names);
+}
