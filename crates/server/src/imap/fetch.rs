@@ -233,14 +233,8 @@ impl Session {
             Some(last) if page.len() == PAGE => fetching.left.difference(&Numbers::range(1, last.uid.0)),
             _ => Numbers::new(),
         };
-        let tells_flags = fetching.items.contains(&FetchItem::Flags);
-        if tells_flags {
+        if fetching.items.contains(&FetchItem::Flags) {
             self.learn_keywords_of(endpoint, &page).await?;
-        }
-        if let (true, Some(open)) = (tells_flags && !endpoint.wants_mod_seqs(), &mut self.open) {
-            // What the client hears now it need not hear again.
-            let news = page.iter().filter(|entry| entry.modseq > open.marks_seen);
-            news.for_each(|entry| open.told.add(entry.modseq));
         }
         for entry in page {
             fetching.missing -= 1;
@@ -259,7 +253,7 @@ impl Session {
         entry: Entry,
         room: Option<Room>,
     ) -> Result<(), Lost> {
-        let Some(open) = &self.open else { return Ok(()) };
+        let Some(open) = &mut self.open else { return Ok(()) };
         let context = &self.visit.context;
         let Some(read) = fetching.read(context, endpoint, (open.id, &entry)).await? else {
             fetching.missing += 1;
@@ -270,6 +264,9 @@ impl Session {
         }
         if fetching.marks_seen && !entry.flags.contains(Flags::SEEN) {
             fetching.seen.push(entry.uid);
+        }
+        if fetching.items.contains(&FetchItem::Flags) && !endpoint.wants_mod_seqs() {
+            open.has_told(entry.modseq);
         }
         let flags = marks::flags(entry.flags, entry.keywords, &open.keywords);
         fetching.telling = Some(Telling { entry, read, flags, room, next: 0 });

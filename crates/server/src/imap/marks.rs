@@ -133,6 +133,9 @@ impl Session {
         while endpoint.has_room()
             && let Some((mark, tells)) = storing.page.pop_front()
         {
+            if let Some(open) = &mut self.open {
+                open.has_told(mark.modseq);
+            }
             match tells {
                 Tells::Flags => self.tell_mark(endpoint, &mark),
                 // RFC 7162 §3.1.3: the client must know the mod-sequence all the same.
@@ -154,13 +157,12 @@ impl Session {
         let uids: Vec<Uid> = storing.left.iter().take(ACT).map(Uid).collect();
         let last = uids.last().map_or(u32::MAX, |last| last.0);
         storing.left = storing.left.difference(&Numbers::range(1, last));
-        let Some(open) = &mut self.open else { return Ok(()) };
+        let Some(open) = &self.open else { return Ok(()) };
         let marked = self.visit.context.store.mark(open.id, &uids, storing.marking.clone()).await?;
         storing.missing += uids.len() - marked.found() as usize - marked.failed.len();
         for (mark, former) in marked.changed.into_iter().zip(marked.former) {
             // Somebody else has changed it before, and the client does not know that yet (RFC 7162 §3.1.3).
             let is_news = former > open.marks_seen && !open.told.contains(former);
-            open.told.add(mark.modseq);
             let tells = if is_news { Tells::Flags } else { storing.tells };
             storing.page.push_back((mark, tells));
         }
@@ -169,7 +171,9 @@ impl Session {
             storing.page.make_contiguous().sort_unstable_by_key(|(mark, _)| mark.uid);
         }
         marked.failed.iter().for_each(|uid| storing.failed.push(uid.0));
-        if storing.marking.add.keywords.is_empty() { Ok(()) } else { self.learn_keywords(endpoint).await }
+        // Also those that somebody else has given to these messages: they are told now, and not again.
+        let keywords = storing.page.iter().map(|(mark, _)| mark.keywords);
+        self.learn_keywords_among(endpoint, keywords).await
     }
 
     /// Tells the flags of a message, if the client knows it.
@@ -197,7 +201,15 @@ impl Session {
         endpoint: &mut Server,
         entries: &[Entry],
     ) -> Result<(), Error> {
-        let most = entries.iter().filter_map(|entry| entry.keywords.numbers().last()).max();
+        self.learn_keywords_among(endpoint, entries.iter().map(|entry| entry.keywords)).await
+    }
+
+    async fn learn_keywords_among(
+        &mut self,
+        endpoint: &mut Server,
+        keywords: impl Iterator<Item = KeywordSet>,
+    ) -> Result<(), Error> {
+        let most = keywords.filter_map(|keywords| keywords.numbers().last()).max();
         let known = self.open.as_ref().map_or(0, |open| open.keywords.len());
         if most.is_some_and(|most| most >= known) { self.learn_keywords(endpoint).await } else { Ok(()) }
     }

@@ -26,6 +26,15 @@ pub(super) struct Open {
     pub(super) keywords: Vec<Keyword>,
 }
 
+impl Open {
+    /// The client hears now what a change made of a message: it need not hear that again.
+    pub(super) fn has_told(&mut self, change: ModSeq) {
+        if change > self.marks_seen {
+            self.told.add(change);
+        }
+    }
+}
+
 impl Session {
     /// SELECT and EXAMINE.
     pub(super) async fn select(
@@ -88,6 +97,8 @@ impl Session {
             let all = Numbers::of_ranges(ranges.iter().map(|range| range.bounds(u32::MAX)));
             gone = gone.intersection(&all);
         }
+        // What went after the mailbox was looked at is in the client's view: that it went is told as news.
+        gone = gone.intersection(&endpoint.unknown_below(u32::MAX));
         if !gone.is_empty() {
             endpoint.tell(&Untagged::Vanished { earlier: true, uids: gone });
         }

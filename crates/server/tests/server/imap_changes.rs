@@ -43,6 +43,23 @@ async fn what_somebody_else_marked_is_told_even_by_a_silent_store() {
 }
 
 #[tokio::test]
+async fn a_store_tells_keywords_that_somebody_else_gave() {
+    let (_running, address) = start_with(1).await;
+    let (mut one, mut other) = (Client::inbox(address).await, Client::inbox(address).await);
+    for (keyword, store, flags) in [
+        ("new", "+FLAGS (\\Seen)", "\\Seen new"),
+        ("newer", "+FLAGS.SILENT (\\Draft)", "\\Seen \\Draft new newer"),
+        ("newest", "+FLAGS (\\Draft)", "\\Seen \\Draft new newer newest"),
+    ] {
+        other.ok(&format!("STORE 1 +FLAGS.SILENT ({keyword})")).await;
+        let told = one.ok(&format!("STORE 1 {store}")).await;
+        assert!(told[0].starts_with("* FLAGS (") && told[0].ends_with(&format!(" {keyword})")), "{told:?}");
+        assert_eq!(told.last(), Some(&format!("* 1 FETCH (FLAGS ({flags}))")), "{store}");
+        assert!(one.ok("NOOP").await.is_empty(), "{store}: it knows all");
+    }
+}
+
+#[tokio::test]
 async fn a_store_says_when_messages_are_gone() {
     let (_running, address) = start_with(2).await;
     let (mut one, mut other) = (Client::inbox(address).await, Client::inbox(address).await);
