@@ -86,6 +86,10 @@ impl Session {
             Event::More => server.finish(Status::ok("Done")),
             Event::Request(request) => match &**request {
                 Request::Idle => server.looked(),
+                Request::Select { mailbox, .. } if mailbox == "Broken" => {
+                    server.select(selection());
+                    server.finish(Status::no("It cannot be read to its end"));
+                }
                 Request::Select { .. } => {
                     server.select(selection());
                     server.finish(Status::ok("Selected").with(Code::ReadWrite));
@@ -165,6 +169,16 @@ fn what_a_selected_mailbox_is_told_as() {
     session.server.tell_flags(&[Flag::Seen, Flag::Keyword("$Last".to_owned())], NewKeywords::MayNotBeMade);
     let heard = session.say("n NOOP\r\n");
     assert!(heard.contains("* OK [PERMANENTFLAGS (\\Seen $Last)] "), "{heard}");
+}
+
+/// RFC 9051 §6.3.2.
+#[test]
+fn a_select_that_fails_leaves_none_selected() {
+    let mut session = Session::selected();
+    let heard = session.say("a SELECT Broken\r\nb FETCH 1 UID\r\n");
+    assert!(heard.contains("\r\na NO It cannot be read to its end\r\nb BAD "), "{heard}");
+    let left = session.events.iter().filter(|event| matches!(event, Event::Unselected)).count();
+    assert_eq!(left, 2, "the one before, and this one");
 }
 
 #[test]

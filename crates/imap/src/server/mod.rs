@@ -265,6 +265,8 @@ impl Server {
         }
         match asked.kind {
             Kind::Close => self.unselect(),
+            // RFC 9051 §6.3.2: none is selected after that, whatever was told of the mailbox before.
+            Kind::Select(_) if status.condition != Condition::Ok => self.unselect(),
             Kind::Notify(listening) if status.condition == Condition::Ok => self.listening = listening,
             Kind::Search(Some(ref returns)) if status.condition != Condition::Ok => {
                 // RFC 5182 §2.1: a search that fails leaves nothing behind.

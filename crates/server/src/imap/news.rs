@@ -12,6 +12,7 @@ use imap::answer::Status;
 use imap::server::{Server, replies};
 use std::collections::BTreeMap;
 use store::{ChangeKind, Entry, Error, MailboxId, ModSeq};
+use tracing::warn;
 
 /// An answer under way.
 pub(super) struct Answering {
@@ -82,11 +83,9 @@ impl Answering {
         Answering { own, news: None, arrivals: Numbers::new(), end: End::Finish(status) }
     }
 
-    /// It cannot go on: what is new will be told later.
+    /// The command itself cannot go on: that is what it ends with.
     fn fail(&mut self, status: Status) {
-        if self.own.take().is_none() {
-            self.news = None;
-        }
+        self.own = None;
         if let End::Finish(said) = &mut self.end {
             *said = status;
         }
@@ -142,7 +141,12 @@ impl Session {
             match self.tell_page(endpoint, &mut answering).await {
                 Ok(Told::Some) => {}
                 Ok(Told::All) => break,
-                Err(error) => answering.fail(self.said(&error)),
+                Err(error) if answering.own.is_some() => answering.fail(self.said(&error)),
+                Err(error) => {
+                    // It will be told later. What the command itself did is done: who heard NO would do it again.
+                    warn!(session = %self.visit.id, %error, "what is new cannot be told now");
+                    answering.news = None;
+                }
             }
         }
         match answering.arrivals.is_empty() {
@@ -279,15 +283,23 @@ impl Session {
     }
 }
 
-/// Moments of changes. Those that follow each other take no more room than one: a client's own changes mostly do.
+/// Moments of changes. Those that follow each other take no more room than one: a client's own changes mostly do. When there are too many all
+/// are forgotten.
 #[derive(Debug, Default)]
 pub(super) struct Moments(BTreeMap<u64, u64>);
+
+/// So many that do not follow each other are kept at most. Who does not want to hear of marks (RFC 5465) adds to them as long as a mailbox is
+/// selected; what is forgotten is only told again.
+const MOMENTS_MAX: usize = 4096;
 
 impl Moments {
     pub(super) fn add(&mut self, moment: ModSeq) {
         match self.0.range_mut(..=moment.0).next_back() {
             Some((_, last)) if moment.0 <= last.saturating_add(1) => *last = moment.0.max(*last),
             _ => {
+                if self.0.len() >= MOMENTS_MAX {
+                    self.0.clear();
+                }
                 self.0.insert(moment.0, moment.0);
             }
         }
@@ -300,7 +312,7 @@ impl Moments {
 
 #[cfg(test)]
 mod tests {
-    use super::{ModSeq, Moments};
+    use super::{MOMENTS_MAX, ModSeq, Moments};
 
     #[test]
     fn moments_that_follow_each_other_are_one() {
@@ -311,5 +323,15 @@ mod tests {
         let within = (0..12).filter(|moment| moments.contains(ModSeq(*moment))).collect::<Vec<_>>();
         assert_eq!(within, [1, 5, 6, 7, 9, 10]);
         assert_eq!(moments.0.len(), 3);
+    }
+
+    #[test]
+    fn too_many_moments_are_forgotten() {
+        let mut moments = Moments::default();
+        let each = || (0..=MOMENTS_MAX as u64).map(|number| ModSeq(2 * number));
+        each().take(MOMENTS_MAX).for_each(|moment| moments.add(moment));
+        assert!(each().take(MOMENTS_MAX).all(|moment| moments.contains(moment)));
+        each().skip(MOMENTS_MAX).for_each(|moment| moments.add(moment));
+        assert_eq!(each().filter(|moment| moments.contains(*moment)).count(), 1, "the last one alone");
     }
 }
