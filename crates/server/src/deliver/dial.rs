@@ -28,13 +28,32 @@ pub struct Connection {
 /// Makes connections.
 #[async_trait]
 pub trait Dialer: Send + Sync {
-    /// Connects, from this address of ours if it is named, or says why not. How long that may take is the caller's affair. An error of the kind
-    /// [`io::ErrorKind::AddrNotAvailable`] is about our own address, and says nothing of the other host.
+    /// Connects, from this address of ours if it is named, or says why not ([`NoSource`] if that address is the reason). How long that may
+    /// take is the caller's affair.
     async fn dial(&self, address: SocketAddr, from: Option<IpAddr>) -> io::Result<Connection>;
 
     /// The same to a socket in the file system. By default there are none.
     async fn dial_socket(&self, _path: &Path) -> io::Result<Connection> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// The address that a connection is to come from cannot be used. That is ours to mend, and says nothing of the other host; the system's own word
+/// for it (`EADDRNOTAVAIL`) means other things as well: no IPv6 here, no port left.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoSource(pub String);
+
+impl NoSource {
+    /// Whether this is why there is no connection.
+    pub fn is_cause_of(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|cause| cause.is::<NoSource>())
+    }
+}
+
+impl From<NoSource> for io::Error {
+    fn from(why: NoSource) -> io::Error {
+        io::Error::new(io::ErrorKind::AddrNotAvailable, why)
     }
 }
 
@@ -72,7 +91,7 @@ fn bound(from: IpAddr) -> io::Result<TcpSocket> {
             }
             _ => format!("the source address {from} cannot be used: {cause}"),
         };
-        io::Error::new(io::ErrorKind::AddrNotAvailable, why)
+        NoSource(why)
     })?;
     Ok(socket)
 }
@@ -257,7 +276,7 @@ mod tests {
         }
         let error =
             Tcp.dial(there, Some([192, 0, 2, 1].into())).await.err().expect("it is not ours (RFC 5737)");
-        assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
+        assert!(NoSource::is_cause_of(&error));
         assert_eq!(error.to_string(), "the source address 192.0.2.1 is no address of this machine");
     }
 

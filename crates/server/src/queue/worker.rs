@@ -7,7 +7,7 @@ use super::mail::{CLAIM_MAX, DISCARDED, LOOPS_BACK, Mail, NO_ANSWER, Others, SES
 use super::manner::Manner;
 use super::sites::{Mood, Slot};
 use super::ways::{self, Ways};
-use crate::deliver::dial::{Overtaken, Race, Reached, Unreached, reach};
+use crate::deliver::dial::{NoSource, Overtaken, Race, Reached, Unreached, reach};
 use crate::deliver::health::Standing;
 use crate::deliver::pool::Kept;
 use crate::deliver::relay::{self, Ended, NextHop, Obstacle, Progress, Tally};
@@ -17,7 +17,6 @@ use crate::tls::Flaw;
 use crate::tls_reports::session;
 use smtp::client::Hello;
 use smtp::{Reply, Severity};
-use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use store::QueueName;
@@ -198,12 +197,12 @@ impl Visit {
             shared.health.overtaken(&target.address, waited, (outbound.clock)());
         }
         for Unreached { target, cause } in &unreached {
-            match cause.kind() {
+            match NoSource::is_cause_of(cause) {
                 // It is ours to mend, and nothing is known of the host.
-                io::ErrorKind::AddrNotAvailable => {
+                true => {
                     tracing::error!(queue = %mail.queue, host = %target.host, "cannot connect: {cause}");
                 }
-                _ => {
+                false => {
                     self.found = self.silent();
                     shared.health.failed(&target.address, (outbound.clock)());
                     tracing::info!(queue = %mail.queue, host = %target.host, address = %target.address, error = %cause, "cannot connect");
@@ -411,7 +410,10 @@ fn is_us(outbound: &super::Outbound, target: &Target, local: std::net::SocketAdd
     let ours = |listener: &std::net::SocketAddr| {
         listener.port() == there.port() && (listener.ip().is_unspecified() || listener.ip() == there.ip())
     };
+    // Who chooses where a connection comes from is seen at another address than the one that it leads to.
+    let is_chosen = target.origin.source(there).is_some();
     same_host && outbound.terms.ours.listeners.iter().any(ours)
+        || is_chosen && outbound.terms.ours.is_listener(there)
 }
 
 fn mood(ended: &Ended) -> Mood {

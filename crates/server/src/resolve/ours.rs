@@ -28,7 +28,7 @@ impl Ours {
     }
 
     /// Whether this server listens there.
-    pub(super) fn is_listener(&self, there: SocketAddr) -> bool {
+    pub(crate) fn is_listener(&self, there: SocketAddr) -> bool {
         let address = there.ip().to_canonical();
         let mut at_port = self.listeners.iter().filter(|listener| listener.port() == there.port());
         at_port.any(|listener| match listener.ip().to_canonical() {

@@ -5,6 +5,7 @@ use super::lab::{Lab, SENDER, Say, Via, report_text};
 use data_encoding::BASE64;
 use smtp::Notify;
 use std::io::Write;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The hello of a hop that wants to know who comes.
@@ -206,6 +207,35 @@ async fn mail_waits_while_its_source_address_is_none_of_this_machine() {
     lab.send(SENDER, &["b@example.com"]).await;
     let took = lab.until_taken(1).await;
     assert!(took < Duration::from_secs(1), "nothing is held against the host: {took:?}");
+}
+
+/// No IPv6 here, or no port left: unlike a source of ours that is wrong, it ends the hope in that host for now.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_the_system_cannot_connect_with_is_left_alone() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 65), (20, "backup", 2)]);
+    for to in ["a@example.com", "b@example.com"] {
+        lab.until_empty(lab.send(SENDER, &[to])).await;
+        lab.wait(Duration::from_secs(60)).await;
+    }
+    assert_eq!((lab.connections(65), lab.taken().len()), (1, 2), "the second goes to the other one at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_to_a_listener_of_ours_is_a_loop_wherever_the_connection_comes_from() {
+    for (listener, is_local) in [([192, 0, 32, 1], false), ([0, 0, 0, 0], true)] {
+        let route =
+            "[relay]\nsource = \"192.0.32.241\"\n[[route]]\ndomain = \"*\"\nvia = \"smtp://192.0.32.1:2525\"";
+        let lab = Lab::with(route, |outbound| {
+            outbound.terms.ours.listeners = vec![(listener, 2525).into()];
+            if is_local {
+                outbound.terms.ours.is_local = |address| address == IpAddr::from([192, 0, 32, 1]);
+            }
+        });
+        lab.until_empty(lab.send(SENDER, &["a@example.com"])).await;
+        assert!(report_text(&lab.reports().await).contains("554 5.4.6 Mail for example.com loops back"));
+        assert!(lab.taken().is_empty());
+    }
 }
 
 const LMTP: &str = "[[route]]\ndomain = \"example.com\"\nvia = \"lmtp://192.0.32.1\"";

@@ -1,7 +1,7 @@
 //! The hops of the laboratory: what they answer to connections, to SMTP and to questions over HTTPS.
 
 use super::{OURSELVES, PORT, Say, Shared, Taken, Via};
-use crate::deliver::dial::{Connection, Dialer, Stream};
+use crate::deliver::dial::{Connection, Dialer, NoSource, Stream};
 use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::io;
@@ -16,7 +16,7 @@ pub(super) struct Wires(pub(super) Shared);
 impl Dialer for Wires {
     async fn dial(&self, address: SocketAddr, from: Option<IpAddr>) -> io::Result<Connection> {
         if from == Some(NOT_OURS) {
-            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "it is no address of this machine"));
+            return Err(NoSource("it is no address of this machine".to_owned()).into());
         }
         // IPv6 leads nowhere here.
         let IpAddr::V4(v4) = address.ip() else { return std::future::pending().await };
@@ -31,6 +31,7 @@ impl Dialer for Wires {
         };
         let local = match hop {
             55 if first => panic!("a fault of ours, once"),
+            65 => return Err(io::ErrorKind::AddrNotAvailable.into()),
             66 => return Err(io::ErrorKind::ConnectionRefused.into()),
             77 => return std::future::pending().await,
             OURSELVES => address,
