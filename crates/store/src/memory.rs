@@ -38,6 +38,7 @@ struct Inner {
 
 struct Model {
     health: Result<()>,
+    settling: Result<()>,
     ids: SpoolIds,
     last_account: u64,
     last_mailbox: u64,
@@ -121,6 +122,7 @@ impl Memory {
     pub fn new(clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Memory {
         let model = Model {
             health: Ok(()),
+            settling: Ok(()),
             ids: SpoolIds::above(SpoolId(0), 0),
             last_account: 0,
             last_mailbox: 0,
@@ -151,6 +153,11 @@ impl Memory {
     /// ([`Error::Full`]) deliveries can be settled all the same.
     pub fn set_health(&self, health: Result<()>) {
         self.inner.model().health = health;
+    }
+
+    /// From now on [`Spool::settle`] fails so, though [`Spool::can_settle`] has not foreseen it: a disk may be that full.
+    pub fn set_settling(&self, settling: Result<()>) {
+        self.inner.model().settling = settling;
     }
 }
 
@@ -218,7 +225,10 @@ impl Spool for Memory {
 
     async fn settle(&self, id: DeliveryId, outcome: Outcome) -> Result<()> {
         self.can_settle()?;
-        self.inner.make(|model| model.settle(id, outcome))
+        self.inner.make(|model| {
+            model.settling.clone()?;
+            model.settle(id, outcome)
+        })
     }
 
     async fn let_go(&self, ids: &[DeliveryId]) -> Result<()> {

@@ -72,7 +72,7 @@ impl Dispatcher {
         let Outbound { store, clock, bounds, .. } = &*shared.outbound;
         let now = clock();
         self.later = None;
-        if self.ask(store.can_settle()) == Settling::Fails {
+        if self.ask(shared.can_settle()) == Settling::Fails {
             return AFTER_TROUBLE;
         }
         let elapsed = self.began.elapsed();

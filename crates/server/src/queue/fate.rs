@@ -98,7 +98,7 @@ pub(super) async fn settle(
         let fate = fate.as_reported(reported, &outbound.schedule, now);
         let outcome = outcome(fate, next_hop, attempt, now);
         // Together, so that they share a sync.
-        settling.spawn(unsettled::settle(Arc::clone(shared), delivery.id, outcome));
+        settling.spawn(unsettled::settle(Arc::clone(shared), delivery.id, outcome, letter.lease));
     }
     while let Some(ended) = settling.join_next().await {
         super::report(ended);
@@ -154,9 +154,18 @@ fn attempt(tried: &Tried, reply: &Reply, now: Timestamp) -> Attempt {
         address: tried.address,
         tls: tried.tls.clone(),
         choice: tried.choice.clone(),
-        reply: reply.to_string(),
+        reply: cut(reply.to_string()),
         told: None,
     }
+}
+
+/// As much of a reply as is kept: hosts may say very much.
+fn cut(mut reply: String) -> String {
+    if reply.len() > REPLY_MAX {
+        reply.truncate((0..=REPLY_MAX).rev().find(|end| reply.is_char_boundary(*end)).unwrap_or(0));
+        reply.push_str(" ...");
+    }
+    reply
 }
 
 /// Commits the reports that the sender is owed; says whether those about failures are, or none is needed, and what the sender hears of each recipient.
@@ -249,6 +258,9 @@ fn tell(
     }
 }
 
+/// The octets of a reply that are kept with an attempt.
+const REPLY_MAX: usize = 4096;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -313,6 +325,14 @@ mod tests {
             };
             assert_eq!(due, expected, "{fate:?} {reported:?}");
         }
+    }
+
+    #[test]
+    fn a_very_long_reply_is_kept_in_part() {
+        assert_eq!(cut("550 no".to_owned()), "550 no");
+        let kept = cut(format!("550 {}", "\u{fc}".repeat(40_000) + "!"));
+        assert!(kept.starts_with("550 \u{fc}") && kept.ends_with("\u{fc} ..."), "{kept}");
+        assert!(kept.len() <= REPLY_MAX + 4, "{}", kept.len());
     }
 
     #[test]

@@ -202,6 +202,10 @@ impl Mail {
             if self.letters.is_empty() {
                 return;
             }
+            // Without a place for what comes of it no end of it can be reached.
+            if self.shared.can_settle().is_err() {
+                return self.let_go().await;
+            }
             self.give_back(reply, next_hop);
             self.settled().await;
         }
@@ -354,7 +358,7 @@ impl Supply for Mail {
             Pass::Second => self.put_off(),
         }?;
         // What cannot be settled would be sent again by the next life of the store, or at the end of the lease.
-        if self.shared.outbound.store.can_settle().is_err() || !self.slot.take_message() {
+        if self.shared.can_settle().is_err() || !self.slot.take_message() {
             self.enough();
             self.put_back(letter);
             return None;

@@ -48,7 +48,6 @@ use std::sync::Arc;
 use store::SharedStore;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use unsettled::Unsettled;
 
 /// Gives any number, each as likely.
@@ -127,6 +126,14 @@ struct Shared {
     stop: watch::Receiver<bool>,
 }
 
+impl Shared {
+    /// Whether what becomes of deliveries can be kept now, as far as the store foresees it and as earlier ones have shown. To be asked before anything is sent.
+    fn can_settle(&self) -> store::Result<()> {
+        self.outbound.store.can_settle()?;
+        self.unsettled.has_room()
+    }
+}
+
 /// Runs the queue until `stop` is true, then lets the messages in flight come to their end.
 pub async fn run(outbound: Arc<Outbound>, mut stop: watch::Receiver<bool>) {
     if let Err(error) = outbound.reconsider().await {
@@ -139,7 +146,7 @@ pub async fn run(outbound: Arc<Outbound>, mut stop: watch::Receiver<bool>) {
     let mut workers = JoinSet::new();
     let mut dispatcher = Dispatcher::new(Arc::clone(&shared));
     loop {
-        unsettled::settle_due(&shared, Instant::now()).await;
+        unsettled::settle_due(&shared).await;
         let next = dispatcher.dispatch(&mut workers).await;
         tokio::select! {
             biased;
@@ -155,8 +162,7 @@ pub async fn run(outbound: Arc<Outbound>, mut stop: watch::Receiver<bool>) {
     while let Some(ended) = workers.join_next().await {
         report(ended);
     }
-    // All that is left, for the last time.
-    unsettled::settle_due(&shared, Instant::now() + shared.outbound.schedule.first_retry).await;
+    unsettled::settle_rest(&shared).await;
     shared.outbound.sites.pool.close_all().await;
 }
 

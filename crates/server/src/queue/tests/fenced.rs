@@ -40,7 +40,8 @@ async fn what_is_in_hand_is_given_back_when_the_store_fails_meanwhile() {
     lab.says(1, ".", &[Say::After(20 * SECOND, "250 2.0.0 taken")]);
     lab.nudge().await;
     lab.wait(10 * SECOND).await;
-    lab.health(fenced());
+    // Unlike a fence that may pass.
+    lab.health(Err(Error::Io { what: "log".to_owned(), cause: "no answer".to_owned() }));
     lab.wait(2 * HOUR).await;
     assert_eq!((lab.taken().len(), lab.connections(1)), (1, 1), "{:?}", lab.said(1));
     assert!(lab.queued().await.iter().all(|one| one.attempts == 0), "nothing could be settled");
@@ -61,4 +62,38 @@ async fn a_full_disk_is_drained() {
     let took = lab.until_empty(lab.nudge()).await;
     assert!(took < 10 * SECOND, "{took:?}");
     assert_eq!(lab.taken().len(), 1);
+}
+
+/// The disk became so full that not even what comes of deliveries has room, which the store cannot foresee: one is made to learn of it, and no more.
+#[tokio::test(start_paused = true)]
+async fn nothing_more_is_sent_while_outcomes_have_no_room() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    lab.domain("example.net", &[(10, "mx", 2)]);
+    lab.settling(Err(Error::Full("no room".to_owned())));
+    lab.send(SENDER, &["a@example.com"]).await;
+    lab.wait(10 * SECOND).await;
+    for to in ["b@example.com", "c@example.net", "d@nowhere.example"] {
+        lab.send(SENDER, &[to]).await;
+    }
+    lab.wait(2 * HOUR).await;
+    assert_eq!((lab.taken().len(), lab.connections(2)), (1, 0));
+    assert!(lab.reports().await.is_empty(), "nor is anything given up");
+    lab.settling(Ok(()));
+    let took = lab.until_empty(async {}).await;
+    assert!(took < Duration::from_secs(311), "{took:?}");
+    assert_eq!((lab.taken().len(), lab.reports().await.len()), (3, 1), "and none was sent again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_that_outlives_its_lease_is_given_up() {
+    let lab = Lab::new();
+    lab.domain("example.com", &[(10, "mx", 1)]);
+    lab.says(1, ".", &[Say::After(300 * SECOND, "250 2.0.0 taken")]);
+    lab.settling(Err(Error::Full("no room".to_owned())));
+    lab.send(SENDER, &["a@example.com"]).await;
+    lab.wait(6 * HOUR - 60 * SECOND).await;
+    assert_eq!(lab.taken().len(), 1);
+    lab.wait(200 * SECOND).await;
+    assert_eq!(lab.taken().len(), 2, "somebody else may have had it since its lease ended");
 }

@@ -232,6 +232,11 @@ impl Lab {
         self.memory.set_health(health);
     }
 
+    /// What comes of settlements from now on, whatever the store foresees.
+    pub(super) fn settling(&self, settling: store::Result<()>) {
+        self.memory.set_settling(settling);
+    }
+
     /// Tells the queue of an operator's order.
     pub(super) async fn reconsider(&self) {
         self.outbound.reconsider().await.expect("the store is well");
