@@ -161,13 +161,28 @@ async fn send_to(desk: &Desk<'_>, notice: &Notice<'_>, to: &Mailbox) -> store::R
             return Ok(Told::Nothing(format!("no report can go to that address ({why})")));
         }
     };
-    if addressed.audience == Audience::Outside
-        && let Some(rate) = desk.rate
-        && let Err(why) = rate.take(to, notice.now)
-    {
+    let Some(rate) = desk.rate.filter(|_| addressed.audience == Audience::Outside) else {
+        return write(desk, notice, (to, is_sender), addressed).await;
+    };
+    if let Err(why) = rate.take(to, notice.kind, notice.now) {
         tracing::warn!(%id, to = %inbound::shown(to), "nobody is told: {why}");
         return Ok(Told::Nothing(why));
     }
+    let told = write(desk, notice, (to, is_sender), addressed).await;
+    if !matches!(told, Ok(Told::Report(_))) {
+        rate.give_back(to, notice.kind);
+    }
+    told
+}
+
+/// Composes a report and commits it.
+async fn write(
+    desk: &Desk<'_>,
+    notice: &Notice<'_>,
+    (to, is_sender): (&Mailbox, bool),
+    addressed: Addressed,
+) -> store::Result<Told> {
+    let id = notice.id;
     let extent = match (is_sender, notice.envelope.require_tls, addressed.audience) {
         // It may have to go back over hosts that keep no secrets.
         (true, true, Audience::Outside) => Extent::Identity,

@@ -87,6 +87,11 @@ impl Meter {
         Some(empty_at.since(full)).filter(|over| !over.is_zero())
     }
 
+    /// Takes back what was taken and not used.
+    pub(crate) fn give_back(&mut self, rate: Rate, amount: u64) {
+        self.empty_at = Moment(self.empty_at.0.saturating_sub(rate.cost(amount)));
+    }
+
     /// How long until there is room again; `None` when there is some.
     pub(super) fn excess(self, rate: Rate, now: Moment) -> Option<Duration> {
         let over = self.empty_at.since(now.after(rate.window));
@@ -121,6 +126,9 @@ mod tests {
         }
         assert_eq!(meter.take(RATE, 1, at(100)), Err(Duration::from_secs(20)), "and nothing is taken then");
         assert_eq!(meter.take(RATE, 1, at(119)), Err(Duration::from_secs(1)));
+        let mut unused = meter;
+        unused.give_back(RATE, 1);
+        assert_eq!(unused.take(RATE, 1, at(100)), Ok(()));
         assert_eq!(meter.take(RATE, 1, at(120)), Ok(()));
         assert_eq!(meter.take(RATE, 2, at(200)), Ok(()));
     }
