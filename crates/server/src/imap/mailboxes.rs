@@ -51,7 +51,7 @@ impl Session {
     pub(super) async fn subscribe(&mut self, mailbox: &str) -> Result<Status, Error> {
         let name = MailboxName::new(mailbox)?;
         self.visit.context.store.subscribe(self.account()?, &name).await?;
-        self.notification.note_own(&name);
+        self.notification.note_subscribed(&name);
         Ok(Status::ok("Subscribe completed"))
     }
 
@@ -59,7 +59,7 @@ impl Session {
     pub(super) async fn unsubscribe(&mut self, mailbox: &str) -> Result<Status, Error> {
         let name = MailboxName::new(mailbox)?;
         self.visit.context.store.unsubscribe(self.account()?, &name).await?;
-        self.notification.note_own(&name);
+        self.notification.note_unsubscribed(&name);
         Ok(Status::ok("Unsubscribe completed"))
     }
 

@@ -4,12 +4,13 @@
 //! kept for a session, everything is looked at: so nothing here grows with what happens, and nothing is lost. Of the selected mailbox
 //! [`super::news`] tells.
 
+mod layout;
+
 use super::Session;
-use super::list::attributes;
-use imap::answer::{Attribute, Code, ListEntry, Status, Untagged};
+use imap::answer::{Code, Status, Untagged};
 use imap::server::{Server, Watch, WatchSelected};
 use imap::{EventGroup, FetchItem, Mailbox, MailboxFilter, NotifyEvent, StatusItem};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use store::{Error, Event, MailboxId, MailboxName, MailboxStatus, ModSeq, SEPARATOR, Uid};
 
 /// Of what a session tells when nobody has asked.
@@ -153,6 +154,20 @@ impl Notification {
             watching.own.insert(name.clone());
         }
     }
+
+    /// The session itself has subscribed to this name.
+    pub(super) fn note_subscribed(&mut self, name: &MailboxName) {
+        if let Notification::Watched(watching) = self {
+            watching.subscriptions.insert(name.clone());
+        }
+    }
+
+    /// The session itself has ended the subscription to this name.
+    pub(super) fn note_unsubscribed(&mut self, name: &MailboxName) {
+        if let Notification::Watched(watching) = self {
+            watching.subscriptions.remove(name);
+        }
+    }
 }
 
 impl Session {
@@ -191,7 +206,7 @@ impl Session {
 
     /// The subscriptions, as far as it matters to somebody which there are.
     async fn watched_subscriptions(&mut self, watching: &Watching) -> Result<BTreeSet<MailboxName>, Error> {
-        if !watching.groups.iter().any(|group| group.wanted.subscriptions) {
+        if !watching.groups.iter().any(Group::needs_subscriptions) {
             return Ok(BTreeSet::new());
         }
         Ok(self.visit.context.store.subscriptions(self.account()?).await?.into_iter().collect())
@@ -339,92 +354,6 @@ impl Watching {
         }
         items
     }
-
-    /// What LIST says of names that mean something else now than they did (RFC 5465 §5.4, §5.5).
-    fn layout_changes(&self, all: &[MailboxStatus], subscriptions: &BTreeSet<MailboxName>) -> Vec<Untagged> {
-        let mut affected: BTreeMap<MailboxName, Option<MailboxName>> = BTreeMap::new();
-        let renamed = self.renamed(all);
-        let there: BTreeMap<&MailboxName, &MailboxStatus> =
-            all.iter().map(|status| (&status.name, status)).collect();
-        let came =
-            all.iter().filter(|status| !self.known.contains_key(&status.id)).map(|status| &status.name);
-        let ids: BTreeSet<MailboxId> = all.iter().map(|status| status.id).collect();
-        let went = self.known.iter().filter(|(id, _)| !ids.contains(id)).map(|(_, known)| &known.name);
-        for name in came.chain(went) {
-            affected.entry(name.clone()).or_default();
-            if let Some(parent) = parent(name) {
-                affected.entry(parent).or_default();
-            }
-        }
-        let names = renamed.iter().map(|(new, old)| (new.as_str(), old.as_str())).collect();
-        for (new, old) in renamed {
-            if !is_covered(&names, new.as_str(), old.as_str()) {
-                affected.insert(new.clone(), Some(old.clone()));
-            }
-        }
-        affected.retain(|name, _| self.wanted(name, is_subscribed(&there, name)).names);
-        for name in subscriptions.symmetric_difference(&self.subscriptions) {
-            let was_subscribed = self.subscriptions.contains(name);
-            if self.wanted(name, was_subscribed || subscriptions.contains(name)).subscriptions {
-                affected.entry(name.clone()).or_default();
-            }
-        }
-        affected.retain(|name, _| !self.own.contains(name));
-        let entries = affected.into_iter().map(|(name, old_name)| {
-            let entry = list_entry(&name, all, there.get(&name).copied(), subscriptions);
-            match old_name {
-                Some(old_name) => Untagged::Renamed { entry, old_name: old_name.as_str().to_owned() },
-                None => Untagged::List(entry),
-            }
-        });
-        entries.collect()
-    }
-
-    /// The mailboxes that have other names now: their new ones, and their old ones.
-    fn renamed<'a>(&'a self, all: &'a [MailboxStatus]) -> Vec<(&'a MailboxName, &'a MailboxName)> {
-        let old_name = |status: &MailboxStatus| self.known.get(&status.id).map(|known| &known.name);
-        let pairs = all.iter().filter_map(|status| old_name(status).map(|old| (&status.name, old)));
-        pairs.filter(|(new, old)| new != old).collect()
-    }
-}
-
-/// Whether a name changed only because that of a mailbox above it did: of that alone is told.
-fn is_covered<'a>(renamed: &BTreeMap<&str, &str>, mut new: &'a str, mut old: &'a str) -> bool {
-    while let (Some((new_above, new_last)), Some((old_above, old_last))) =
-        (new.rsplit_once(SEPARATOR), old.rsplit_once(SEPARATOR))
-    {
-        if new_last != old_last {
-            return false;
-        }
-        (new, old) = (new_above, old_above);
-        if renamed.get(new) == Some(&old) {
-            return true;
-        }
-    }
-    false
-}
-
-fn is_subscribed(there: &BTreeMap<&MailboxName, &MailboxStatus>, name: &MailboxName) -> bool {
-    there.get(name).is_some_and(|status| status.subscribed)
-}
-
-/// What LIST says of a name.
-fn list_entry(
-    name: &MailboxName,
-    all: &[MailboxStatus],
-    status: Option<&MailboxStatus>,
-    subscriptions: &BTreeSet<MailboxName>,
-) -> ListEntry {
-    let attributes = match status {
-        Some(status) => attributes(status, all),
-        None => {
-            let has_children = all.iter().any(|other| other.name.below(name).is_some());
-            let children = if has_children { Attribute::HasChildren } else { Attribute::HasNoChildren };
-            let subscribed = subscriptions.contains(name).then_some(Attribute::Subscribed);
-            [Attribute::NonExistent, Attribute::NoSelect, children].into_iter().chain(subscribed).collect()
-        }
-    };
-    ListEntry { name: name.as_str().to_owned(), attributes, has_subscribed_children: false }
 }
 
 /// The name of the level above.
@@ -469,6 +398,11 @@ impl Group {
             subscriptions: has(&NotifyEvent::SubscriptionChange),
         };
         Group { filter, wanted }
+    }
+
+    /// Whether it matters which names are subscribed to, also those of mailboxes that are no more.
+    fn needs_subscriptions(&self) -> bool {
+        self.wanted.subscriptions || self.wanted.names && matches!(self.filter, Filter::Subscribed)
     }
 }
 

@@ -161,6 +161,52 @@ async fn what_happens_to_mailboxes_is_told_by_list() {
 }
 
 #[tokio::test]
+async fn who_hears_of_some_mailboxes_hears_what_becomes_of_their_names() {
+    let (_running, address) = start_with(&["a", "a/b", "c", "d"]).await;
+    let (mut client, mut other) = (Client::bob(address).await, Client::bob(address).await);
+    other.ok("SUBSCRIBE c").await;
+    other.ok("SUBSCRIBE d").await;
+    client.ok("NOTIFY SET (subscribed (MailboxName))").await;
+    let gone = |rest: &str| format!("* LIST (\\NonExistent \\Noselect \\HasNoChildren{rest}");
+    other.ok("DELETE c").await;
+    assert_eq!(client.line().await, gone(" \\Subscribed) \"/\" c"));
+    other.ok("RENAME d e").await;
+    assert_eq!(client.line().await, gone(" \\Subscribed) \"/\" d"));
+    // Of a mailbox whose name changed with that of one above it, of which the client does not hear.
+    client.ok("NOTIFY SET (mailboxes (a/b x/b) (MailboxName))").await;
+    other.ok("RENAME a x").await;
+    assert_eq!(client.line().await, "* LIST (\\HasNoChildren) \"/\" x/b (\"OLDNAME\" (a/b))");
+    other.ok("RENAME x y").await;
+    assert_eq!(client.line().await, gone(") \"/\" x/b"));
+    // Those below are told with the one above; what the client does itself is not told.
+    client.ok("NOTIFY SET (subtree (y v) (MailboxName))").await;
+    other.ok("RENAME y z").await;
+    assert_eq!(client.line().await, gone(") \"/\" y"));
+    client.ok("NOTIFY SET (mailboxes (z/b w/b new) (MailboxName))").await;
+    client.ok("RENAME z w").await;
+    other.ok("CREATE new").await;
+    assert_eq!(client.line().await, "* LIST (\\HasNoChildren) \"/\" new");
+}
+
+#[tokio::test]
+async fn subscriptions_that_others_change_are_told() {
+    let (_running, address) = start_with(&[]).await;
+    let (mut client, mut other) = (Client::bob(address).await, Client::bob(address).await);
+    client.ok("NOTIFY SET (personal (SubscriptionChange))").await;
+    let told =
+        |subscribed: &str| format!("* LIST (\\NonExistent \\Noselect \\HasNoChildren{subscribed}) \"/\" x");
+    other.ok("SUBSCRIBE x").await;
+    assert_eq!(client.line().await, told(" \\Subscribed"));
+    // That changes nothing.
+    client.ok("SUBSCRIBE x").await;
+    other.ok("UNSUBSCRIBE x").await;
+    assert_eq!(client.line().await, told(""));
+    client.ok("SUBSCRIBE x").await;
+    other.ok("UNSUBSCRIBE x").await;
+    assert_eq!(client.line().await, told(""), "its own it knows");
+}
+
+#[tokio::test]
 async fn who_asks_for_it_is_told_how_mailboxes_are() {
     let (_running, address) = start_with(&["a", "a/b", "c"]).await;
     let mut client = Client::bob(address).await;
