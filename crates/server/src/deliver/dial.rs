@@ -2,6 +2,7 @@
 
 use crate::resolve::{Address, Target};
 use async_trait::async_trait;
+use nix::sys::socket::{setsockopt, sockopt};
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -84,6 +85,10 @@ fn bound(from: IpAddr) -> io::Result<TcpSocket> {
         IpAddr::V4(_) => TcpSocket::new_v4()?,
         IpAddr::V6(_) => TcpSocket::new_v6()?,
     };
+    // Without it the port would be taken from all destinations for as long as it is used by one. Every connection works without it, too.
+    if let Err(error) = setsockopt(&socket, sockopt::IpBindAddressNoPort, &true) {
+        tracing::debug!(%error, "ports are taken for all destinations");
+    }
     socket.bind(SocketAddr::new(from, 0)).map_err(|cause| {
         let why = match cause.kind() {
             io::ErrorKind::AddrNotAvailable => {
@@ -270,6 +275,12 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let there = listener.local_addr().expect("it has one");
         for from in [[127, 0, 0, 1], [127, 0, 0, 9]] {
+            let socket = bound(from.into()).expect("it is ours");
+            assert_eq!(
+                socket.local_addr().expect("it has one").port(),
+                0,
+                "chosen when the destination is known"
+            );
             let connection = Tcp.dial(there, Some(from.into())).await.expect("it listens");
             let (_, peer) = listener.accept().await.expect("it comes");
             assert_eq!((peer.ip(), connection.local.ip()), (from.into(), from.into()));
