@@ -37,9 +37,9 @@ fn an_operator_rules_the_queue() {
         let sent = server.send(&["--from", "ann@example.org", "--to", to, "--text", "x"]);
         assert_eq!(sent.status, 0, "{}{}", sent.stdout, sent.stderr);
     }
-    // Each was tried once, but for the one that is paused.
+    // The first one was tried; nobody answers there, so the second one waits, and the third one is paused.
     let tried = until(&data, &["queue", "ls", "--domain", "[127.0.0.2]", "--json"], |all| {
-        all.as_array().is_some_and(|all| all.len() == 2 && all.iter().all(|one| one["attempts"] == 1))
+        all.as_array().is_some_and(|all| all.len() == 2 && all[0]["attempts"] == 1)
     });
     assert_eq!((&tried[0]["recipient"], &tried[0]["state"]), (&"bob@[127.0.0.2]".into(), &"queued".into()));
     assert!(
