@@ -66,7 +66,7 @@ impl Visit {
 
     /// Counts one more command; why the session ends if there were too many or the peer is banned.
     pub(crate) fn too_many_commands(&self) -> Option<Refusal> {
-        // Only logins are counted here, and those are nobody's yet.
+        // Logins are counted here, and what is said in the classroom: those are nobody's.
         let party = Party { address: self.peer.address.ip(), account: None };
         let refusal = self.context.abuse.command(party, now()).err()?;
         info!(session = %self.id, "sent away: {refusal}");
