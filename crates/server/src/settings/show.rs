@@ -38,15 +38,15 @@ impl fmt::Display for Settings {
         };
         writeln!(f, "largest message          {size}")?;
         writeln!(f, "recipients of a message  {}", limits.recipients)?;
-        writeln!(f, "hosts passed at most      {}", limits.hops)?;
+        writeln!(f, "hosts passed at most     {}", limits.hops)?;
         writeln!(f, "errors in a session      {}", limits.errors)?;
         writeln!(f, "silence ends after       {}", Span(limits.idle))?;
         writeln!(f, "connections              {}", limits.connections)?;
         writeln!(f, "  from one address       {}", limits.connections_per_address)?;
-        writeln!(f, "sessions of one account  {}", limits.sessions_per_account)?;
-        writeln!(f, "between logins by POP3   {}", Span(limits.login_delay))?;
         let exempt: Vec<String> = limits.exempt.iter().map(ToString::to_string).collect();
         writeln!(f, "    but not from         {}", exempt.join(", "))?;
+        writeln!(f, "sessions of one account  {}", limits.sessions_per_account)?;
+        writeln!(f, "between logins by POP3   {}", Span(limits.login_delay))?;
         super::abuse::show(&self.abuse, f)?;
         for account in &self.classroom {
             writeln!(f, "the classroom shows      {account}")?;
