@@ -4,15 +4,15 @@ use crate::exit::Complaint;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// `--data`, for every command that needs mail.
+/// `--data`, for commands that have no settings file, or one of their own.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct DataArgs {
+pub(crate) struct DirectoryArgs {
     /// The data directory [default: $XDG_DATA_HOME/posthaste or ~/.local/share/posthaste]
     #[arg(long = "data", value_name = "DIR", env = "POSTHASTE_DATA", hide_env_values = true, global = true)]
     directory: Option<PathBuf>,
 }
 
-impl DataArgs {
+impl DirectoryArgs {
     /// The directory named, or the user's own.
     pub(crate) fn directory(&self) -> anyhow::Result<PathBuf> {
         match &self.directory {
@@ -32,6 +32,35 @@ impl DataArgs {
             Some(directory) => format!(" --data {}", shell_quoted(&directory.to_string_lossy())),
             None => String::new(),
         }
+    }
+}
+
+/// `--data` and `--config`, for commands that work on the mail of a server.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct DataArgs {
+    #[command(flatten)]
+    data: DirectoryArgs,
+    /// The settings file of the server, for the data directory that it names
+    #[arg(
+        long = "config",
+        value_name = "FILE",
+        env = "POSTHASTE_CONFIG",
+        hide_env_values = true,
+        global = true
+    )]
+    settings: Option<PathBuf>,
+}
+
+impl DataArgs {
+    /// The directory named; or that of the settings, as `serve` takes it; or the user's own.
+    pub(crate) fn directory(&self) -> anyhow::Result<PathBuf> {
+        if let (None, Some(file)) = (self.data.named(), &self.settings) {
+            let named = server::settings::data_directory(file);
+            if let Some(directory) = named.map_err(|error| Complaint::usage(error.to_string()))? {
+                return Ok(directory);
+            }
+        }
+        self.data.directory()
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Data, Ran, Server, run_with_input};
+use common::{Data, Ran, Server, run, run_with_input};
 
 const ANN: &str = "ann@example.org";
 
@@ -186,4 +186,24 @@ fn an_import_is_whole_or_can_go_on() {
         list.json(),
         serde_json::json!({"added": ["eve@example.org"], "existed": [ANN], "aliases": 0})
     );
+}
+
+#[test]
+fn commands_find_the_store_of_the_settings_and_say_when_they_make_one() {
+    let data = Data::new();
+    // What is wrong besides concerns the server, not whoever looks after its mail.
+    let settings = data.file("posthaste.toml", format!("data = {:?}\nlimit = 5\n", data.text()).as_bytes());
+    let added = run(&["user", "add", "ann@example.org", "--config", &settings]);
+    assert_eq!((added.status, added.stdout.as_str()), (0, "Added ann@example.org.\n"), "{}", added.stderr);
+    assert!(added.stderr.contains(&format!("made a new store in {}", data.text())), "{}", added.stderr);
+    let again = run(&["domain", "add", "example.org", "--config", &settings]);
+    assert!(again.stderr.contains(&format!("no server runs on {}", data.text())), "{}", again.stderr);
+    assert!(data.run(&["user", "ls"]).stdout.contains("ann@example.org"));
+
+    let elsewhere = data.beside("elsewhere");
+    let listed = run(&["user", "ls", "--config", &settings, "--data", &elsewhere]);
+    assert!(listed.stderr.contains(&format!("no mail in {elsewhere}")), "{}", listed.stderr);
+    let missing = run(&["user", "ls", "--config", &data.beside("missing.toml")]);
+    assert_eq!(missing.status, 2);
+    assert!(missing.stderr.contains("cannot read"), "{}", missing.stderr);
 }

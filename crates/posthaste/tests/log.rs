@@ -50,3 +50,25 @@ fn session(server: &str) {
         assert!(reply.starts_with("250 "), "{reply}");
     }
 }
+
+/// The rules of time zones are read from the system's files, so that a server in another zone need not be told its offset.
+#[test]
+fn times_are_in_the_zone_that_is_named() {
+    if !std::path::Path::new("/usr/share/zoneinfo/Asia/Kathmandu").exists() {
+        return;
+    }
+    let data = Data::new();
+    let shown = |zone: &str| {
+        let listed = common::posthaste(&["user", "show", "ann@example.org", "--data", &data.text()])
+            .env("TZ", zone)
+            .output()
+            .expect("the program starts");
+        let text = String::from_utf8(listed.stdout).expect("UTF-8");
+        let since = text.lines().find_map(|line| line.strip_prefix("since ")).expect("it is shown");
+        let (time, _) = since.trim().split_once(',').expect("time, origin");
+        let (_, minutes) = time.rsplit_once(':').expect("hours:minutes");
+        minutes.parse::<u32>().expect("a number")
+    };
+    assert_eq!(data.run(&["user", "add", "ann@example.org"]).status, 0);
+    assert_eq!(shown("Asia/Kathmandu"), (shown("UTC") + 45) % 60, "it is 5:45 ahead");
+}

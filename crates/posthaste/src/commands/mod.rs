@@ -63,7 +63,7 @@ fn with_client<T>(
     block_on(async {
         let client = match needs {
             Needs::Store => Client::open(data).await?,
-            Needs::StoreOrNew => Client::open_or_create(data).await?,
+            Needs::StoreOrNew => open_or_create(data).await?,
         };
         let result = work(&client).await;
         let closed = client.close().await;
@@ -71,6 +71,22 @@ fn with_client<T>(
         closed?;
         Ok(result)
     })
+}
+
+/// What is added where no server runs may be meant for one that runs elsewhere, so it is said on standard error where it goes.
+async fn open_or_create(data: &Path) -> anyhow::Result<Client> {
+    let is_new = !server::open::exists(data);
+    let client = Client::open_or_create(data).await?;
+    let shown = data.display().to_string();
+    let shown = message::terminal::one_line(&shown);
+    match (client.has_server(), is_new) {
+        (true, _) => {}
+        (false, true) => anstream::eprintln!(
+            "posthaste: made a new store in {shown} (for another one name its directory with --data, or the settings with --config)"
+        ),
+        (false, false) => anstream::eprintln!("posthaste: no server runs on {shown}; this is in its store"),
+    }
+    Ok(client)
 }
 
 /// Runs `task` to its end; for commands that serve nobody.

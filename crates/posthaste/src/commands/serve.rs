@@ -4,7 +4,7 @@ use crate::exit::{Complaint, Exit};
 use crate::logs::LogArgs;
 use crate::output;
 use crate::output::FormatArgs;
-use crate::paths::DataArgs;
+use crate::paths::DirectoryArgs;
 use crate::serving;
 use server::settings::Settings;
 use std::path::PathBuf;
@@ -17,13 +17,13 @@ use std::path::PathBuf;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The settings file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "POSTHASTE_CONFIG", hide_env_values = true)]
     config: PathBuf,
     /// Only check the file, and print what it means
     #[arg(long, conflicts_with = "json")]
     check: bool,
     #[command(flatten)]
-    data: DataArgs,
+    data: DirectoryArgs,
     #[command(flatten)]
     logs: LogArgs,
     #[command(flatten)]

@@ -3,7 +3,7 @@
 use crate::exit::{Complaint, Exit};
 use crate::logs::LogArgs;
 use crate::output::FormatArgs;
-use crate::paths::{DataArgs, shell_quoted};
+use crate::paths::{DirectoryArgs, shell_quoted};
 use crate::serving;
 use anstyle::Style;
 use server::settings::{Catcher, Listener, ListenerTls, Settings, users};
@@ -43,7 +43,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     backups: Option<PathBuf>,
     #[command(flatten)]
-    data: DataArgs,
+    data: DirectoryArgs,
     #[command(flatten)]
     logs: LogArgs,
     #[command(flatten)]

@@ -34,6 +34,7 @@ use crate::confine::Hardening;
 use crate::policy::sender;
 use crate::route::Origin;
 use file::{Limits as FileLimits, Listen, Text};
+use serde::Deserialize;
 use smtp::{Domain, Mailbox};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -222,9 +223,7 @@ impl Settings {
 
     /// Reads a settings file. `host_name` is used when the file names none, `data` likewise.
     pub fn load(file: &Path, host_name: Domain, data: PathBuf) -> Result<Settings, SettingsError> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|cause| SettingsError::Unreadable { file: file.to_owned(), cause })?;
-        Settings::parse(file, &text, host_name, data)
+        Settings::parse(file, &read(file)?, host_name, data)
     }
 
     /// The same of a text; `file` is what errors call it.
@@ -274,6 +273,24 @@ impl Settings {
             banner: Banner::Plain,
         })
     }
+}
+
+/// The data directory that a settings file names, if it names one. What else it says may be wrong: whoever looks after the mail need not wait until it is right.
+pub fn data_directory(file: &Path) -> Result<Option<PathBuf>, SettingsError> {
+    /// The one key.
+    #[derive(Deserialize)]
+    struct Named {
+        data: Option<PathBuf>,
+    }
+    let text = read(file)?;
+    let wrong = |error: toml::de::Error| {
+        Wrong::at(file, &text, error.span().unwrap_or(0..0), error.message().replace('\n', ", "))
+    };
+    Ok(toml::from_str::<Named>(&text).map_err(wrong)?.data)
+}
+
+fn read(file: &Path) -> Result<String, SettingsError> {
+    std::fs::read_to_string(file).map_err(|cause| SettingsError::Unreadable { file: file.to_owned(), cause })
 }
 
 fn classroom(address: SocketAddr) -> Listener {
