@@ -9,15 +9,24 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Sends until something fails; that is how it ends. `tokens` are its own.
+/// Sends until nobody answers any more; that is how it ends. `tokens` are its own. Returns what was last refused, if anything was.
 pub(super) fn send(
     address: SocketAddr,
     mut random: Random,
     mut tokens: std::ops::RangeFrom<u64>,
     ledger: &Mutex<Ledger>,
-) {
+) -> Option<String> {
+    let mut refused = None;
     // A connection that breaks is what the campaign is about.
-    while let Ok(mut connection) = Connection::open(address) {
+    loop {
+        let mut connection = match Connection::open(address) {
+            Ok(connection) => connection,
+            Err(Lost::Refused(reply)) => {
+                refused = Some(reply);
+                continue;
+            }
+            Err(Lost::Broken) => return refused,
+        };
         for token in tokens.by_ref() {
             let size = match random.below(400) {
                 0 => 1_100_000 + random.below(500_000),
@@ -27,11 +36,14 @@ pub(super) fn send(
             let accounts = accounts(&mut random);
             let mail = Mail { token, size: size as u32 };
             match connection.deliver(mail, &accounts) {
-                Ok(true) => {
+                Ok(()) => {
                     ledger.lock().unwrap_or_else(PoisonError::into_inner).acknowledge(token, &accounts);
                 }
-                Ok(false) => {}
-                Err(_) => break,
+                Err(Lost::Refused(reply)) => {
+                    refused = Some(reply);
+                    break;
+                }
+                Err(Lost::Broken) => break,
             }
         }
     }
@@ -44,12 +56,26 @@ fn accounts(random: &mut Random) -> Vec<usize> {
     (first..first + count).map(|number| number % ACCOUNTS).collect()
 }
 
+/// Why nobody knows of a message, or has it.
+enum Lost {
+    /// The connection broke.
+    Broken,
+    /// The server said something else than it should.
+    Refused(String),
+}
+
+impl From<io::Error> for Lost {
+    fn from(_: io::Error) -> Lost {
+        Lost::Broken
+    }
+}
+
 struct Connection {
     reader: BufReader<TcpStream>,
 }
 
 impl Connection {
-    fn open(address: SocketAddr) -> io::Result<Connection> {
+    fn open(address: SocketAddr) -> Result<Connection, Lost> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
@@ -61,8 +87,8 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Whether the message was acknowledged; an error when nobody knows.
-    fn deliver(&mut self, mail: Mail, accounts: &[usize]) -> io::Result<bool> {
+    /// Sends a message until it is acknowledged.
+    fn deliver(&mut self, mail: Mail, accounts: &[usize]) -> Result<(), Lost> {
         let mut envelope = "MAIL FROM:<sender@example.net>\r\n".to_owned();
         for number in accounts {
             envelope += &format!("RCPT TO:<{}>\r\n", account(*number));
@@ -74,19 +100,24 @@ impl Connection {
         }
         self.expect(354)?;
         self.write(&mail.stuffed())?;
-        Ok(self.reply()? == 250)
+        self.expect(250)
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.reader.get_mut().write_all(bytes)
     }
 
-    fn expect(&mut self, code: u16) -> io::Result<()> {
-        let got = self.reply()?;
-        if got == code { Ok(()) } else { Err(io::Error::other(format!("{got} instead of {code}"))) }
+    fn expect(&mut self, code: u16) -> Result<(), Lost> {
+        let line = self.reply()?;
+        if line.starts_with(&code.to_string()) {
+            Ok(())
+        } else {
+            Err(Lost::Refused(line.trim_end().to_owned()))
+        }
     }
 
-    fn reply(&mut self) -> io::Result<u16> {
+    /// The last line of the next reply.
+    fn reply(&mut self) -> io::Result<String> {
         loop {
             let mut line = String::new();
             self.reader.read_line(&mut line)?;
@@ -95,7 +126,7 @@ impl Connection {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             if line.as_bytes().get(3) == Some(&b' ') {
-                return line[..3].parse().map_err(|_| io::Error::other(line));
+                return Ok(line);
             }
         }
     }

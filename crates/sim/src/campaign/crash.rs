@@ -6,9 +6,9 @@ use crate::random::Random;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::{Error, Spool};
 use store_local::{Local, Options};
 
@@ -45,8 +45,13 @@ pub struct Figures {
 /// Clients that send at the same time.
 const CLIENTS: u64 = 24;
 
+/// How long a round waits for its first acknowledgement. One without any proves nothing.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 struct Campaign {
     program: Program,
+    /// What the servers say on their standard error.
+    errors: PathBuf,
     random: Random,
     ledger: Mutex<Ledger>,
     figures: Figures,
@@ -54,12 +59,13 @@ struct Campaign {
     rewritten: BTreeSet<String>,
 }
 
-/// Kills the server in each round. The next one finds what it left; every second time that is the reader.
-pub fn crash(program: Program, data: &Path, rounds: u64, seed: u64) -> Result<Figures, Failure> {
-    let mut campaign = Campaign::new(program, seed);
+/// Kills the server in each round; everything is in this directory. The next one finds what it left; every second time that is the reader.
+pub fn crash(program: Program, directory: &Path, rounds: u64, seed: u64) -> Result<Figures, Failure> {
+    let mut campaign = Campaign::new(program, directory, seed);
+    let data = &directory.join("data");
     for round in 1..=rounds {
         let running = campaign.start(data)?;
-        campaign.send(running.address, |_| running.kill()).map_err(failed)?;
+        campaign.send(running.address, |_| running.kill())?;
         campaign.look(data).map_err(failed)?;
         if round % 2 == 0 || round == rounds {
             campaign.read_back(data, if round == rounds { Scope::Everything } else { Scope::New })?;
@@ -72,20 +78,21 @@ pub fn crash(program: Program, data: &Path, rounds: u64, seed: u64) -> Result<Fi
 
 /// Cuts the power of the server's disk in each round.
 pub fn power_cut(program: Program, mut image: Image, rounds: u64, seed: u64) -> Result<Figures, Failure> {
-    let mut campaign = Campaign::new(program, seed);
+    let mut campaign = Campaign::new(program, image.directory(), seed);
     for round in 1..=rounds {
         let data = image.path().join("data");
-        let running = campaign.start(&data)?;
+        let mut running = campaign.start(&data)?;
         let address = running.address;
         let switch = image.switch().map_err(failed)?;
         // The machine with its processes ends when its disk does. Here the process lives on for a moment, and Linux may tell it that a
         // sync has succeeded which the shutdown had overtaken; so what arrives from here on counts for nothing.
         let cut = |ledger: &Mutex<Ledger>| {
+            running.check()?;
             ledger.lock().unwrap_or_else(PoisonError::into_inner).pause();
             let cut = switch.cut();
-            running.kill().and(cut)
+            running.put_away().and(cut)
         };
-        campaign.send(address, cut).map_err(failed)?;
+        campaign.send(address, cut)?;
         campaign.ledger.get_mut().unwrap_or_else(PoisonError::into_inner).resume();
         image = image.restart().map_err(failed)?;
         campaign.look(&data).map_err(failed)?;
@@ -114,9 +121,10 @@ fn open(data: &Path) -> Result<Local, Failure> {
 }
 
 impl Campaign {
-    fn new(program: Program, seed: u64) -> Campaign {
+    fn new(program: Program, directory: &Path, seed: u64) -> Campaign {
         Campaign {
             program,
+            errors: directory.join("server.log"),
             random: Random::new(seed),
             ledger: Mutex::new(ledger()),
             figures: Figures::default(),
@@ -126,30 +134,50 @@ impl Campaign {
 
     /// Starts the server. When it does not start, the store says whether that is its fault.
     fn start(&self, data: &Path) -> Result<super::Running, Failure> {
-        self.program.start(data).map_err(|error| match open(data) {
+        self.program.start(data, &self.errors).map_err(|error| match open(data) {
             Err(violated @ Failure::Violated(_)) => violated,
             Ok(_) | Err(Failure::Stopped(_)) => failed(error),
         })
     }
 
-    /// Lets the clients send for a moment, then ends the server with `end`; returns when all of them have noticed.
+    /// Lets the clients send for a moment, then ends the server with `end`; returns when all of them have noticed. Fails when nothing was
+    /// acknowledged.
     fn send(
         &mut self,
         address: SocketAddr,
         end: impl FnOnce(&Mutex<Ledger>) -> io::Result<()>,
-    ) -> io::Result<()> {
+    ) -> Result<(), Failure> {
         let number = self.random.next() >> 16 << 16;
         // A server looks for space to reclaim after two seconds; some live long enough to be ended in the middle of that.
         let wait = if self.random.one_in(3) { 2_000 } else { 20 } + self.random.below(700);
-        std::thread::scope(|scope| {
-            for client in 0..CLIENTS {
-                let random = self.random.part(number + client);
-                let (ledger, tokens) = (&self.ledger, number ^ client << 40..);
-                scope.spawn(move || client::send(address, random, tokens, ledger));
-            }
+        let before = self.acknowledged();
+        let until = Instant::now() + PATIENCE;
+        let (ended, refused) = std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..CLIENTS)
+                .map(|client| {
+                    let random = self.random.part(number + client);
+                    let (ledger, tokens) = (&self.ledger, number ^ client << 40..);
+                    scope.spawn(move || client::send(address, random, tokens, ledger))
+                })
+                .collect();
             std::thread::sleep(Duration::from_millis(wait));
-            end(&self.ledger)
-        })
+            while self.acknowledged() == before && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let ended = end(&self.ledger);
+            let joined = clients.into_iter().map(|client| client.join().expect("a client does not panic"));
+            (ended, joined.flatten().last())
+        });
+        ended.map_err(failed)?;
+        if self.acknowledged() > before {
+            return Ok(());
+        }
+        let why = refused.map_or("nobody said why".to_owned(), |reply| format!("the server said: {reply}"));
+        Err(Failure::Stopped(format!("nothing was acknowledged before the end of the server; {why}")))
+    }
+
+    fn acknowledged(&self) -> u64 {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).acknowledged()
     }
 
     /// Takes note of what a server's reclamation of space has left in the log's directory.
@@ -252,7 +280,9 @@ mod tests {
         assert!(matches!(refused(Error::Damaged("a record".to_owned())), Failure::Violated(_)));
         assert!(matches!(refused(Error::Closed), Failure::Stopped(_)));
         // A data directory that cannot be made is nobody's lost mail, nor is a server that is not there.
-        let campaign = Campaign::new(Program::Posthaste("/nonexistent/posthaste".into()), 1);
+        let directory = tempfile::tempdir().expect("a directory");
+        let campaign =
+            Campaign::new(Program::Posthaste("/nonexistent/posthaste".into()), directory.path(), 1);
         assert!(matches!(campaign.start(Path::new("/dev/null/data")), Err(Failure::Stopped(_))));
     }
 }

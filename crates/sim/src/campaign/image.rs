@@ -1,7 +1,7 @@
 //! An ext4 file system in a file, mounted through a loop device, that can lose power: `EXT4_IOC_SHUTDOWN`, as xfstests does it. From then
 //! on the kernel writes nothing of it any more, not even its journal.
 //!
-//! Needs root. The ioctl has no safe wrapper in Rust, so a line of Python makes it.
+//! Needs root and Python: the ioctl has no safe wrapper in Rust, so a line of Python makes it.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -44,6 +44,8 @@ const SIZE: &str = "4G";
 impl Image {
     /// Makes one in this directory and mounts it. The error says what is missing here.
     pub fn create(directory: &Path) -> io::Result<Image> {
+        // What cuts the power in the end.
+        run(Command::new("python3").args(["-c", "import fcntl, os, struct, sys"]))?;
         let image = Image { file: directory.join("disk.img"), mount: directory.join("disk"), mounted: false };
         std::fs::create_dir_all(&image.mount)?;
         run(Command::new("truncate").args(["-s", SIZE]).arg(&image.file))?;
@@ -54,6 +56,11 @@ impl Image {
     /// Where it is mounted.
     pub fn path(&self) -> &Path {
         &self.mount
+    }
+
+    /// Where its file is: this directory never loses power.
+    pub fn directory(&self) -> &Path {
+        self.file.parent().expect("it was made in a directory")
     }
 
     /// Gets ready to cut the power at once.

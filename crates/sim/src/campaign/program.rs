@@ -3,8 +3,9 @@
 use serde_json::Value;
 use std::io::{self, BufRead, BufReader, IoSlice};
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use store_local::{Disk, File, Files, Lock, Mode};
 
@@ -21,13 +22,15 @@ pub enum Program {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
+    /// What it says on its standard error, behind what servers before it said.
+    errors: PathBuf,
     /// Where it listens.
     pub address: SocketAddr,
 }
 
 impl Program {
-    /// Starts it on this data and waits until it is ready.
-    pub fn start(&self, data: &Path) -> io::Result<Running> {
+    /// Starts it on this data and waits until it is ready. What it says on its standard error is added to the file `errors`.
+    pub fn start(&self, data: &Path, errors: &Path) -> io::Result<Running> {
         let mut command = match self {
             Program::Posthaste(path) => {
                 let mut command = Command::new(path);
@@ -41,29 +44,75 @@ impl Program {
             }
         };
         command.arg("--data").arg(data).env("RUST_LOG", "error").stdin(Stdio::null());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-        let stdout = child.stdout.take().ok_or_else(|| io::Error::other("no standard output"))?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        let ready: Value = serde_json::from_str(&line).unwrap_or_default();
-        let address = ready["listeners"][0]["address"].as_str().and_then(|text| text.parse().ok());
-        match address {
-            Some(address) => Ok(Running { child, address }),
-            None => {
-                child.kill()?;
-                let status = child.wait()?;
-                Err(io::Error::other(format!("the server did not start ({status}): {line:?}")))
-            }
+        launch(command, errors)
+    }
+}
+
+/// Runs a server and waits until it says where it listens.
+fn launch(mut command: Command, errors: &Path) -> io::Result<Running> {
+    let file = std::fs::File::options().create(true).append(true).open(errors)?;
+    let mut child = command.stdout(Stdio::piped()).stderr(file).spawn()?;
+    let stdout = child.stdout.take().ok_or_else(|| io::Error::other("no standard output"))?;
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    let ready: Value = serde_json::from_str(&line).unwrap_or_default();
+    let address = ready["listeners"][0]["address"].as_str().and_then(|text| text.parse().ok());
+    match address {
+        Some(address) => Ok(Running { child, errors: errors.to_owned(), address }),
+        None => {
+            child.kill()?;
+            let status = child.wait()?;
+            Err(said(errors, &format!("the server did not start ({status}): {line:?}")))
         }
     }
 }
 
 impl Running {
-    /// SIGKILL, and waits until the process is gone.
-    pub fn kill(mut self) -> io::Result<()> {
-        self.child.kill()?;
-        self.child.wait().map(drop)
+    /// That it still runs and that nothing in it has panicked: what comes after that would prove nothing of a kill or a power cut.
+    pub fn check(&mut self) -> io::Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            return Err(self.ended(status));
+        }
+        // Its own threads catch some panics: the process lives on.
+        match std::fs::read(&self.errors)?.windows(PANICKED.len()).any(|words| words == PANICKED) {
+            true => Err(said(&self.errors, "the server has panicked")),
+            false => Ok(()),
+        }
     }
+
+    /// SIGKILL, and waits until the process is gone. Fails when it ended by something else, or has panicked before.
+    pub fn kill(mut self) -> io::Result<()> {
+        self.check()?;
+        match self.end()? {
+            status if status.signal() == Some(SIGKILL) => Ok(()),
+            status => Err(self.ended(status)),
+        }
+    }
+
+    /// SIGKILL to a process whose disk is gone, and waits until it is gone, too: how it took that matters to nobody.
+    pub fn put_away(mut self) -> io::Result<()> {
+        self.end().map(drop)
+    }
+
+    fn end(&mut self) -> io::Result<ExitStatus> {
+        self.child.kill()?;
+        self.child.wait()
+    }
+
+    fn ended(&self, status: ExitStatus) -> io::Error {
+        said(&self.errors, &format!("the server ended before it was killed ({status})"))
+    }
+}
+
+/// What a panic says (`std::panic`).
+const PANICKED: &[u8] = b"panicked at";
+
+/// `kill -9`, as `wait` tells it.
+const SIGKILL: i32 = 9;
+
+/// Something that happened to a server, with where its own words are.
+fn said(errors: &Path, what: &str) -> io::Error {
+    io::Error::other(format!("{what}; what it said is in {}", errors.display()))
 }
 
 impl Drop for Running {
@@ -140,5 +189,47 @@ impl File for UnsyncedFile {
 
     fn size(&self) -> io::Result<u64> {
         self.0.size()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that says that it is ready, and does this next.
+    fn server(directory: &Path, then: &str) -> Running {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!(r#"echo '{{"listeners":[{{"address":"127.0.0.1:1"}}]}}'; {then}"#));
+        launch(command, &directory.join("errors")).expect("it says that it is ready")
+    }
+
+    #[test]
+    fn a_server_counts_as_killed_only_when_it_was() {
+        let directory = tempfile::tempdir().expect("a directory");
+        server(directory.path(), "exec cat /dev/zero >/dev/null").kill().expect("it ran until it was killed");
+        for end in ["exit 0", "exit 101", "kill -ABRT $$", "kill -KILL $$"] {
+            let mut running = server(directory.path(), end);
+            // Nothing else is there to wait for: the process is gone when its end can be learnt.
+            while running.child.try_wait().expect("a child").is_none() {
+                std::thread::yield_now();
+            }
+            let error = running.kill().expect_err("it ended by itself").to_string();
+            assert!(
+                error.contains("ended before it was killed") && error.contains("errors"),
+                "{end}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_panic_is_noticed_though_the_process_lives_on() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let then = "echo \"thread 'worker' panicked at x.rs:1:2\" >&2; exec cat /dev/zero >/dev/null";
+        let mut running = server(directory.path(), then);
+        while running.check().is_ok() {
+            std::thread::yield_now();
+        }
+        let error = running.kill().expect_err("it has panicked").to_string();
+        assert!(error.contains("the server has panicked"), "{error}");
     }
 }

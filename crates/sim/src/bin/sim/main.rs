@@ -21,7 +21,7 @@ enum Command {
         #[command(flatten)]
         args: Args,
     },
-    /// Cut the power of the real server's disk: an ext4 image on a loop device. Needs root; says so and ends well elsewhere
+    /// Cut the power of the real server's disk: an ext4 image on a loop device. Needs root and Python; says so and ends well elsewhere
     Powercut {
         #[command(flatten)]
         args: Args,
@@ -58,13 +58,15 @@ fn main() -> ExitCode {
     let result = match Command::parse() {
         Command::Run(args) => simulate::run(&args).map(|()| None).map_err(Failure::Violated),
         Command::Crash { args } => in_directory(&args, |directory| {
-            crash(args.program(), &directory.join("data"), args.rounds, args.seed).map(Some)
+            crash(args.program(), directory, args.rounds, args.seed).map(Some)
         }),
         Command::Powercut { args, without_sync } => in_directory(&args, |directory| {
             let image = match Image::create(directory) {
                 Ok(image) => image,
                 Err(error) => {
-                    println!("skipped: no ext4 image on a loop device here ({error}); this needs root");
+                    println!(
+                        "skipped: no ext4 image on a loop device here ({error}); this needs root and Python"
+                    );
                     return Ok(None);
                 }
             };
