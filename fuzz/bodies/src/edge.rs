@@ -27,7 +27,7 @@ pub fn proxy(input: &[u8]) {
         }
         if header_of(taken).await {
             // The same header without anything behind it is the same header.
-            assert!(matches!(proxied::header(&mut &taken[..], proxy).await, Ok(_)));
+            assert!(proxied::header(&mut &taken[..], proxy).await.is_ok());
         }
     });
 }
