@@ -96,6 +96,39 @@ fn a_store_is_verified() {
     );
     let ran = data.run(&["store", "verify"]);
     assert!(ran.stdout.contains("\nwrong: "), "{}", ran.stdout);
+    let next = format!("posthaste store repair --data {} NEW-DIR\n", data.path().display());
+    assert!(ran.stdout.ends_with(&next), "the next step is said: {}", ran.stdout);
+}
+
+#[test]
+fn a_backup_is_verified_and_never_served() {
+    let data = Data::new();
+    let server = Server::up(&data, &[]);
+    assert_eq!(
+        server.send(&["--from", "a@example.org", "--to", ANN, "--text", "needle in the log"]).status,
+        0
+    );
+    assert_eq!(server.stop(), 0);
+    let backup = data.beside("backup");
+    assert_eq!(data.run(&["store", "backup", &backup]).status, 0);
+    for command in [["up", "--listen", "0"], ["store", "stats", "--json"], ["inbox", "ls", "--json"]] {
+        let ran = common::run(&[&command[..], &["--data", &backup]].concat());
+        assert_eq!(ran.status, 1, "{command:?}: {}", ran.stdout);
+        assert!(ran.stderr.contains("posthaste store restore"), "{command:?}: {}", ran.stderr);
+    }
+    let ran = common::run(&["store", "verify", "--data", &backup]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+    assert!(ran.stdout.starts_with("This is a backup as of "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("1 message, 0 of them"), "{}", ran.stdout);
+    damage(&data.path().join("../backup/log"), b"needle in the log");
+    let ran = common::run(&["store", "verify", "--data", &backup]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.stdout.contains("does not match its checksum"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("Make a new backup"), "{}", ran.stdout);
+
+    let ran = data.run(&["store", "restore", &backup, &data.beside("new")]);
+    assert_eq!(ran.status, 2, "an option that means nothing there: {}", ran.stdout);
+    assert!(ran.stderr.contains("takes neither --data"), "{}", ran.stderr);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::queue::Outbound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{FateLimits, SharedStore, Spool, Timestamp};
-pub use store_local::{BackedUp, Finding, Loss, Repaired, Report, Restored, Stats, Totals};
+pub use store_local::{BackedUp, Finding, Loss, Remedy, Repaired, Report, Restored, Stats, Totals};
 use store_local::{Local, Options, Recovery, Searchable};
 
 /// An open store. The data directory is locked while it is.
@@ -182,7 +182,7 @@ fn report(recovery: &Recovery) {
     }
 }
 
-/// Checks the store in `data`, which nobody may have open; changes nothing.
+/// Checks the store in `data`, which nobody may have open, or the backup there; changes nothing.
 pub async fn verify(data: &Path) -> Result<Report, OpenError> {
     let directory = data.to_owned();
     let options = Options::new(data);

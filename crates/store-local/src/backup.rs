@@ -5,6 +5,7 @@
 //! the place of the old one in one step, and only then is removed what it does not name. So a backup that is interrupted leaves the
 //! earlier one as it was. The index is not part of it. [`crate::restore`] is the way back.
 
+pub(crate) mod check;
 pub(crate) mod copy;
 pub(crate) mod manifest;
 
@@ -274,6 +275,30 @@ impl<'a> Target<'a> {
         }
         written
     }
+}
+
+/// Whether a directory is one for backups. A store's own never has such a mark.
+pub(crate) fn is_backup(files: &dyn Files, directory: &Path) -> Result<bool> {
+    let path = directory.join(MARK);
+    match files.open(&path, Mode::Read) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            // The mark may have been left behind when the files were copied elsewhere.
+            Ok(matches!(Manifest::read(files, directory), Ok(Some(_))))
+        }
+        Err(error) => Err(io_error("opening", &path, error)),
+        Ok(_) => Ok(true),
+    }
+}
+
+/// Refuses a directory that is one for backups where a store is wanted.
+pub(crate) fn refuse(files: &dyn Files, directory: &Path) -> Result<()> {
+    if !is_backup(files, directory)? {
+        return Ok(());
+    }
+    let shown = directory.display();
+    Err(Error::Invalid(format!(
+        "{shown} is a backup, and not a store: `posthaste store restore {shown} NEW-DIR` makes a store from it"
+    )))
 }
 
 /// Where the first thing is in a segment that is not as it was written, up to `end` or in all of it.

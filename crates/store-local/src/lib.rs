@@ -67,4 +67,4 @@ pub use restore::{Restored, restore};
 pub use sieve::{Gist, Pieces, Searchable};
 pub use space::Reclaimed;
 pub use stats::{Stats, Totals};
-pub use verify::{Finding, Report, verify};
+pub use verify::{Finding, Remedy, Report, verify};

@@ -1,5 +1,6 @@
 //! Opening a store: take the lock, bring the index up to the end of the log, cut off what a crash has torn, start the writer.
 
+use crate::backup;
 use crate::commit::Committer;
 use crate::effect::{Committed, Position};
 use crate::engine::{Engine, LARGE_WRITES};
@@ -34,6 +35,7 @@ use tokio::sync::Semaphore;
 
 /// Opens a store; says what had to be done.
 pub(crate) fn open(options: Options) -> Result<(Engine, Recovery)> {
+    backup::refuse(&*options.files, &options.directory)?;
     let lock = lock(&*options.files, &options.directory)?;
     unfinished::check(&*options.files, &options.directory)?;
     open_held(options, lock)

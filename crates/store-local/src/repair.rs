@@ -14,6 +14,7 @@ mod survey;
 mod told;
 mod write;
 
+use crate::backup;
 use crate::body::AccountChange;
 use crate::effect::{Committed, Content, Effect, Position};
 use crate::error::io_error;
@@ -26,7 +27,7 @@ use crate::scratch::{Scratch, copy_of};
 use crate::segments::Segments;
 use crate::space::{self, Choice};
 use crate::stats::Stats;
-use crate::unfinished::{MARK, Unfinished};
+use crate::unfinished::{self, Progress, Unfinished};
 use copies::Retold;
 use salvage::{Piece, Salvage};
 use std::collections::HashMap;
@@ -75,6 +76,8 @@ struct Old {
     index: Option<Snapshot>,
     /// What that reads from.
     database: Option<Index>,
+    /// Where the log ended in the backup that this was restored from, when that is damaged.
+    backed_up: Option<Position>,
 }
 
 /// Salvages the store in [`Options::directory`] into `target`, a directory that is empty or does not exist. Fails with [`Error::InUse`]
@@ -85,19 +88,28 @@ pub fn repair(options: &Options, target: &Path) -> Result<Repaired> {
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         names => names.map_err(|error| io_error("listing", directory, error))?,
     };
+    backup::refuse(files, directory)?;
     if !names.iter().any(|name| name == LOG) {
         return Err(Error::Invalid(format!("there is no store in {}", directory.display())));
     }
     let held = lock(files, directory)?;
+    // What an interrupted restoration or repair did not come to is written nowhere: it could not be listed as lost.
+    let progress = unfinished::progress(files, directory)?;
+    if progress == Some(Progress::Begun) {
+        return Err(Error::Invalid(format!("{} {}", directory.display(), Progress::Begun.what())));
+    }
     let unfinished = Unfinished::begin(files, target)?;
     let mut repaired = Repaired::default();
     let scratch = Scratch { files, path: target.join("repair.redb") };
     let copy = Scratch { files, path: target.join("old.redb") };
-    let old = Old::open(options, &names, &copy, &mut repaired)?;
+    let mut old = Old::open(options, &names, &copy, &mut repaired)?;
+    if let Some(Progress::Copied(end)) = progress {
+        old.backed_up = end;
+    }
     let numbers = rebuild(options, target, (&old, &scratch), &mut repaired)?;
     drop((old, scratch, copy));
     // A restoration that found damage ends here: clients may know more of the mailboxes than the backup does.
-    let is_restored = names.iter().any(|name| name == MARK);
+    let is_restored = progress.is_some();
     let target_options = Options { directory: target.to_owned(), ..options.clone() };
     repaired.stats = unfinished.finish_with(&target_options, |engine| match numbers {
         Numbers::Kept if !is_restored => engine.stats(),
@@ -187,7 +199,7 @@ impl Old {
         let database =
             index.map_err(|why| repaired.notes.push(format!("the old index could not be used: {why}"))).ok();
         let index = database.as_ref().map(Index::read).transpose()?;
-        let mut old = Old { segments, large, index, database };
+        let mut old = Old { segments, large, index, database, backed_up: None };
         let Some(snapshot) = &old.index else { return Ok(old) };
         let known: Vec<u64> = snapshot.segments()?.into_iter().map(|(segment, _)| segment).collect();
         match space::choose(&old.segments.all()?, &known) {
@@ -202,7 +214,8 @@ impl Old {
     }
 
     fn position(&self) -> Result<Option<Position>> {
-        self.index.as_ref().map_or(Ok(None), Snapshot::position)
+        let known = self.index.as_ref().map_or(Ok(None), Snapshot::position)?;
+        Ok(known.or(self.backed_up))
     }
 
     /// Finds out which messages are alive, as an index would.

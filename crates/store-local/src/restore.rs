@@ -4,14 +4,13 @@
 //! was backed up has given out since, UIDs above all, is not known here: so mailboxes get new UIDVALIDITYs, and clients begin anew. Damage in the backup
 //! does not end the copying: so all of it is named, and a repair can save the rest.
 
+use crate::backup::check::{self, no_manifest};
 use crate::backup::copy::Source;
 use crate::backup::manifest::{Entry, Kept, Manifest};
-use crate::backup::{MARK, first_damage};
 use crate::engine::Engine;
 use crate::error::io_error;
 use crate::file::{File, Files, Mode};
 use crate::job::Job;
-use crate::large::LargeReader;
 use crate::local::Options;
 use crate::stats::Stats;
 use crate::unfinished::Unfinished;
@@ -55,6 +54,7 @@ pub fn restore(options: &Options, backup: &Path) -> Result<Restored> {
         files.sync_dir(changed).map_err(|error| io_error("syncing", changed, error))?;
     }
     if !damage.is_empty() {
+        unfinished.copied(manifest.end())?;
         return Err(not_whole(&damage, directory));
     }
     let stats = unfinished.finish_with(options, begin_anew)?;
@@ -96,23 +96,8 @@ fn copy_back(files: &dyn Files, from: &Path, (entry, to): (&Entry, &PathBuf)) ->
 
 /// Says where a file differs from what it was, as closely as the checksums in it tell.
 fn place_of_damage(file: Arc<dyn File>, path: &Path, kept: Kept) -> Result<String> {
-    let shown = path.display();
-    let place = match kept {
-        Kept::Segment(segment) => first_damage(file, segment, None)
-            .map_err(|error| io_error("reading", path, error))?
-            .map(|at| format!("the record at {at} of {shown}")),
-        Kept::Large(spool) => match read_blocks(file, path, spool) {
-            Err(Error::Damaged(what)) => Some(what),
-            read => read.map(|()| None)?,
-        },
-    };
-    Ok(place.unwrap_or_else(|| format!("{shown} does not match its checksum")))
-}
-
-fn read_blocks(file: Arc<dyn File>, path: &Path, spool: u64) -> Result<()> {
-    let mut reader = LargeReader::of_file(file, path.to_owned(), spool)?;
-    while reader.next()?.is_some() {}
-    Ok(())
+    let place = check::place_of_damage(file, path, kept)?;
+    Ok(place.unwrap_or_else(|| format!("{} does not match its checksum", path.display())))
 }
 
 fn not_whole(damage: &[String], directory: &Path) -> Error {
@@ -125,14 +110,6 @@ fn not_whole(damage: &[String], directory: &Path) -> Error {
         "in the backup: {list}. {directory} is not whole and will not be opened: use another backup, or save what is intact with \
          `posthaste store repair --data {directory} NEW-DIR`"
     ))
-}
-
-fn no_manifest(files: &dyn Files, backup: &Path) -> Error {
-    let shown = backup.display();
-    Error::Invalid(match files.open(&backup.join(MARK), Mode::Read) {
-        Ok(_) => format!("the backup in {shown} was never finished"),
-        Err(_) => format!("there is no backup in {shown}"),
-    })
 }
 
 /// How many damaged files are named.

@@ -4,6 +4,7 @@
 //! row by row, with an index made anew from the log. Both are removed at the end. It is a copy because redb puts a file in order when it
 //! opens it and when it checks it, and what it takes back thereby would no longer prove what was acknowledged.
 
+use crate::backup;
 use crate::effect::{Committed, Content, Position};
 use crate::error::io_error;
 use crate::index::Index;
@@ -15,14 +16,17 @@ use crate::scan::Batch;
 use crate::scratch::{Scratch, copy_of};
 use crate::segments::Segments;
 use crate::space::{self, Choice};
+use crate::unfinished::{self, Progress};
 use std::collections::HashSet;
 use std::io::ErrorKind;
-use std::path::PathBuf;
-use store::{Error, Result, SpoolId};
+use std::path::{Path, PathBuf};
+use store::{Error, Result, SpoolId, Timestamp};
 
 /// What a verification found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
+    /// When the backup was begun, if it is one.
+    pub backup: Option<Timestamp>,
     /// How many segments of the log were read.
     pub segments: u64,
     /// How many batches of records they hold.
@@ -35,8 +39,23 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// How many more findings there were than are kept.
     pub more: u64,
+    /// What is to be done about the gravest of them.
+    pub remedy: Option<Remedy>,
     /// What is as it may be after a crash and will be put right at the next opening.
     pub notes: Vec<String>,
+}
+
+/// What is to be done about what was found, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Remedy {
+    /// Only the index is wrong, and no mail is lost by it: without its file it is made anew from the log.
+    RemoveIndex,
+    /// [`crate::repair`] saves what is intact.
+    Repair,
+    /// The backup is damaged: another one is needed, or [`crate::restore`] and then [`crate::repair`] save what is intact of it.
+    AnotherBackup,
+    /// It was being made by a repair or a restoration that did not come to its end: that is to be done again.
+    MakeAgain,
 }
 
 /// Something that is wrong.
@@ -48,9 +67,13 @@ pub struct Finding {
     pub what: String,
 }
 
-/// Checks the store in [`Options::directory`]. Fails with [`Error::InUse`] when it is open, with [`Error::Invalid`] when there is none.
+/// Checks the store in [`Options::directory`], or the backup. Fails with [`Error::InUse`] when it is open or being written, with
+/// [`Error::Invalid`] when there is none.
 pub fn verify(options: &Options) -> Result<Report> {
     let directory = &options.directory;
+    if backup::is_backup(&*options.files, directory)? {
+        return verify_backup(options);
+    }
     let names = match options.files.list(directory) {
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         names => names.map_err(|error| io_error("listing", directory, error))?,
@@ -59,8 +82,15 @@ pub fn verify(options: &Options) -> Result<Report> {
         return Err(Error::Invalid(format!("there is no store in {}", directory.display())));
     }
     let lock = lock(&*options.files, directory)?;
-    let mut segments = Segments::open(options.files.clone(), directory.join(LOG), &options.random)?;
     let mut report = Report::default();
+    if let Some(progress) = unfinished::progress(&*options.files, directory)? {
+        let remedy = match progress {
+            Progress::Begun => Remedy::MakeAgain,
+            Progress::Copied(_) => Remedy::Repair,
+        };
+        report.finding(directory.to_owned(), format!("it {}", progress.what()), remedy);
+    }
+    let mut segments = Segments::open(options.files.clone(), directory.join(LOG), &options.random)?;
     let scratch = |name| Scratch { files: &*options.files, path: directory.join(name) };
     let (copy, anew) = (scratch(COPY), scratch(SCRATCH));
     let opened = match copy_of(&*options.files, &directory.join(INDEX), &copy.path) {
@@ -91,6 +121,25 @@ pub fn verify(options: &Options) -> Result<Report> {
     result.map(|()| report)
 }
 
+/// The files of a backup are compared with its manifest, and the log that they are is gone through like that of a store.
+fn verify_backup(options: &Options) -> Result<Report> {
+    let directory = &options.directory;
+    let backup = backup::check::open(&*options.files, directory)?;
+    let mut report = Report { backup: Some(backup.manifest.made), ..Report::default() };
+    backup.compare(&*options.files, directory, &mut |place, what| {
+        report.finding(place, what, Remedy::AnotherBackup);
+    })?;
+    let scratch = Scratch { files: &*options.files, path: directory.join(SCRATCH) };
+    let rebuilt = Index::create(&*options.files, &scratch.path, options.index_cache)?;
+    let as_store = backup.as_store(options);
+    let segments = Segments::open(as_store.files.clone(), directory.join(LOG), &options.random)?;
+    report.segments = segments.list()?.len() as u64;
+    let result = check(&as_store, &segments, (None, &rebuilt), &mut report);
+    drop(rebuilt);
+    drop(scratch);
+    result.map(|()| report)
+}
+
 /// Segments that a crash during a reclamation of space has left over do not count, nor does an index that is older than the segments.
 fn without_left_over(
     index: Option<Index>,
@@ -110,7 +159,8 @@ fn without_left_over(
             return Ok(None);
         }
         Choice::Missing(segment) => {
-            report.finding(segments.path(segment), "the segment is missing".to_owned());
+            let what = "the segment is missing".to_owned();
+            report.finding(segments.path(segment), what, Remedy::Repair);
         }
     }
     Ok(Some(index))
@@ -124,14 +174,20 @@ fn check(
 ) -> Result<()> {
     let position = index.as_ref().map_or(Ok(None), |index| index.read()?.position())?;
     let index = index.filter(|_| position.is_some());
-    let mut check = Check { segments, index, position, rebuilt, waiting: Vec::new(), effects: 0, report };
-    let tail = recover::walk(segments, None, &mut check)?;
+    let directory = &*options.directory;
+    let mut check =
+        Check { directory, segments, index, position, rebuilt, waiting: Vec::new(), effects: 0, report };
+    let tail = match recover::walk(segments, None, &mut check) {
+        // Nobody can go on there, and it has been told why.
+        Err(Error::Damaged(_)) if !check.report.findings.is_empty() => None,
+        tail => tail?,
+    };
     check.flush()?;
     if check.index.is_some() {
         let place = options.directory.join(INDEX);
         let what =
             "it knows more than the log has: acknowledged messages may be missing from the log".to_owned();
-        check.report.finding(place, what);
+        check.report.finding(place, what, Remedy::Repair);
     }
     if let Some(last) = tail.and_then(|tail| Some(tail.torn? + 1 - tail.end)) {
         report
@@ -143,6 +199,7 @@ fn check(
 }
 
 struct Check<'a> {
+    directory: &'a Path,
     segments: &'a Segments,
     /// The index to compare, until that is done.
     index: Option<Index>,
@@ -172,7 +229,18 @@ impl Visitor for Check<'_> {
         }
         if let Some(index) = self.index.take_if(|_| reached) {
             let report = &mut *self.report;
-            index.compare(self.rebuilt, &mut |what| report.finding(PathBuf::from(INDEX), what))?;
+            let is_log_whole = report.findings.is_empty();
+            let place = self.directory.join(INDEX);
+            index.compare(self.rebuilt, &mut |what| {
+                let (what, remedy) = match is_log_whole {
+                    true => (
+                        format!("{what}; no mail is lost by that, for the log is whole"),
+                        Remedy::RemoveIndex,
+                    ),
+                    false => (what, Remedy::Repair),
+                };
+                report.finding(place.clone(), what, remedy);
+            })?;
         }
         Ok(())
     }
@@ -180,7 +248,7 @@ impl Visitor for Check<'_> {
     fn damage(&mut self, damage: Damage) -> Result<()> {
         let path = self.segments.path(damage.segment);
         let place = PathBuf::from(format!("{} at {}", path.display(), damage.offset));
-        self.report.finding(place, damage.what);
+        self.report.finding(place, damage.what, Remedy::Repair);
         Ok(())
     }
 }
@@ -202,7 +270,7 @@ fn check_large(large: &LargeFiles, rebuilt: &Index, report: &mut Report) -> Resu
             report.large += 1;
             leftovers.remove(&spool.0);
             if let Err(what) = read_large(large, spool, (length, crc)) {
-                report.finding(large.path(spool.0), what);
+                report.finding(large.path(spool.0), what, Remedy::Repair);
             }
         }
         Ok(())
@@ -232,7 +300,10 @@ pub(crate) fn read_large(
 }
 
 impl Report {
-    fn finding(&mut self, place: PathBuf, what: String) {
+    fn finding(&mut self, place: PathBuf, what: String, remedy: Remedy) {
+        // What is wrong with a backup is wrong with the log in it.
+        let remedy = if self.backup.is_some() { Remedy::AnotherBackup } else { remedy };
+        self.remedy = self.remedy.max(Some(remedy));
         if self.findings.len() >= FINDINGS_MAX {
             self.more += 1;
             return;

@@ -195,6 +195,17 @@ async fn every_changed_byte_is_found_and_named() {
         let options = small(place(&format!("new{number}")));
         let error = restore(&options, &backup).unwrap_err();
         assert!(matches!(&error, Error::Damaged(what) if what.contains(named)), "{named}: {error}");
+        match verify(&small(&backup)) {
+            Ok(report) => {
+                assert!(
+                    report.findings.iter().any(|f| f.place.contains(named) || f.what.contains(named)),
+                    "{report:?}"
+                );
+            }
+            Err(error) => {
+                assert!(named == "manifest" && matches!(error, Error::Damaged(_)), "{named}: {error}")
+            }
+        }
         options
     };
     for (path, length) in files_in(&backup) {
@@ -240,6 +251,81 @@ async fn every_changed_byte_is_found_and_named() {
     assert!(after.1.iter().all(|(uid, text)| before.1[uid] == *text));
     let validities = |whole: &Whole| whole.0.0.iter().map(|mailbox| mailbox.uid_validity).collect::<Vec<_>>();
     assert!(validities(&after).iter().zip(&validities(&before)).all(|(after, before)| after > before));
+}
+
+#[tokio::test]
+async fn a_backup_is_never_taken_for_a_store_and_can_be_verified() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name);
+    let store = Local::open(small(place("store"))).unwrap();
+    fill(&store, 0..60).await;
+    settle(&store, |_| true).await;
+    expunge(&store, (5..50).filter(|uid| uid % 9 != 0)).await;
+    assert!(reclaim_all(&store).await > 0, "a rewritten segment is in it as well");
+    let stats = store.stats().await.unwrap();
+    let (backup, options) = (place("backup"), small(place("backup")));
+    let made = store.backup(backup.clone()).await.unwrap().made;
+    drop(store);
+
+    let files = files_in(&backup);
+    let refused = |error: Error| {
+        assert!(
+            matches!(&error, Error::Invalid(what) if what.contains("posthaste store restore")),
+            "{error}"
+        );
+    };
+    refused(Local::open(options.clone()).map(drop).unwrap_err());
+    refused(repair(&options, &place("repaired")).unwrap_err());
+    let report = verify(&options).unwrap();
+    assert_eq!((report.backup, report.findings, report.notes), (Some(made), vec![], vec![]));
+    assert_eq!((report.messages, report.large), (stats.messages, stats.large_files));
+    assert_eq!(report.segments, stats.segments);
+    assert!(report.batches > 60 && report.large > 0);
+    assert_eq!(files_in(&backup), files, "nothing was changed");
+
+    let lock = posthaste_store_local::Files::lock(&posthaste_store_local::Disk, &backup.join("lock"));
+    assert!(matches!(verify(&options), Err(Error::InUse(_))));
+    drop(lock);
+    // A copy of the files without the mark is one as well; without the manifest nothing tells what it was.
+    fs::remove_file(backup.join("posthaste-backup")).unwrap();
+    refused(Local::open(options.clone()).map(drop).unwrap_err());
+    assert_eq!(verify(&options).unwrap().findings, []);
+    fs::write(backup.join("posthaste-backup"), "").unwrap();
+    fs::remove_file(backup.join("manifest")).unwrap();
+    assert!(matches!(verify(&options), Err(Error::Invalid(what)) if what.contains("never finished")));
+}
+
+#[tokio::test]
+async fn what_a_damaged_backup_lacks_at_its_end_is_listed_as_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name);
+    let store = Local::open(small(place("store"))).unwrap();
+    fill(&store, 0..60).await;
+    let before = whole(&store).await;
+    store.backup(place("backup")).await.unwrap();
+    drop(store);
+    let mut files = files_in(&place("backup")).into_iter();
+    let (last, length) = files.rfind(|(path, _)| path.to_string_lossy().contains(".seg-")).unwrap();
+    let intact = fs::read(&last).unwrap();
+    for (number, kept) in [(0, None), (1, Some(length / 2)), (2, Some(32))] {
+        match kept {
+            None => fs::remove_file(&last).unwrap(),
+            Some(kept) => fs::write(&last, &intact[..kept as usize]).unwrap(),
+        }
+        let options = small(place(&format!("new{number}")));
+        assert!(matches!(restore(&options, &place("backup")), Err(Error::Damaged(_))));
+        let findings = verify(&options).unwrap().findings;
+        assert!(findings.iter().any(|finding| finding.what.contains("store repair")), "{findings:?}");
+        let opened = Local::open(options.clone()).map(drop);
+        assert!(matches!(opened, Err(Error::Invalid(what)) if what.contains("store repair")));
+        let saved = repair(&options, &place(&format!("saved{number}"))).unwrap();
+        assert!(!saved.lost.is_empty(), "{kept:?} of the last segment is left");
+        let after = whole(&Local::open(small(place(&format!("saved{number}")))).unwrap()).await;
+        // What was deleted may be back: it is not known any more that it was.
+        assert!(after.1.iter().any(|(uid, text)| before.1.get(uid) == Some(text)));
+        assert!(after.1.iter().all(|(uid, text)| before.1.get(uid).is_none_or(|before| before == text)));
+        fs::write(&last, &intact).unwrap();
+    }
 }
 
 #[tokio::test]
@@ -458,6 +544,16 @@ async fn a_restoration_that_was_not_finished_is_not_opened() {
                 Err(Error::Invalid(what)) => {
                     assert!(what.contains("was not finished") && done.is_err(), "{context}: {what}");
                     refused += 1;
+                    if !names.iter().any(|name| name == "log") {
+                        continue;
+                    }
+                    let found = verify(&on(&after, "/new")).unwrap().findings;
+                    assert!(found.iter().any(|finding| finding.what.contains("not finished")), "{context}");
+                    let saved = repair(&on(&after, "/new"), Path::new("/saved"));
+                    assert!(
+                        matches!(&saved, Err(Error::Invalid(what)) if what.contains("not finished")),
+                        "{context}: {saved:?}"
+                    );
                 }
                 Err(error) => panic!("{context}: {error}"),
             }

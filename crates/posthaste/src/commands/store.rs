@@ -1,7 +1,7 @@
 //! `posthaste store`: the store as such.
 
 use super::{Needs, block_on, with_client};
-use crate::exit::Exit;
+use crate::exit::{Complaint, Exit};
 use crate::output::{self, Format, FormatArgs};
 use crate::paths::DataArgs;
 use crate::units::{counted, rfc3339, size};
@@ -10,7 +10,7 @@ use anyhow::bail;
 use clap::Subcommand;
 use serde::Serialize;
 use server::admin::{BackupView, Item, Request, StoreStats};
-use server::open::{Repaired, Report, Restored};
+use server::open::{Remedy, Repaired, Report, Restored};
 use std::path::{Path, PathBuf};
 
 /// Check, measure, back up and repair the store that keeps the mail
@@ -29,13 +29,14 @@ pub(crate) struct Args {
 enum Command {
     /// Read everything and compare it with its checksums, and the index with the log
     ///
-    /// Changes nothing. The server must not be running. Exits with 0 when all is right, with 1 when something is wrong.
-    #[command(after_help = EXAMPLES)]
+    /// Changes nothing. The server must not be running. Exits with 0 when all is right, with 1 when something is wrong. A backup can be verified
+    /// as well: name its directory with `--data`; every file is compared with what was written.
+    #[command(after_help = VERIFY_EXAMPLES)]
     Verify,
     /// Show how much there is: messages, queue, segments of the log, what of them is dead
     ///
     /// Works while the server runs, and when none does.
-    #[command(after_help = EXAMPLES)]
+    #[command(after_help = STATS_EXAMPLES)]
     Stats,
     /// Save what is intact of a damaged store into a new one, and list what is lost
     ///
@@ -69,11 +70,29 @@ enum Command {
         /// The directory of the backup
         #[arg(value_name = "BACKUP")]
         backup: PathBuf,
+        /// The option of all these commands, which means nothing here: hidden, and refused
+        #[arg(id = "directory", long = "data", value_name = "DIR", hide = true)]
+        data: Option<PathBuf>,
+        /// Another such option
+        #[arg(id = "settings", long = "config", value_name = "FILE", hide = true)]
+        settings: Option<PathBuf>,
         /// Where the store is made: a directory that is empty, or does not exist
         #[arg(value_name = "NEW-DIR")]
         target: PathBuf,
     },
 }
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  posthaste store verify
+  posthaste store verify --data /var/lib/posthaste --json
+  posthaste store verify --data /srv/backup/mail
+      Verify a backup.";
+
+const STATS_EXAMPLES: &str = "\
+Examples:
+  posthaste store stats
+  posthaste store stats --data /var/lib/posthaste --json";
 
 const BACKUP_EXAMPLES: &str = "\
 Examples:
@@ -105,8 +124,20 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Stats => stats(&args.data.directory()?, format),
         Command::Repair { target } => repair(&args.data.directory()?, &target, format),
         Command::Backup { target } => backup(&args.data.directory()?, &target, format),
-        Command::Restore { backup, target } => restore(&backup, &target, format),
+        Command::Restore { data, settings, .. }
+            if is_given(data.as_deref(), "POSTHASTE_DATA")
+                || is_given(settings.as_deref(), "POSTHASTE_CONFIG") =>
+        {
+            let what = "restore takes neither --data nor --config: name the backup, and the directory where the new store is made";
+            Err(Complaint::usage(what).into())
+        }
+        Command::Restore { backup, target, .. } => restore(&backup, &target, format),
     }
+}
+
+/// Whether a person has given an option, and not the environment.
+fn is_given(value: Option<&Path>, variable: &str) -> bool {
+    value.is_some_and(|value| std::env::var_os(variable).is_none_or(|named| named != value.as_os_str()))
 }
 
 fn backup(data: &Path, target: &Path, format: Format) -> anyhow::Result<Exit> {
@@ -197,20 +228,22 @@ fn verify(data: &Path, format: Format) -> anyhow::Result<Exit> {
     let report = block_on(async { Ok(server::open::verify(data).await?) })?;
     match format {
         Format::Json => output::json(&Checked::new(&report))?,
-        Format::Text => output::text(&text(&report))?,
+        Format::Text => output::text(&text(&report, data))?,
     }
     Ok(if report.findings.is_empty() { Exit::Done } else { Exit::Refused })
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &Report, data: &Path) -> String {
     let good = Style::new().fg_color(Some(AnsiColor::Green.into()));
     let bad = Style::new().fg_color(Some(AnsiColor::Red.into()));
-    let mut lines = vec![format!(
+    let backup = report.backup.map(|made| format!("This is a backup as of {}.", rfc3339(made)));
+    let mut lines = Vec::from_iter(backup);
+    lines.push(format!(
         "Read {} of the log: {}, {} of them in files of their own.",
         counted(report.segments, "segment"),
         counted(report.messages, "message"),
         report.large
-    )];
+    ));
     lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
     lines.extend(
         report
@@ -225,7 +258,29 @@ fn text(report: &Report) -> String {
         0 => format!("{good}All is right.{good:#}"),
         count => format!("{bad}Found {}.{bad:#}", counted(count, "fault")),
     });
+    lines.extend(report.remedy.map(|remedy| what_to_do(remedy, data)));
     lines.join("\n")
+}
+
+/// The next step after a verification that found something.
+fn what_to_do(remedy: Remedy, data: &Path) -> String {
+    let shown = data.display();
+    match remedy {
+        Remedy::RemoveIndex => format!(
+            "Remove {} while no server runs: it is made anew from the log at the next start.",
+            data.join("index.redb").display()
+        ),
+        Remedy::Repair => format!(
+            "Save what is intact into a new store, and see what is lost: posthaste store repair --data {shown} NEW-DIR"
+        ),
+        Remedy::AnotherBackup => format!(
+            "Make a new backup in another directory. If there is no other copy of the mail: `posthaste store restore {shown} NEW-DIR` \
+             copies what is there, and `posthaste store repair --data NEW-DIR OTHER-DIR` saves what is intact of that."
+        ),
+        Remedy::MakeAgain => {
+            format!("Remove {shown}, and make it again with the command that was interrupted.")
+        }
+    }
 }
 
 fn repair(data: &Path, target: &Path, format: Format) -> anyhow::Result<Exit> {
@@ -289,6 +344,8 @@ impl Salvaged<'_> {
 #[derive(Serialize)]
 struct Checked<'a> {
     ok: bool,
+    /// When the backup was made, if it is one.
+    backup: Option<String>,
     segments: u64,
     batches: u64,
     messages: u64,
@@ -306,11 +363,12 @@ struct CheckedFinding<'a> {
 
 impl Checked<'_> {
     fn new(report: &Report) -> Checked<'_> {
-        let Report { segments, batches, messages, large, findings, more, notes } = report;
+        let Report { backup, segments, batches, messages, large, findings, more, notes, remedy: _ } = report;
         let findings: Vec<_> =
             findings.iter().map(|f| CheckedFinding { place: &f.place, what: &f.what }).collect();
         Checked {
             ok: findings.is_empty(),
+            backup: backup.map(rfc3339),
             segments: *segments,
             batches: *batches,
             messages: *messages,
@@ -325,6 +383,7 @@ impl Checked<'_> {
 fn stats_text(stats: &StoreStats) -> String {
     let StoreStats { accounts, aliases, domains, messages, queued, segments, large_files, .. } = stats;
     let (log, live, dead) = (size(stats.log_bytes), size(stats.live_bytes), size(stats.dead_bytes));
+    let reserved = size(stats.log_bytes.saturating_sub(stats.live_bytes + stats.dead_bytes));
     let (large, index) = (size(stats.large_bytes), size(stats.index_bytes));
     [
         format!("accounts     {accounts}"),
@@ -332,7 +391,10 @@ fn stats_text(stats: &StoreStats) -> String {
         format!("domains      {domains}"),
         format!("messages     {messages}"),
         format!("in the queue {queued}"),
-        format!("log          {}, {log}: {live} live, {dead} dead", counted(*segments, "segment")),
+        format!(
+            "log          {}, {log}: {live} live, {dead} dead, {reserved} reserved for more",
+            counted(*segments, "segment")
+        ),
         format!("large files  {large_files}, {large}"),
         format!("index        {index}"),
     ]

@@ -63,6 +63,15 @@ impl Manifest {
         }
     }
 
+    /// The last segment of the log, and how much of it there is; `None` when there is no segment.
+    pub(crate) fn end(&self) -> Option<(u64, u64)> {
+        let segment = |entry: &Entry| match entry.file {
+            Kept::Segment(segment) => Some((segment, entry.length)),
+            Kept::Large(_) => None,
+        };
+        self.entries.iter().filter_map(segment).max_by_key(|(segment, _)| segment::last(*segment))
+    }
+
     /// Its text.
     pub(crate) fn encode(&self) -> String {
         let mut text = format!("{FIRST_LINE}\nmade {}\n", self.made.0);

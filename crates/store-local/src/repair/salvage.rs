@@ -128,7 +128,7 @@ impl<'a> Salvage<'a> {
         self.records(segment, group)?;
         let expected = match next {
             // Another one ends with its file.
-            _ if end.replaced => end.size,
+            _ if end.replaced => end.size.max(known),
             Some(next) => self.previous_end(next)?.unwrap_or(at),
             None => known,
         };
