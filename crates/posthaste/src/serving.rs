@@ -5,10 +5,11 @@ use crate::logs::Log;
 use crate::output;
 use crate::output::Format;
 use crate::supervisor;
+use anyhow::bail;
 use serde::Serialize;
 use server::confine::confine;
 use server::open::Open;
-use server::settings::{Listener, Settings};
+use server::settings::{Listener, Settings, Span};
 use server::tls::CertificateView;
 use server::{Server, Sockets, Stopped};
 use std::path::{Path, PathBuf};
@@ -24,6 +25,9 @@ pub(crate) fn run(
     format: Format,
     announcement: impl FnOnce(&Server) -> Option<String>,
 ) -> anyhow::Result<Exit> {
+    if let Some(fault) = server::ready::faults(&settings).into_iter().next() {
+        bail!("the server cannot start with these settings: {fault}");
+    }
     server::host::raise_descriptor_limit();
     // Threads inherit what is done to the process here, so this comes before there are any.
     let sockets = Sockets::open(&settings, supervisor::passed_sockets()?)?;
@@ -53,7 +57,11 @@ pub(crate) fn run(
             }
         }
         supervisor::stopping();
-        tracing::info!("stopping; transactions in flight may finish");
+        let within = Span(settings.limits.stop);
+        tracing::info!(
+            connections = server.connections(),
+            "stopping; transactions in flight may finish within {within}; told again, it waits no longer"
+        );
         tokio::select! {
             stopped = server.stop() => match stopped {
                 Stopped::Clean => {}

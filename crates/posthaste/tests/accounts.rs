@@ -104,7 +104,7 @@ fn aliases_and_quotas_at_work() {
     data.run(&["user", "alias", "rm", "team@example.org", ANN]);
     let aliases = data.run(&["user", "alias", "ls", "--json"]).json();
     assert_eq!(aliases[1], serde_json::json!({"alias": "team@example.org", "targets": ["bob@example.org"]}));
-    let removed = data.run(&["user", "rm", "bob@example.org"]);
+    let removed = data.run(&["user", "rm", "bob@example.org", "--yes"]);
     assert!(removed.stderr.contains("*@example.org, team@example.org"), "{}", removed.stderr);
 }
 

@@ -18,6 +18,14 @@ fn bans_made_without_a_server_hold_when_it_starts() {
     let list = data.run(&["ban", "ls", "--json"]).json();
     assert_eq!((&list[0]["network"], &list[0]["why"]), (&"127.0.0.1/32".into(), &"by hand: a test".into()));
     assert_eq!(list[0]["by_hand"], true);
+    data.run(&["ban", "add", "192.0.2.1", "--for", "1h"]);
+    let replaced = data.run(&["ban", "add", "192.0.2.1"]);
+    assert!(
+        replaced.stdout.contains("until it is removed, in place of the ban until 2"),
+        "{}",
+        replaced.stdout
+    );
+    assert!(data.run(&["ban", "ls"]).stdout.contains("no end"));
     let sent = server.send(&["--from", "a@example.org", "--to", "ann@example.org", "--text", "x"]);
     assert_eq!(sent.status, 75, "{}{}", sent.stdout, sent.stderr);
 

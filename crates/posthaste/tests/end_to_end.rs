@@ -308,6 +308,14 @@ fn accounts_come_and_go() {
     assert_eq!(ran.status, 2);
     assert!(ran.stderr.contains("no account eve@example.org; nothing was removed"), "{}", ran.stderr);
     let ran = data.run(&["user", "rm", "bob@example.org"]);
+    assert_eq!(ran.status, 1);
+    assert!(
+        ran.stdout.starts_with("Would be removed: bob@example.org and its mail (1 message).\n"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(data.run(&["inbox", "ls", "--account", "bob@example.org", "--json"]).json()[0]["uid"], 1);
+    let ran = data.run(&["user", "rm", "bob@example.org", "--yes"]);
     assert_eq!(ran.stdout, "Removed bob@example.org and its mail (1 message).\n");
     assert_eq!(server.send(&["--from", "a@example.org", "--to", "bob@example.org", "--text", "x"]).status, 1);
 }

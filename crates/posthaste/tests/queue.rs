@@ -118,6 +118,8 @@ fn a_sender_is_told_of_a_removal_and_an_address_is_explained() {
     );
     let report = data.run(&["inbox", "raw", "--account", "ann@example.org", "1"]).stdout;
     assert!(report.contains("550 5.7.0") && report.contains("sent by mistake"), "{report}");
+    assert!(report.contains("administrator took the message out of the queue"), "{report}");
+    assert!(!report.contains("The other server"), "{report}");
     let stories = data.run(&["explain", "ann@example.org", "--json"]).json();
     let states: Vec<_> = stories
         .as_array()
@@ -137,6 +139,7 @@ fn a_sender_is_told_of_a_removal_and_an_address_is_explained() {
     let story = data.run(&["explain", "bob@[127.0.0.2]"]).stdout;
     let id = stories[0]["id"].as_str().expect("an id");
     assert!(story.contains("sent by mistake") && story.contains(&format!("in message {id}")), "{story}");
+    assert!(!story.contains("no host"), "a removal is no attempt: {story}");
     assert_eq!(data.run(&["explain", "nobody@example.org"]).status, 1);
     assert_eq!(server.stop(), 0);
 }

@@ -48,8 +48,19 @@ pub struct Inbound {
     proxy: Option<IpAddr>,
     /// The place among the connections of who it named.
     place: Option<Permit>,
-    /// Whether the endpoint knows that the server stops.
-    told: bool,
+    /// What the endpoint knows of a stop of the server.
+    told: Told,
+}
+
+/// What an endpoint was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// Nothing.
+    Nothing,
+    /// That the server stops: a transaction in flight may finish.
+    Stop,
+    /// That it has waited long enough.
+    Cut,
 }
 
 impl Inbound {
@@ -68,7 +79,7 @@ impl Inbound {
             errors: 0,
             proxy: None,
             place: None,
-            told: false,
+            told: Told::Nothing,
         }
     }
 
@@ -363,14 +374,28 @@ impl Application<Server> for Inbound {
 
     async fn interruption(&mut self) {
         // The stop may have come while the session was busy, or before it began: what counts is whether it was told.
-        if self.told || self.stopping.wait_for(|stop| *stop).await.is_err() {
-            std::future::pending::<()>().await;
+        match self.told {
+            Told::Nothing => {
+                if self.stopping.wait_for(|stop| *stop).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+            Told::Stop => self.context.cut().await,
+            Told::Cut => std::future::pending().await,
         }
     }
 
     fn interrupted(&mut self, endpoint: &mut Server) {
-        self.told = true;
-        endpoint.shut_down(replies::SHUTTING_DOWN);
+        match self.told {
+            Told::Nothing => {
+                self.told = Told::Stop;
+                endpoint.shut_down(replies::SHUTTING_DOWN);
+            }
+            Told::Stop | Told::Cut => {
+                self.told = Told::Cut;
+                endpoint.cut(replies::SHUTTING_DOWN);
+            }
+        }
     }
 }
 

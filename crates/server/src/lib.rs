@@ -30,6 +30,7 @@ mod pop3;
 pub mod proxied;
 pub mod queue;
 mod reading;
+pub mod ready;
 pub mod resolve;
 pub mod route;
 mod run;

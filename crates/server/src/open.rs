@@ -222,7 +222,17 @@ pub fn exists(data: &Path) -> bool {
 /// made in it could not be opened by its owner.
 pub(crate) fn private_directory(directory: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(|error| match error.kind() {
+        std::io::ErrorKind::PermissionDenied => std::io::Error::new(
+            error.kind(),
+            format!(
+                "{error}: the user {} may not make it or not reach it; make it, and give it away with chown",
+                rustix::process::geteuid().as_raw()
+            ),
+        ),
+        _ => error,
+    })?;
     let metadata = std::fs::metadata(directory)?;
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(std::io::Error::other(format!(

@@ -214,7 +214,13 @@ impl Server {
         }
     }
 
-    /// Stops: no new connections, `421` to idle sessions and to new transactions; transactions in flight may finish until the deadline.
+    /// How many connections there are.
+    pub fn connections(&self) -> usize {
+        self.context.connections.count()
+    }
+
+    /// Stops: no new connections, `421` to idle sessions and to new transactions; transactions in flight may finish until the deadline,
+    /// and are cut off with `421` then (RFC 5321 §3.8).
     pub async fn stop(mut self) -> Stopped {
         self.context.shut_down();
         let ended = async { while self.tasks.join_next().await.is_some() {} };
@@ -222,10 +228,19 @@ impl Server {
             return Stopped::Clean;
         }
         let left = self.context.connections.count();
-        self.tasks.shutdown().await;
+        self.context.cut_off();
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        // Who has not even taken its 421 by then is gone.
+        match tokio::time::timeout(LAST_WORDS, ended).await {
+            Ok(()) => {}
+            Err(_) => self.tasks.shutdown().await,
+        }
         Stopped::Cut(left)
     }
 }
+
+/// How long sessions that are cut off at the deadline of a stop have for their last reply.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What the queue works with: the real network.
 fn outbound(

@@ -186,6 +186,23 @@ fn shutting_down_waits_for_the_transaction() {
 }
 
 #[test]
+fn what_is_cut_ends_in_the_middle_of_a_transaction() {
+    for content in ["", "DATA\r\nhalf a mess", "BDAT 10\r\nhalf"] {
+        let mut peer = Peer::greeted(config());
+        peer.say("MAIL FROM:<>\r\nRCPT TO:<c@d.example>\r\n");
+        peer.say(content);
+        peer.server.shut_down(replies::SHUTTING_DOWN);
+        assert!(!peer.turn().closed);
+        peer.server.cut(replies::SHUTTING_DOWN);
+        let turn = peer.turn();
+        assert_eq!(turn.sent, ["421 4.3.2 Service shutting down, try again later\r\n"], "{content}");
+        let ends = [Event::Abort(Abort::Refused(replies::SHUTTING_DOWN)), Event::Closing(Closing::ShutDown)];
+        assert_eq!(turn.events, ends, "{content}");
+        assert!(turn.closed);
+    }
+}
+
+#[test]
 fn shutting_down_ends_an_idle_connection_at_once() {
     let mut peer = Peer::greeted(config());
     peer.server.shut_down(replies::SHUTTING_DOWN);

@@ -93,18 +93,23 @@ fn ban(network: Network, time: Option<Span>, reason: String) -> Result<HandBan, 
     Ok(HandBan { network, until, added, reason })
 }
 
-async fn list(client: &Client, format: Format) -> anyhow::Result<Exit> {
+/// Those that are not over.
+async fn in_force(client: &Client) -> anyhow::Result<Vec<BanView>> {
     let items = client.ask(Request::Bans).await?;
     let now = now();
-    let bans: Vec<BanView> = items
+    let bans = items
         .into_iter()
         .filter_map(|item| match item {
             Item::Ban(ban) => Some(ban),
             _ => None,
         })
         // Without a server nobody has left out those that are over.
-        .filter(|ban| ban.until.is_none_or(|until| until > now))
-        .collect();
+        .filter(|ban| ban.until.is_none_or(|until| until > now));
+    Ok(bans.collect())
+}
+
+async fn list(client: &Client, format: Format) -> anyhow::Result<Exit> {
+    let bans = in_force(client).await?;
     match format {
         Format::Json => output::json_list(bans.iter().map(Listed::new))?,
         Format::Text if bans.is_empty() => output::text("Nobody is banned.")?,
@@ -114,15 +119,29 @@ async fn list(client: &Client, format: Format) -> anyhow::Result<Exit> {
 }
 
 async fn add(client: &Client, ban: HandBan, format: Format) -> anyhow::Result<Exit> {
+    let is_same =
+        |known: &BanView| known.network == ban.network && matches!(known.cause, BanCause::ByHand { .. });
+    let replaced = in_force(client).await?.into_iter().find(is_same);
     client.ask(Request::AddBan { ban: ban.clone() }).await?;
     let HandBan { network, until, added, reason } = ban;
     let view = BanView { network, until, cause: BanCause::ByHand { added, reason } };
-    match (format, until) {
+    let zone = TimeZone::system();
+    let end = |until: Option<Timestamp>| match until {
+        Some(until) => format!("until {}", minute(until, &zone)),
+        None => "until it is removed".to_owned(),
+    };
+    match (format, &replaced) {
         (Format::Json, _) => output::json(&Listed::new(&view))?,
-        (Format::Text, Some(until)) => {
-            output::text(&format!("Banned {network} until {}.", minute(until, &TimeZone::system())))?;
+        (Format::Text, None) => output::text(&format!("Banned {network} {}.", end(until)))?,
+        (Format::Text, Some(before)) => {
+            let text = format!(
+                "Banned {network} {}, in place of the ban {} ({}).",
+                end(until),
+                end(before.until),
+                why(before)
+            );
+            output::text(&message::terminal::one_line(&text))?;
         }
-        (Format::Text, None) => output::text(&format!("Banned {network} until it is removed."))?,
     }
     Ok(Exit::Done)
 }
@@ -149,7 +168,7 @@ fn table(bans: &[BanView], zone: &TimeZone) -> Table {
     let row = |ban: &BanView| Row {
         cells: vec![
             ban.network.to_string(),
-            ban.until.map_or("removed".to_owned(), |until| minute(until, zone)),
+            ban.until.map_or("no end".to_owned(), |until| minute(until, zone)),
             message::terminal::one_line(&why(ban)).into_owned(),
         ],
         style: Style::new(),

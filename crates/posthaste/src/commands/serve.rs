@@ -7,7 +7,7 @@ use crate::output::FormatArgs;
 use crate::paths::DirectoryArgs;
 use crate::serving;
 use server::settings::Settings;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Run a mail server by a settings file
 ///
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     /// The settings file
     #[arg(long, value_name = "FILE", env = "POSTHASTE_CONFIG", hide_env_values = true)]
     config: PathBuf,
-    /// Only check the file, and print what it means
+    /// Only check the file and what it names, and print what it means
     #[arg(long, conflicts_with = "json")]
     check: bool,
     #[command(flatten)]
@@ -42,11 +42,26 @@ Examples:
 pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     let settings = settings(&args)?;
     if args.check {
-        output::text(&format!("{settings}\n\n{} is right.", args.config.display()))?;
-        return Ok(Exit::Done);
+        return check(&args.config, &settings);
     }
     let log = args.logs.start();
     serving::run(settings, log, args.format.format(), |_| None)
+}
+
+/// Shows what the settings mean, and whether a server could start with them here.
+fn check(file: &Path, settings: &Settings) -> anyhow::Result<Exit> {
+    output::text(&format!("{settings}\n"))?;
+    for doubt in server::ready::doubts(settings) {
+        anstream::eprintln!("posthaste: {}: {doubt}", file.display());
+    }
+    let faults = server::ready::faults(settings);
+    if !faults.is_empty() {
+        let list = faults.join("\n  ");
+        let text = format!("{}: the server cannot start with these settings:\n  {list}", file.display());
+        return Err(Complaint::usage(text).into());
+    }
+    output::text(&format!("{} is right.", file.display()))?;
+    Ok(Exit::Done)
 }
 
 /// What the file says. A data directory named on the command line or in the environment counts more than the file's; where nobody

@@ -189,6 +189,13 @@ impl Announcement<'_> {
             None => "every address; nothing is sent on".to_owned(),
         };
         let (send, read) = self.first_commands();
+        let login = match self.listeners.iter().any(|listener| listener.service.is_for_accounts()) {
+            true => format!(
+                "\n\nGive the account a password, to read with a mail program:\n\n  {bold}{}{bold:#}",
+                self.password_command()
+            ),
+            false => String::new(),
+        };
         for certificate in self.certificates {
             let kind = match certificate.origin {
                 Origin::SelfSigned => "self-signed certificate",
@@ -201,7 +208,7 @@ impl Announcement<'_> {
         write!(
             text,
             "  for   {}\n  data  {}\n\nSend the first message:\n\n  {bold}{send}{bold:#}\n\n\
-             Read it:\n\n  {bold}{read}{bold:#}\n\nStop with Ctrl-C.\n",
+             Read it:\n\n  {bold}{read}{bold:#}{login}\n\nStop with Ctrl-C.\n",
             takes,
             self.data.display()
         )
@@ -209,13 +216,20 @@ impl Announcement<'_> {
         text
     }
 
+    /// The account that the first message is for, as one word of a shell.
+    fn first_account(&self) -> String {
+        let first = self.users.and_then(|users| users.first());
+        shell_quoted(&first.map_or("you@example.org".to_owned(), Mailbox::to_string))
+    }
+
+    /// A command to be pasted when the account is there: without a password nobody can log in.
+    fn password_command(&self) -> String {
+        format!("{} user passwd {}{}", self.program, self.first_account(), self.data_option)
+    }
+
     /// Commands to be pasted: one that sends the first message, one that lists it.
     fn first_commands(&self) -> (String, String) {
-        let to = self
-            .users
-            .and_then(|users| users.first())
-            .map_or("you@example.org".to_owned(), Mailbox::to_string);
-        let to = shell_quoted(&to);
+        let to = self.first_account();
         let program = self.program;
         let server = match self.listeners.first() {
             Some(listener) if listener.address != SocketAddr::from(([127, 0, 0, 1], 2525)) => {
@@ -302,6 +316,26 @@ mod tests {
                 Fingerprint([0xAB; 32])
             )
         );
+    }
+
+    #[test]
+    fn where_people_log_in_it_says_how_they_get_a_password() {
+        let address = "127.0.0.1:1143".parse().expect("an address");
+        let listener = |service| Listener { address, service, tls: ListenerTls::None, proxied: Proxied::No };
+        let text = |listeners: &[Listener]| {
+            Announcement {
+                program: "posthaste",
+                listeners,
+                certificates: &[],
+                data: Path::new("/tmp/mail"),
+                data_option: " --data /tmp/mail",
+                users: None,
+            }
+            .text()
+        };
+        let command = "posthaste user passwd you@example.org --data /tmp/mail";
+        assert!(text(&[listener(Service::Smtp), listener(Service::Imap)]).contains(command));
+        assert!(!text(&[listener(Service::Smtp)]).contains("passwd"));
     }
 
     #[test]

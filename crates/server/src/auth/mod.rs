@@ -257,7 +257,9 @@ impl Authenticator {
         let (Some(name), Some(credentials)) = (name, credentials) else {
             return Ok(Answered::refused("no such account"));
         };
+        let has_none = credentials.password.is_none() && credentials.application_passwords.is_empty();
         let application = match &matched {
+            Match::None if has_none => return Ok(Answered::refused("no password is set")),
             Match::None => return Ok(Answered::refused("wrong password")),
             Match::Application(application) => Some(application.as_str()),
             Match::Main(_) => None,

@@ -86,6 +86,24 @@ async fn a_certificate_is_an_accounts_by_its_fingerprint_or_by_an_address() {
     }
 }
 
+#[tokio::test]
+async fn the_log_tells_an_account_without_a_password_from_a_wrong_one() {
+    let authenticator = authenticator().await;
+    let kept = keep(&Secret::new("its own"), Costs::default(), WithScram::No, &system_random());
+    let bob = AccountName::parse("bob@b.example").expect("a name");
+    authenticator.store.set_password(&bob, kept.password, None).await.expect("the account is there");
+    for (user, reason) in [
+        ("ann@b.example", "no password is set"),
+        ("bob@b.example", "wrong password"),
+        ("eve@b.example", "no such account"),
+    ] {
+        let network = "192.0.2.1/32".parse().expect("a network");
+        let client = Client { network, standing: crate::abuse::Standing::Stranger };
+        let asked = authenticator.password(user, Secret::new("a guess"), client).await;
+        assert_eq!(asked.expect("the store answers").reason, reason);
+    }
+}
+
 /// Whose a client is that says EXTERNAL.
 async fn told(authenticator: &Authenticator, tls: Option<&TlsSession>, user: Option<&str>) -> Option<String> {
     let network = "192.0.2.1/32".parse().expect("a network");

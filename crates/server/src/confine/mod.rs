@@ -10,6 +10,7 @@ mod files;
 mod process;
 
 pub use files::Needs;
+pub use process::user_exists;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -66,7 +67,7 @@ pub enum ConfineError {
         user: String,
     },
     /// The data directory cannot be made or made private.
-    #[error("{}: {cause}", directory.display())]
+    #[error("cannot use the data directory {}: {cause}", directory.display())]
     Data {
         /// Which.
         directory: PathBuf,
@@ -93,10 +94,13 @@ impl Default for Hardening {
 /// Confines this process for good. To be called after the sockets were opened and before anything else is; the caller has one thread.
 pub fn confine(hardening: &Hardening, data: &Path, needs: &Needs) -> Result<InForce, ConfineError> {
     process::no_core_dumps().map_err(ConfineError::CoreDumps)?;
+    let not_ready = |cause| ConfineError::Data { directory: data.to_owned(), cause };
+    if let Some(user) = &hardening.user {
+        process::make_for(user, data).map_err(not_ready)?;
+    }
     let user = process::run_as(hardening.user.as_deref())?;
     // As the user that will own it. Landlock's rules hold for what exists.
-    crate::open::private_directory(data)
-        .map_err(|cause| ConfineError::Data { directory: data.to_owned(), cause })?;
+    crate::open::private_directory(data).map_err(not_ready)?;
     let files = match hardening.files {
         Switch::On => files::restrict(data, needs)?,
         Switch::Off => "not restricted".to_owned(),

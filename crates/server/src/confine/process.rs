@@ -1,13 +1,37 @@
 //! The process itself: its user, and that its memory is not written to a disk when it crashes.
 
 use super::ConfineError;
+use nix::unistd::User;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use rustix::process::{geteuid, getuid};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, chown};
+use std::path::Path;
 
 /// Passwords and private keys are in memory: no core dump, and no other process of the same user may look into it.
 pub(super) fn no_core_dumps() -> rustix::io::Result<()> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
+}
+
+/// Whether this machine knows a user of this name.
+pub fn user_exists(name: &str) -> io::Result<bool> {
+    Ok(User::from_name(name)?.is_some())
+}
+
+/// Makes the data directory, where there is none, for `user`, who may not write in the one above it: only root can, and only before it becomes
+/// that user. What is there stays as it is.
+pub(super) fn make_for(user: &str, directory: &Path) -> io::Result<()> {
+    if !geteuid().is_root() || directory.exists() {
+        return Ok(());
+    }
+    // One that nobody knows is refused in `run_as`.
+    let Some(user) = User::from_name(user)? else { return Ok(()) };
+    if let Some(parent) = directory.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    std::fs::DirBuilder::new().mode(0o700).create(directory)?;
+    chown(directory, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
 }
 
 /// Becomes `user`, with its groups, if one is named; says who the process is then.

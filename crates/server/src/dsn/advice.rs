@@ -49,6 +49,10 @@ pub(super) fn advice(reply: &Reply) -> &'static str {
         (7, 20..=29) => {
             "The other server doubts that the message is yours. Your administrator can mend that (SPF, DKIM, DNS)."
         }
+        // Our own word: see crate::queue::orders.
+        (7, 0) if reply.source() == ReplySource::Own => {
+            "Your administrator took the message out of the queue. Ask there before you send it again."
+        }
         (7, _) => {
             "The other server's rules do not allow the message. Its words may say why; your administrator can ask there."
         }

@@ -63,6 +63,8 @@ pub struct Context {
     pub(crate) door: Door,
     pub(crate) sessions: SessionIds,
     pub(crate) stop: watch::Sender<bool>,
+    /// Whether a stop has waited long enough.
+    cut: watch::Sender<bool>,
     /// Tells the queue that something was queued.
     pub(crate) queued: Arc<Notify>,
     /// Whether the postmaster hears of failures, too.
@@ -140,6 +142,7 @@ impl Context {
             door: Door::new(limits.connections, settings.abuse.tarpit),
             sessions: SessionIds::starting(started),
             stop: watch::Sender::new(false),
+            cut: watch::Sender::new(false),
             queued: Arc::new(Notify::new()),
             postmaster_copies: settings.relay.as_ref().map_or(Switch::Off, |relay| relay.postmaster_copies),
             report_rate: Arc::new(ReportRate::new(
@@ -175,6 +178,18 @@ impl Context {
     /// Asks all sessions to end: `421` to idle ones and to new transactions.
     pub fn shut_down(&self) {
         self.stop.send_replace(true);
+    }
+
+    /// Tells the sessions that are left to end at once, with `421`.
+    pub(crate) fn cut_off(&self) {
+        self.cut.send_replace(true);
+    }
+
+    /// Comes when sessions are to end at once.
+    pub(crate) fn cut(&self) -> impl Future<Output = ()> + use<> {
+        let mut cut = self.cut.subscribe();
+        // A sender that is gone stops the server as well.
+        async move { cut.wait_for(|cut| *cut).await.map_or((), drop) }
     }
 
     /// What wakes the queue when something was queued.

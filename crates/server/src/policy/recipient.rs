@@ -162,6 +162,7 @@ pub(crate) fn srs(rules: &Rules) -> Option<&Arc<Srs>> {
 pub fn recipient(rules: &Rules, asked: &Asked, known: &Known) -> Step {
     let mut walk = Walk { rules, asked, found: Routes::default(), full: false, followed: HashSet::new() };
     let mut unknown = Vec::new();
+    let postmaster = postmaster_at(main_domain(rules));
     let mut to_visit = VecDeque::from([&asked.address]);
     let mut visited = 0;
     while let Some(address) = to_visit.pop_front() {
@@ -177,6 +178,10 @@ pub fn recipient(rules: &Rules, asked: &Asked, known: &Known) -> Step {
         };
         let is_target = visited > 1;
         if !is_ours(&rules.acceptance, resolution) {
+            if is_postmaster_of_host(rules, address) {
+                to_visit.push_back(&postmaster);
+                continue;
+            }
             match (is_target, asked.relaying) {
                 (true, _) if srs(rules).is_some() => {
                     walk.forward(address);
@@ -367,6 +372,14 @@ pub(super) fn is_postmaster(rules: &Rules, mailbox: &Mailbox) -> bool {
         }
     };
     is_ours && mailbox.local_part().as_str().eq_ignore_ascii_case("postmaster")
+}
+
+/// Whether it is the postmaster at the server's own name, which may be no domain that it has accounts in. Our reports come from there, and what is
+/// answered to them must be taken (RFC 5321 §4.5.1): by the postmaster of the main domain.
+fn is_postmaster_of_host(rules: &Rules, mailbox: &Mailbox) -> bool {
+    mailbox.domain() == Some(&rules.host_name)
+        && *main_domain(rules) != rules.host_name
+        && is_postmaster(rules, mailbox)
 }
 
 pub(crate) fn main_domain(rules: &Rules) -> &Domain {

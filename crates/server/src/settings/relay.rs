@@ -245,12 +245,26 @@ fn schedule(written: &QueueFile, wrong: At<'_>) -> Result<Schedule, SettingsErro
         Some(value) => Ok(value.get_ref().0.0),
         None => Ok(default),
     };
-    Ok(Schedule {
+    let schedule = Schedule {
         first_retry: span(&written.first_retry, 1, default.first_retry)?,
         longest_retry: span(&written.longest_retry, 1, default.longest_retry)?,
         give_up: span(&written.give_up, 1, default.give_up)?,
         give_up_bounce: span(&written.give_up_bounce, 1, default.give_up_bounce)?,
         delay_notice: span(&written.delay_notice, 0, default.delay_notice)?,
+    };
+    let Schedule { first_retry, longest_retry, .. } = schedule;
+    if first_retry <= longest_retry {
+        return Ok(schedule);
+    }
+    let (first, longest) = (Span(first_retry), Span(longest_retry));
+    Err(match (&written.first_retry, &written.longest_retry) {
+        (Some(first), _) => {
+            wrong(first.span(), format!("longer than `longest_retry`, which is \"{longest}\""))
+        }
+        (None, written) => {
+            let place = written.as_ref().map_or(0..0, Spanned::span);
+            wrong(place, format!("shorter than `first_retry`, which is \"{first}\""))
+        }
     })
 }
 
@@ -268,13 +282,16 @@ pub(super) fn number(
     }
 }
 
-/// What `serve --check` prints.
-pub(super) fn show(relay: &Relay, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let list = |networks: &[Network]| match networks {
-        [] => "nobody".to_owned(),
-        some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+/// What `serve --check` prints. `submitters` are those who log in to submit mail, if there is a port for it.
+pub(super) fn show(relay: &Relay, submitters: Option<&str>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let list = |networks: &[Network]| networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let senders = match (submitters, relay.networks.as_slice()) {
+        (None, []) => "nobody".to_owned(),
+        (Some(accounts), []) => accounts.to_owned(),
+        (None, networks) => list(networks),
+        (Some(accounts), networks) => format!("{accounts}, {}", list(networks)),
     };
-    writeln!(f, "sends mail on for        {}", list(&relay.networks))?;
+    writeln!(f, "sends mail on for        {senders}")?;
     if !relay.private_networks.is_empty() {
         writeln!(f, "  also to hosts in       {}", list(&relay.private_networks))?;
     }

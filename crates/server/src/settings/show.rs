@@ -56,7 +56,8 @@ impl fmt::Display for Settings {
         super::proxies::show(&self.proxies, f)?;
         super::hardening::show(&self.hardening, f)?;
         if let Some(relay) = &self.relay {
-            super::relay::show(relay, f)?;
+            let submitters = crate::ready::takes_submissions(self).then_some("accounts that log in");
+            super::relay::show(relay, submitters, f)?;
         }
         writeln!(f, "quota of an account      {}", QuotaText(limits.quota))?;
         writeln!(f, "disk kept free           {}", Size(limits.disk_reserve))?;

@@ -103,6 +103,8 @@ fn errors_name_the_place_and_what_would_be_right() {
             "posthaste.toml:3:10: ",
             "write it like \"192.0.2.0\"",
         ),
+        ("[queue]\nfirst_retry = \"5h\"", "posthaste.toml:2:15: ", "longer than `longest_retry`"),
+        ("[queue]\nlongest_retry = \"1m\"", "posthaste.toml:2:17: ", "shorter than `first_retry`"),
         ("domains = [\"a.example\"", "posthaste.toml:1:", "]"),
     ]);
 }

@@ -49,6 +49,11 @@ fn directory(data: &Path) -> PathBuf {
     data.join("tls")
 }
 
+/// Whether a server can serve this certificate: both files can be read, and hold what belongs together. Reads files, so it blocks.
+pub(crate) fn usable(files: &CertificateFiles) -> Result<(), TlsError> {
+    files::Pair::read(files)?.load(files).map(drop)
+}
+
 /// One file for both: no crash can leave a key and a certificate that do not belong together.
 fn acme_files(directory: &Path) -> CertificateFiles {
     let file = directory.join("acme.pem");

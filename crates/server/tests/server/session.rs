@@ -153,7 +153,19 @@ async fn a_stop_does_not_wait_for_ever() {
     .await;
     let mut busy = Talk::hello(address).await;
     busy.say("MAIL FROM:<alice@a.example>").await;
-    assert_eq!(server.stop().await, Stopped::Cut(1));
+    let mut in_content = Talk::hello(address).await;
+    in_content.say("MAIL FROM:<alice@a.example>").await;
+    in_content.say("RCPT TO:<bob@b.example>").await;
+    in_content.say("DATA").await;
+    in_content.send(b"first half\r\n").await;
+    let stopping = tokio::spawn(server.stop());
+    // Who is cut off hears it (RFC 5321 §3.8).
+    for mut session in [busy, in_content] {
+        let reply = session.reply().await;
+        assert!(reply.starts_with("421 4.3.2 "), "{reply}");
+        assert!(session.closed().await);
+    }
+    assert_eq!(stopping.await.expect("no panic"), Stopped::Cut(2));
 }
 
 #[tokio::test]

@@ -135,7 +135,7 @@ pub enum Closing {
     EarlyTalker,
     /// Too many errors.
     TooManyErrors,
-    /// [`Server::shut_down`].
+    /// [`Server::shut_down`] or [`Server::cut`].
     ShutDown,
     /// The connection was refused from the start, or the application's reply was a 421.
     Refused,
@@ -300,6 +300,17 @@ impl Server {
     /// transaction in flight may be finished and gets its final reply first (RFC 5321 §3.8).
     pub fn shut_down(&mut self, reply: Reply) {
         self.shutting_down = Some(Box::new(reply));
+    }
+
+    /// Stops at once: `reply`, a 421, is said and the connection closes, whatever is in flight; the peer keeps what was not
+    /// acknowledged (RFC 5321 §3.8). Not while an event waits for its answer.
+    pub fn cut(&mut self, reply: Reply) {
+        debug_assert!(!matches!(self.phase, Phase::Asked(_)), "the event in hand is answered first");
+        if !matches!(self.phase, Phase::Closed) {
+            self.say(&reply);
+            self.abort(Abort::Refused(reply));
+            self.close(Closing::ShutDown);
+        }
     }
 
     /// Whether a transaction is in flight: from MAIL accepted until its end.

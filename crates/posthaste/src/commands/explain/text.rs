@@ -70,10 +70,18 @@ fn delivery_lines(delivery: &DeliveryView, now: Timestamp, zone: &TimeZone) -> V
     }
     let left_out = (delivery.attempts as usize).saturating_sub(delivery.history.len());
     for (number, attempt) in delivery.history.iter().enumerate() {
-        lines.extend(attempt_lines(attempt, zone));
+        let is_last = number + 1 == delivery.history.len();
+        match is_last && was_told_of_removal(delivery, attempt) {
+            true => lines.push(format!(
+                "{}  its sender was to hear: {}",
+                second(attempt.at, zone),
+                one_line(&attempt.reply)
+            )),
+            false => lines.extend(attempt_lines(attempt, zone)),
+        }
         // What was told of a failure is said at its end.
         let failed = delivery.end.is_some_and(|end| matches!(end.ending, Ending::Failed | Ending::Removed));
-        let is_end = failed && number + 1 == delivery.history.len();
+        let is_end = failed && is_last;
         if let Some(report) = attempt.report.as_ref().filter(|_| !is_end) {
             lines.push(format!("    its sender was told, in message {report} (RFC 3464)"));
         }
@@ -86,6 +94,14 @@ fn delivery_lines(delivery: &DeliveryView, now: Timestamp, zone: &TimeZone) -> V
         None => waits(delivery, now, zone),
     });
     lines
+}
+
+/// Whether this is no attempt to deliver, but the word that an operator had sent to the sender with the removal.
+fn was_told_of_removal(delivery: &DeliveryView, last: &AttemptView) -> bool {
+    delivery.end.is_some_and(|end| end.ending == Ending::Removed)
+        && last.host.is_none()
+        && last.address.is_none()
+        && (last.report.is_some() || last.untold.is_some())
 }
 
 /// An attempt in some lines.

@@ -74,7 +74,18 @@ pub(super) async fn details(mail: Mail<'_>, address: &str) -> anyhow::Result<Acc
     }
 }
 
-pub(super) async fn remove(mail: Mail<'_>, addresses: &[Mailbox], format: Format) -> anyhow::Result<Exit> {
+/// Whether the operator has said that mail may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Consent {
+    Given,
+    Needed,
+}
+
+pub(super) async fn remove(
+    mail: Mail<'_>,
+    (addresses, consent): (&[Mailbox], Consent),
+    format: Format,
+) -> anyhow::Result<Exit> {
     let accounts = mail.accounts().await?;
     let mut removed = Vec::new();
     // all or none: a mistyped address is seen before anything is gone
@@ -89,6 +100,9 @@ pub(super) async fn remove(mail: Mail<'_>, addresses: &[Mailbox], format: Format
             }
         }
     }
+    if consent == Consent::Needed && removed.iter().any(|account| account.messages > 0) {
+        return would_remove(&removed, format);
+    }
     for account in &removed {
         let name = account.account.name.as_str();
         let aliases = details(mail, name).await?.aliases;
@@ -96,6 +110,12 @@ pub(super) async fn remove(mail: Mail<'_>, addresses: &[Mailbox], format: Format
         if format == Format::Text {
             let mail = units::counted(account.messages, "message");
             output::text(&format!("Removed {} and its mail ({mail}).", shown(account)))?;
+        }
+        if account.account.origin == Origin::Declared {
+            anstream::eprintln!(
+                "posthaste: {} was named in a settings file or a list of users: if it still is, it comes back at the next start, empty",
+                shown(account)
+            );
         }
         if !aliases.is_empty() {
             anstream::eprintln!(
@@ -108,6 +128,21 @@ pub(super) async fn remove(mail: Mail<'_>, addresses: &[Mailbox], format: Format
         output::json_list(removed.iter().map(|account| Listed::new(account)))?;
     }
     Ok(Exit::Done)
+}
+
+/// Says what would go with the accounts.
+fn would_remove(accounts: &[&AccountView], format: Format) -> anyhow::Result<Exit> {
+    match format {
+        Format::Json => output::json_list(accounts.iter().map(|account| Listed::new(account)))?,
+        Format::Text => {
+            for account in accounts {
+                let mail = units::counted(account.messages, "message");
+                output::text(&format!("Would be removed: {} and its mail ({mail}).", shown(account)))?;
+            }
+            output::text("Nothing was done yet: say --yes to do it.")?;
+        }
+    }
+    Ok(Exit::Refused)
 }
 
 /// The account's name, safe for a terminal: whoever sends mail to a catcher chooses it.

@@ -112,12 +112,15 @@ enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Remove accounts with all their mail
-    #[command(after_help = "Example:\n  posthaste user rm alice@example.org")]
+    /// Remove accounts with all their mail; those that have mail only with --yes
+    #[command(after_help = "Example:\n  posthaste user rm alice@example.org --yes")]
     Rm {
         /// Their addresses
         #[arg(required = true, value_name = "ADDRESS", value_parser = address)]
         addresses: Vec<Mailbox>,
+        /// Do it; without this only say what would be removed, if there is mail
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -210,7 +213,10 @@ async fn carry_out(
         }
         (Command::Ls, _) => accounts::list(mail, format).await,
         (Command::Show { address }, _) => accounts::show(mail, &address.to_string(), format).await,
-        (Command::Rm { addresses }, _) => accounts::remove(mail, &addresses, format).await,
+        (Command::Rm { addresses, yes }, _) => {
+            let consent = if yes { accounts::Consent::Given } else { accounts::Consent::Needed };
+            accounts::remove(mail, (&addresses, consent), format).await
+        }
         (Command::Passwd { .. } | Command::Import { .. }, _) => {
             unreachable!("what these need was prepared")
         }

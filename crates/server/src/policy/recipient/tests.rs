@@ -168,6 +168,11 @@ fn verdicts() {
         ("domains a.example b.example", none, "Postmaster", "postmaster@a.example"),
         ("domains a.example b.example", none, "POSTMASTER@b.example", "postmaster@b.example"),
         ("domains a.example b.example", none, "postmaster@c.example", "550 5.7.1"),
+        // Reports come from our own name, and can be answered.
+        ("domains a.example b.example", none, "PostMaster@MX.example", "postmaster@a.example"),
+        ("domains a.example postmaster=alice@a.example", alice, "postmaster@mx.example", "alice@a.example"),
+        ("domains mx.example", none, "postmaster@mx.example", "postmaster@mx.example"),
+        ("domains a.example", none, "bob@mx.example", "550 5.7.1"),
         ("domains a.example postmaster=alice@a.example", alice, "postmaster@a.example", "alice@a.example"),
         (
             "domains a.example postmaster=alice@a.example",
@@ -306,6 +311,7 @@ fn those_who_may_relay_reach_other_domains_and_no_more_than_others_here() {
         ("domains a.example", "nobody@a.example", "550 5.1.1"),
         ("domains a.example", "out@a.example", "550 5.7.1"),
         ("domains a.example", "postmaster@a.example", "postmaster@a.example"),
+        ("domains a.example", "postmaster@mx.example", "postmaster@a.example"),
         ("everyone", "bob@c.example", "bob@c.example"),
         ("named bob@a.example", "bob@c.example", "550 5.1.1"),
     ] {
