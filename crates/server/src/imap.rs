@@ -14,6 +14,7 @@ mod mailboxes;
 mod marks;
 mod news;
 mod notify;
+pub mod outside;
 mod search;
 mod select;
 mod sort;

@@ -19,7 +19,7 @@ pub mod drive;
 mod dsn;
 pub mod host;
 mod https;
-mod imap;
+pub mod imap;
 pub mod inbound;
 pub mod listen;
 mod login;

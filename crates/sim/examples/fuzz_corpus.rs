@@ -54,9 +54,84 @@ fn main() -> Result<(), Box<dyn Error>> {
     for script in Script::read_all(&here.join("tests/pop3"))? {
         write(corpus.join("pop3_server"), &script.name(), &[&[8, 1], &script.client()[..]].concat())?;
     }
+    for script in Script::read_all(&here.join("tests/classroom"))? {
+        // The smaller server has no room for what is too big.
+        let settings = u8::from(script.settings().any(|setting| setting.starts_with("max-size")));
+        write(
+            corpus.join("classroom_server"),
+            &script.name(),
+            &[&[settings, 1], &script.client()[..]].concat(),
+        )?;
+    }
+    for (name, message) in MESSAGES {
+        write(corpus.join("imap_message"), name, message.as_bytes())?;
+    }
+    for (name, settings, about) in REPORTS {
+        write(corpus.join("report"), name, &[&[*settings], about.as_bytes()].concat())?;
+    }
+    write(
+        corpus.join("tls_rpt"),
+        "both",
+        b"v=TLSRPTv1; rua=mailto:tls%40reports@example.org,https://example.org:443/tls?v=1",
+    )?;
     write(corpus.join("header"), "fields", HEADER_VALUES.as_bytes())?;
     client_inputs(&corpus.join("smtp_client"))
 }
+
+/// Messages, of which IMAP is to tell all that it can.
+const MESSAGES: &[(&str, &str)] = &[
+    (
+        "fields",
+        "Date: Tue, 6 Jan 2026 23:30:00 -0800\r\nFrom: \"Ann \\\"A.\\\"\" <ann@example.org>,\r\n\t=?utf-8?q?J=C3=BC?= <@a,@b:j@example.net>\r\n\
+        Sender: s\r\nReply-To: <>\r\nTo: friends: a@example.net, <b@example.net>;, none:;\r\nCc: (c) x@[192.0.2.1]\r\nBcc: d@example.com\r\n\
+        Subject: Re: [list] =?utf-8?q?Gr=C3=BC=C3=9Fe?= (fwd)\r\nMessage-ID: <1@example.org>\r\nIn-Reply-To: <0@example.org>\r\n\
+        References: <0@example.org>\r\n <00@example.org>\r\nList-Id: <l.example.org>\r\n\r\nHello\r\n",
+    ),
+    (
+        "parts",
+        "Subject: =?iso-8859-1?q?gr=FCn?=\r\nContent-Type: multipart/mixed; boundary=b; x*=utf-8''%e2%82%ac\r\n\r\n--b\r\n\
+        Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\nContent-Language: de, en\r\n\r\n\
+        Ein gr=FCnes H=\r\naus\r\n--b\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\
+        Content-Disposition: attachment; filename=\"a \\\"b\\\".html\"\r\nContent-ID: <c@d>\r\nContent-Location: x\r\n\r\nPGI+VGlnZXI8L2I+\r\n\
+        --b\r\nContent-Type: image/png\r\nContent-MD5: abc\r\nContent-Transfer-Encoding: x-unknown\r\n\r\nhidden\r\n--b--\r\n",
+    ),
+    (
+        "within",
+        "Content-Type: multipart/digest; boundary=\"x y\"\r\n\r\n--x y\r\n\r\nFrom: one@example.org\r\nSubject: Fwd: [fwd: inner]\r\n\
+        Content-Type: multipart/alternative; boundary=z\r\n\r\n--z\r\n\r\none\r\n--z\r\nContent-Type: message/rfc822\r\n\r\n\
+        To: deep@example.org\r\n\r\nend\r\n--z--\r\n--x y\r\nContent-Type: message/global\r\n\r\nSubject: ü\r\n\r\nü\r\n--x y--\r\n",
+    ),
+    (
+        "threads",
+        "Subject: one\r\nMessage-ID: <1>\r\n\r\n\0Subject: re: one\r\nMessage-ID: <2>\r\nReferences: <0> <1>\r\n\r\n\0\
+        Message-ID: <3>\r\nIn-Reply-To: <2>\r\n\r\n\0Subject: two\r\nMessage-ID: <1>\r\nReferences: <3> <1>\r\n\r\n",
+    ),
+    ("odd", "no header\r\n\r\n\r\nContent-Type: multipart/mixed; boundary=b\n\n--b--\r\n"),
+];
+
+/// What reports are made of: a form; a reply, a recipient, as whom the sender had it, a host, a mark, each on a line; the message.
+const REPORTS: &[(&str, u8, &str)] = &[
+    (
+        "failed",
+        0b1_0000,
+        "550 5.1.1 No such user\nbob@example.org\nbob+2B@example.org\nmx.example.org\nQQ314\nSubject: Hi\r\n\r\nHello\r\n",
+    ),
+    (
+        "delayed",
+        0b0_1010,
+        "451 sp\u{e4}ter\r\tX: y\n\"a b\"@example.org\n\n\n\nMessage-ID: <1@x>\r\nSubject: Hi\r\n\r\nHello",
+    ),
+    (
+        "identity",
+        0b0_0100,
+        "mine\nj\u{fc}rgen@example.org\n\n\n\nDate: now\r\nMessage-ID:\r\n <1@x>\r\nTo: z\r\n\r\n",
+    ),
+    (
+        "international",
+        0b1_0001,
+        "550 n\u{f6}\nj\u{fc}@d\u{f6}.example\n\nmx\n\n--=_18f3a_0--\nS: \u{fc}\r\n\r\n\u{fc}\0\n",
+    ),
+];
 
 /// Values of header fields as mailers write them, one a line.
 const HEADER_VALUES: &str = "Sat, 21 Nov 2026 10:11:12 +0100\n21 Nov 26 10:11 (noon) EST\n\

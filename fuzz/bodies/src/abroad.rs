@@ -1,7 +1,8 @@
-//! What other domains say of themselves, and addresses that were rewritten here or there.
+//! What other domains and hosts say of themselves, and addresses that were rewritten here or there.
 
 use server::mta_sts::policy::{self, Policy};
 use server::srs::{KEY, Returned, Srs};
+use server::tls_reports::{ENDPOINTS_MAX, Endpoint, endpoints};
 use smtp::{Domain, LocalPart, Mailbox};
 use store::Timestamp;
 
@@ -39,4 +40,30 @@ pub fn srs(input: &[u8]) {
     let back = srs.back(rewritten.local_part(), NOW);
     assert!(matches!(back, Some(Returned::To(_))), "{sender} became {rewritten}: {back:?}");
     assert_eq!(other.back(rewritten.local_part(), NOW), Some(Returned::Forged));
+}
+
+/// Each line as a TXT record that says where reports on TLS go. Holds: no panic; they are few; each is an address, or a host's name with a path
+/// of it.
+pub fn tls_rpt(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let texts: Vec<String> = text.lines().map(str::to_owned).collect();
+    let found = endpoints(&texts);
+    assert!(found.len() <= ENDPOINTS_MAX);
+    for endpoint in found {
+        match endpoint {
+            Endpoint::Mail(mailbox) => assert_eq!(mailbox.to_string().parse(), Ok(mailbox)),
+            Endpoint::Https { host, path } => {
+                assert!(Domain::parse(&host).is_ok() && host.is_ascii(), "{host}");
+                assert!(path.starts_with('/'), "{path}");
+            }
+        }
+    }
+}
+
+/// A certificate as anybody can show it. Holds: no panic; its key is part of it.
+pub fn certificate(input: &[u8]) {
+    if let Some((says, key)) = server::tls::unverified(input) {
+        assert!(says.addresses.iter().all(|address| address.len() <= input.len()));
+        assert!(input.windows(key.len()).any(|octets| octets == key), "its key is not in it");
+    }
 }

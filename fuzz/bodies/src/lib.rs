@@ -14,6 +14,10 @@ mod edge;
 mod exchange;
 mod files;
 mod imap;
+#[cfg(feature = "server")]
+mod imap_answer;
+#[cfg(feature = "server")]
+mod imap_message;
 mod imap_server;
 mod lines;
 mod mail;
@@ -21,11 +25,12 @@ mod memory;
 #[cfg(feature = "server")]
 mod operator;
 mod pop3;
+mod report;
 mod session;
 mod values;
 
 #[cfg(feature = "server")]
-pub use abroad::{mta_sts, srs};
+pub use abroad::{certificate, mta_sts, srs, tls_rpt};
 pub use classroom::classroom_server;
 pub use client::smtp_client;
 #[cfg(feature = "server")]
@@ -33,12 +38,15 @@ pub use edge::{proxy, token};
 pub use exchange::{sasl_client, sasl_server, verifier};
 pub use files::{backup, store_log};
 pub use imap::imap_command;
+#[cfg(feature = "server")]
+pub use imap_message::imap_message;
 pub use imap_server::imap_server;
 pub use lines::line;
 pub use mail::{downgrade, header, mender, message};
 #[cfg(feature = "server")]
 pub use operator::{admin, bans, settings, users};
 pub use pop3::pop3_server;
+pub use report::report;
 pub use session::smtp_server;
 pub use values::{address, command, dot, reply};
 
@@ -79,6 +87,13 @@ pub const TARGETS: &[Target] = &[
     ("mta_sts", mta_sts),
     #[cfg(feature = "server")]
     ("srs", srs),
+    #[cfg(feature = "server")]
+    ("tls_rpt", tls_rpt),
+    #[cfg(feature = "server")]
+    ("certificate", certificate),
+    #[cfg(feature = "server")]
+    ("imap_message", imap_message),
+    ("report", report),
     ("imap_command", imap_command),
     ("imap_server", imap_server),
     ("classroom_server", classroom_server),

@@ -4,6 +4,7 @@
 //! list of a hundred thousand envelopes reads no bodies, and a large message goes from the store to the client without being held.
 
 mod need;
+mod outside;
 mod read;
 
 use super::envelope::envelope;
@@ -22,6 +23,9 @@ use need::{Need, is_reading, need};
 use read::Read;
 use std::collections::VecDeque;
 use store::{Entry, Error, Flags, ModSeq, Reader, Uid};
+
+pub(super) use outside::entry;
+pub use outside::tell;
 
 /// A FETCH under way.
 pub(super) struct Fetching {

@@ -17,12 +17,25 @@ use criteria::{Criteria, Needs, Verdict};
 use imap::answer::{Found, FoundModSeqs, Status};
 use imap::server::Server;
 use imap::{Numbers, SearchKey};
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use store::{Entry, Error, Uid};
 
-pub(crate) use gist::gist;
-pub(crate) use words::searchable;
+pub use gist::gist;
+pub use words::searchable;
+
+/// Whether a search means a message, by its gist and by its text; the gist may leave it open.
+pub(super) fn decided(key: &SearchKey, text: &[u8], entry: &Entry) -> (Option<bool>, bool) {
+    let key = criteria::prepared(key);
+    let criteria = Criteria { keywords: Vec::new(), now: 0, possible: HashMap::new() };
+    let by_gist = match criteria.by_entry(&key, entry, Some(&gist::Gist::of(&gist(text)))) {
+        Verdict::Yes => Some(true),
+        Verdict::No => Some(false),
+        Verdict::Open(_) => None,
+    };
+    (by_gist, criteria.by_text(&key, entry, &words::Text::of(text)))
+}
 
 /// How many messages are looked up at once. Gists come by 512.
 const PAGE: usize = 1024;

@@ -68,12 +68,12 @@ impl Session {
 
 /// What is compared.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Value {
+pub(super) enum Value {
     Number(i64),
     Text(String),
 }
 
-fn value(key: SortKey, entry: &Entry, (text, structure): (&[u8], &Structure)) -> Value {
+pub(super) fn value(key: SortKey, entry: &Entry, (text, structure): (&[u8], &Structure)) -> Value {
     let header = &structure.root().header;
     let field = |name: &'static str| header.value(text, name).unwrap_or_default();
     match key {

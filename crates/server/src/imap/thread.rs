@@ -38,29 +38,9 @@ impl Session {
         let mut ahead = Ahead::default();
         for (at, entry) in found.iter().enumerate() {
             let header = self.header(&mut ahead, &found[at..]).await?;
-            let structure = Structure::of(&header, &Limits::default());
-            let field = |name: &'static str| structure.root().header.value(&header, name).unwrap_or_default();
-            let title = subject::base(&encoded_word::decode(&field("Subject")));
-            let mut references = identifiers(&field("References"));
-            // The nearest count: nobody shall be able to make this slow.
-            references.drain(..references.len().saturating_sub(REFERENCES_MAX));
-            let references = match references.is_empty() {
-                true => identifiers(&field("In-Reply-To")).into_iter().take(1).collect(),
-                false => references,
-            };
-            messages.push(Message {
-                uid: entry.uid.0,
-                sent: sent(&header, &structure).unwrap_or(entry.received.0),
-                subject: (title.text.to_lowercase(), title.is_reply),
-                id: identifiers(&field("Message-ID")).into_iter().next(),
-                references,
-            });
+            messages.push(Message::of(entry.uid.0, entry.received.0, &header));
         }
-        let threads = match algorithm {
-            ThreadAlgorithm::OrderedSubject => by_subject(messages),
-            ThreadAlgorithm::References => by_references(messages),
-        };
-        endpoint.threads(&threads);
+        endpoint.threads(&threads(messages, algorithm));
         Ok(Status::ok("Thread completed"))
     }
 }
@@ -69,12 +49,43 @@ impl Session {
 const REFERENCES_MAX: usize = 100;
 
 /// What threads are made of.
-struct Message {
+pub(super) struct Message {
     uid: u32,
     sent: i64,
     subject: (String, bool),
     id: Option<String>,
     references: Vec<String>,
+}
+
+impl Message {
+    /// The message with this header section, which was received then (milliseconds since 1970).
+    pub(super) fn of(uid: u32, received: i64, header: &[u8]) -> Message {
+        let structure = Structure::of(header, &Limits::default());
+        let field = |name: &'static str| structure.root().header.value(header, name).unwrap_or_default();
+        let title = subject::base(&encoded_word::decode(&field("Subject")));
+        let mut references = identifiers(&field("References"));
+        // The nearest count: nobody shall be able to make this slow.
+        references.drain(..references.len().saturating_sub(REFERENCES_MAX));
+        let references = match references.is_empty() {
+            true => identifiers(&field("In-Reply-To")).into_iter().take(1).collect(),
+            false => references,
+        };
+        Message {
+            uid,
+            sent: sent(header, &structure).unwrap_or(received),
+            subject: (title.text.to_lowercase(), title.is_reply),
+            id: identifiers(&field("Message-ID")).into_iter().next(),
+            references,
+        }
+    }
+}
+
+/// The threads of these messages.
+pub(super) fn threads(messages: Vec<Message>, algorithm: ThreadAlgorithm) -> Vec<Threaded> {
+    match algorithm {
+        ThreadAlgorithm::OrderedSubject => by_subject(messages),
+        ThreadAlgorithm::References => by_references(messages),
+    }
 }
 
 /// The identifiers in a field: `<…>`, without white space.

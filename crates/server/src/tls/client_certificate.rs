@@ -85,20 +85,25 @@ impl ClientAuthorities {
     pub(super) fn vouch(&self, chain: &[CertificateDer<'_>]) -> Option<ClientCertificate> {
         let (first, others) = chain.split_first()?;
         self.verifier.verify_client_cert(first, others, UnixTime::now()).ok()?;
-        let (_, parsed) = X509Certificate::from_der(first).ok()?;
-        let mut addresses = Vec::new();
-        if let Ok(Some(names)) = parsed.subject_alternative_name() {
-            addresses.extend(names.value.general_names.iter().filter_map(|name| match name {
-                GeneralName::RFC822Name(address) => Some((*address).to_owned()),
-                _ => None,
-            }));
-        }
-        Some(ClientCertificate {
-            addresses,
-            subject: parsed.subject().to_string(),
-            fingerprint: fingerprint(first),
-        })
+        says(first)
     }
+}
+
+/// What is in a certificate, whoever vouches for it; `None` when it is none.
+pub(super) fn says(certificate: &CertificateDer<'_>) -> Option<ClientCertificate> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let mut addresses = Vec::new();
+    if let Ok(Some(names)) = parsed.subject_alternative_name() {
+        addresses.extend(names.value.general_names.iter().filter_map(|name| match name {
+            GeneralName::RFC822Name(address) => Some((*address).to_owned()),
+            _ => None,
+        }));
+    }
+    Some(ClientCertificate {
+        addresses,
+        subject: parsed.subject().to_string(),
+        fingerprint: fingerprint(certificate),
+    })
 }
 
 impl ClientCertVerifier for ClientAuthorities {

@@ -134,7 +134,7 @@ impl Tlsa {
 }
 
 /// The SubjectPublicKeyInfo of a certificate, in DER.
-fn public_key(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
+pub(super) fn public_key(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     Some(parsed.tbs_certificate.subject_pki.raw.to_vec())
 }

@@ -44,6 +44,13 @@ fn provider() -> Arc<CryptoProvider> {
 /// RFC 8996 ends TLS 1.0 and 1.1; rustls never had them.
 const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
+/// What somebody says of themselves with these octets, if they are a certificate, and its SubjectPublicKeyInfo in DER. Nobody has vouched for it:
+/// `fuzz/bodies` feeds it any octets.
+pub fn unverified(certificate: &[u8]) -> Option<(ClientCertificate, Vec<u8>)> {
+    let certificate = rustls::pki_types::CertificateDer::from(certificate);
+    Some((client_certificate::says(&certificate)?, dane::public_key(&certificate)?))
+}
+
 /// Where certificates that the server got or made are, below its data directory.
 fn directory(data: &Path) -> PathBuf {
     data.join("tls")

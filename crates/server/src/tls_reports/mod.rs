@@ -9,6 +9,7 @@ mod send;
 pub(crate) mod session;
 mod tally;
 
+pub use send::{ENDPOINTS_MAX, Endpoint, endpoints};
 pub(crate) use tally::{Failure, Policy, PolicyType, ResultType};
 
 use crate::queue::Outbound;

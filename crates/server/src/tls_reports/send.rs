@@ -30,9 +30,16 @@ pub(super) enum Sent {
 
 /// Where a domain wants its reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Endpoint {
+pub enum Endpoint {
+    /// By mail.
     Mail(Mailbox),
-    Https { host: String, path: String },
+    /// By HTTPS.
+    Https {
+        /// From this host, in ASCII.
+        host: String,
+        /// The path with its query.
+        path: String,
+    },
 }
 
 /// Sends the report on a day (since 1970) to a domain, to each of the places that it names.
@@ -156,7 +163,7 @@ async fn post(outbound: &Outbound, (host, path): (&str, &str), report: Bytes) ->
 }
 
 /// Where a domain wants its reports: nowhere unless exactly one of its records is of TLSRPT and in order (§3).
-fn endpoints(texts: &[String]) -> Vec<Endpoint> {
+pub fn endpoints(texts: &[String]) -> Vec<Endpoint> {
     let of_version = |text: &&String| {
         text.split(';').next().is_some_and(|first| first.trim_end_matches([' ', '\t']) == "v=TLSRPTv1")
     };
@@ -199,7 +206,7 @@ fn unescaped(text: &str) -> Option<String> {
 }
 
 /// So many places get a report.
-const ENDPOINTS_MAX: usize = 4;
+pub const ENDPOINTS_MAX: usize = 4;
 /// What is read of the answer to a report, in octets: nobody looks at it.
 const ANSWER_MAX: usize = 64 * 1024;
 

@@ -23,7 +23,7 @@ const NO_DAY: i32 = i32::MIN;
 
 /// The gist of a message's text. Whoever changes what it is made of gives the store's files a new version (`SIEVE_VERSION` in
 /// `crates/store-local/src/sieve.rs`).
-pub(crate) fn gist(octets: &[u8]) -> Vec<u8> {
+pub fn gist(octets: &[u8]) -> Vec<u8> {
     let header = &octets[..super::text::header_end(octets, 0).unwrap_or(octets.len())];
     let text = Text::of(header);
     let day = text.sent().and_then(|day| i32::try_from(day).ok()).unwrap_or(NO_DAY);

@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 
 /// Each piece of a message's text in which a search may look for something. The store keeps sieves made of it: whoever changes what this says
 /// gives them a new version (`SIEVE_VERSION` in `crates/store-local/src/sieve.rs`), or searches miss messages.
-pub(crate) fn searchable(octets: &[u8], each: &mut dyn FnMut(&str)) {
+pub fn searchable(octets: &[u8], each: &mut dyn FnMut(&str)) {
     let text = Text::of(octets);
     for part in text.structure.parts() {
         for field in &part.header.fields {
