@@ -90,7 +90,10 @@ pub(crate) fn open_held(options: Options, lock: Box<dyn Lock>) -> Result<(Engine
             .map_err(|error| io_error("starting the threads of", &options.directory, error))?;
     }
     let sieves = Sieves::new(files.clone(), sieve::directory(&options.directory), options.searchable.clone());
-    sieves.sweep(&|mailbox| view.read()?.mailbox(mailbox), usize::MAX)?;
+    // They are derived, and what is wrong with them keeps nobody from the mail.
+    sieves.sweep(&|mailbox| view.read()?.mailbox(mailbox), usize::MAX).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the files that speed up searches cannot be put in order");
+    });
     let engine = Engine {
         files: options.files,
         directory: options.directory,
@@ -162,14 +165,18 @@ fn recovered_index(
     let why = match Index::open(files, &path, options.index_cache)? {
         Ok(index) => {
             let position = index.read().and_then(|snapshot| snapshot.position());
-            match usable(position, segments)? {
-                Ok(from) => match chosen(&index, segments)? {
+            // An index that is older than the segments proves nothing of them.
+            match chosen(&index, segments)? {
+                Ok(left_over) => match usable(position, segments)? {
+                    Ok(from) => {
+                        remove(segments, left_over)?;
+                        match replay(segments, (&index, from), recovery) {
+                            Ok(tail) => return Ok((index, tail)),
+                            Err(Failure::Log(error)) => return Err(error),
+                            Err(Failure::Index(error)) => error.to_string(),
+                        }
+                    }
                     Err(why) => why,
-                    Ok(()) => match replay(segments, (&index, from), recovery) {
-                        Ok(tail) => return Ok((index, tail)),
-                        Err(Failure::Log(error)) => return Err(error),
-                        Err(Failure::Index(error)) => error.to_string(),
-                    },
                 },
                 Err(why) => why,
             }
@@ -209,18 +216,15 @@ fn usable(
     }
 }
 
-/// Removes segments that a reclamation of space has left over; the inner error says why the index does not go with the segments.
-fn chosen(index: &Index, segments: &Segments) -> Result<std::result::Result<(), String>> {
+/// The segments that a reclamation of space has left over; the inner error says why the index does not go with the segments.
+fn chosen(index: &Index, segments: &Segments) -> Result<std::result::Result<Vec<u64>, String>> {
     let known = match index.read().and_then(|snapshot| snapshot.segments()) {
         Ok(known) => known,
         Err(error) => return Ok(Err(error.to_string())),
     };
     let known: Vec<u64> = known.into_iter().map(|(segment, _)| segment).collect();
     match space::choose(&segments.all()?, &known) {
-        Choice::Fits(left_over) => {
-            remove(segments, left_over)?;
-            Ok(Ok(()))
-        }
+        Choice::Fits(left_over) => Ok(Ok(left_over)),
         Choice::Stale => Ok(Err("it is older than the segments of the log".to_owned())),
         Choice::Missing(segment) => Err(refusal(&format!("segment {} is missing", segment::name(segment)))),
     }

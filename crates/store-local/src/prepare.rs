@@ -55,9 +55,12 @@ impl Preparer {
     pub(crate) fn take(&mut self, segment: u64, size: u64) -> Result<Arc<dyn File>> {
         let file = match std::mem::replace(&mut self.state, State::Idle) {
             State::Ready(number, file) if number == segment => Ok(file),
-            State::Making(number, making) if number == segment => making
-                .join()
-                .unwrap_or_else(|_| Err(Error::Fenced("the thread that made a segment panicked".to_owned()))),
+            State::Making(number, making) if number == segment => match making.join() {
+                Ok(made @ (Ok(_) | Err(Error::Fenced(_)))) => made,
+                // What failed then, hours ago perhaps, may have passed since.
+                Ok(Err(_)) => self.segments.create(segment, self.size.max(size)),
+                Err(_) => Err(Error::Fenced("the thread that made a segment panicked".to_owned())),
+            },
             _ => self.segments.create(segment, self.size.max(size)),
         }?;
         let path = self.segments.path(segment);

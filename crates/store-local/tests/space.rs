@@ -209,6 +209,34 @@ async fn an_index_that_ends_in_a_rewritten_segment_it_does_not_know_is_used() {
 }
 
 #[tokio::test]
+async fn an_old_index_that_ends_in_a_segment_that_was_rewritten_since_is_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = small(directory.path().join("store"));
+    let store = Local::open(options.clone()).unwrap();
+    for number in 0..5 {
+        send(&store, &content(number, 4000)).await.unwrap();
+    }
+    store.close().await.unwrap();
+    drop(store);
+    let (index, kept) = (options.directory.join("index.redb"), directory.path().join("kept"));
+    fs::copy(&index, &kept).unwrap();
+    let store = Local::open(options.clone()).unwrap();
+    for number in 5..40 {
+        send(&store, &content(number, 4000)).await.unwrap();
+    }
+    settle(&store, |_| true).await;
+    expunge(&store, 2..=30).await;
+    assert!(reclaim_all(&store).await > 0);
+    let before = everything(&store).await;
+    store.close().await.unwrap();
+    drop(store);
+    fs::copy(&kept, &index).unwrap();
+    let store = Local::open(options).unwrap_or_else(|error| panic!("nothing is damaged: {error}"));
+    assert!(store.recovery().rebuilt.is_some());
+    assert_eq!(everything(&store).await, before);
+}
+
+#[tokio::test]
 async fn a_damaged_segment_is_left_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let options = small(directory.path());
