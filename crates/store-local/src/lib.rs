@@ -53,6 +53,7 @@ mod state;
 mod stats;
 mod status;
 mod unfinished;
+mod unreadable;
 mod usage;
 mod verify;
 mod view;

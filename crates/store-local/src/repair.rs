@@ -18,6 +18,7 @@ use crate::backup;
 use crate::body::AccountChange;
 use crate::effect::{Committed, Content, Effect, Position};
 use crate::error::io_error;
+use crate::file::Files;
 use crate::index::{Index, Snapshot};
 use crate::large::LargeFiles;
 use crate::local::Options;
@@ -28,6 +29,7 @@ use crate::segments::Segments;
 use crate::space::{self, Choice};
 use crate::stats::Stats;
 use crate::unfinished::{self, Progress, Unfinished};
+use crate::unreadable::Unreadable;
 use copies::Retold;
 use salvage::{Piece, Salvage};
 use std::collections::HashMap;
@@ -78,6 +80,8 @@ struct Old {
     database: Option<Index>,
     /// Where the log ended in the backup that this was restored from, when that is damaged.
     backed_up: Option<Position>,
+    /// What of its files the disk cannot read.
+    unreadable: Arc<Unreadable>,
 }
 
 /// Salvages the store in [`Options::directory`] into `target`, a directory that is empty or does not exist. Fails with [`Error::InUse`]
@@ -172,7 +176,9 @@ fn rebuild(
 impl Old {
     fn open(options: &Options, names: &[String], copy: &Scratch<'_>, repaired: &mut Repaired) -> Result<Old> {
         let directory = &options.directory;
-        let mut segments = Segments::open(options.files.clone(), directory.join(LOG), &options.random)?;
+        let unreadable = Unreadable::new(options.files.clone());
+        let files: Arc<dyn Files> = unreadable.clone();
+        let mut segments = Segments::open(files.clone(), directory.join(LOG), &options.random)?;
         if segments.written_salt()?.is_none()
             && let Some(salt) = salt::implied(&segments)?
         {
@@ -182,10 +188,10 @@ impl Old {
             segments.set_salt(salt);
         }
         let large = names.iter().any(|name| name == LARGE);
-        let large = large.then(|| LargeFiles::open(options.files.clone(), directory.join(LARGE)));
+        let large = large.then(|| LargeFiles::open(files.clone(), directory.join(LARGE)));
         let large = large.transpose()?.map(Arc::new);
         // Even opening a redb file may change it.
-        let index = match copy_of(&*options.files, &directory.join(INDEX), &copy.path) {
+        let index = match copy_of(&*files, &directory.join(INDEX), &copy.path) {
             Ok(true) => Index::open(&*options.files, &copy.path, options.index_cache)?,
             Ok(false) => Err("there is none".to_owned()),
             Err(error) => Err(error.to_string()),
@@ -199,7 +205,7 @@ impl Old {
         let database =
             index.map_err(|why| repaired.notes.push(format!("the old index could not be used: {why}"))).ok();
         let index = database.as_ref().map(Index::read).transpose()?;
-        let mut old = Old { segments, large, index, database, backed_up: None };
+        let mut old = Old { segments, large, index, database, backed_up: None, unreadable };
         let Some(snapshot) = &old.index else { return Ok(old) };
         let known: Vec<u64> = snapshot.segments()?.into_iter().map(|(segment, _)| segment).collect();
         match space::choose(&old.segments.all()?, &known) {
@@ -235,7 +241,7 @@ impl Old {
     }
 
     fn salvage(&self, each: &mut dyn FnMut(Piece) -> Result<()>) -> Result<()> {
-        Salvage::new(&self.segments, self.position()?, each).run()
+        Salvage::new((&self.segments, &self.unreadable), self.position()?, each).run()
     }
 
     /// Takes note of living messages whose large content cannot be read.

@@ -14,6 +14,7 @@ use crate::job::Job;
 use crate::local::Options;
 use crate::stats::Stats;
 use crate::unfinished::Unfinished;
+use crate::unreadable::Unreadable;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -43,11 +44,12 @@ pub fn restore(options: &Options, backup: &Path) -> Result<Restored> {
     let manifest = Manifest::read(files, backup)?.ok_or_else(|| no_manifest(files, backup))?;
     let unfinished = Unfinished::begin(files, directory)?;
     let (mut damage, mut changed, mut bytes) = (Vec::new(), BTreeSet::new(), 0);
+    let unreadable = Unreadable::new(options.files.clone());
     for entry in &manifest.entries {
         let to = directory.join(entry.file.path());
         let above = to.ancestors().skip(1).take_while(|above| above.starts_with(directory));
         changed.extend(above.map(Path::to_owned));
-        damage.extend(copy_back(files, &backup.join(entry.stored()), (entry, &to))?);
+        damage.extend(copy_back(&*unreadable, &backup.join(entry.stored()), (entry, &to))?);
         bytes += entry.length;
     }
     for changed in &changed {
@@ -55,6 +57,7 @@ pub fn restore(options: &Options, backup: &Path) -> Result<Restored> {
     }
     if !damage.is_empty() {
         unfinished.copied(manifest.end())?;
+        damage.extend(unreadable.holes().iter().map(|hole| format!("{hole} cannot be read: {}", hole.cause)));
         return Err(not_whole(&damage, directory));
     }
     let stats = unfinished.finish_with(options, begin_anew)?;

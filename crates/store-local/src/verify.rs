@@ -17,6 +17,7 @@ use crate::scratch::{Scratch, copy_of};
 use crate::segments::Segments;
 use crate::space::{self, Choice};
 use crate::unfinished::{self, Progress};
+use crate::unreadable::Unreadable;
 use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -70,10 +71,24 @@ pub struct Finding {
 /// Checks the store in [`Options::directory`], or the backup. Fails with [`Error::InUse`] when it is open or being written, with
 /// [`Error::Invalid`] when there is none.
 pub fn verify(options: &Options) -> Result<Report> {
-    let directory = &options.directory;
-    if backup::is_backup(&*options.files, directory)? {
-        return verify_backup(options);
+    let unreadable = Unreadable::new(options.files.clone());
+    let options = Options { files: unreadable.clone(), ..options.clone() };
+    let mut report = match backup::is_backup(&*options.files, &options.directory)? {
+        true => verify_backup(&options),
+        false => verify_store(&options),
+    }?;
+    for hole in unreadable.holes() {
+        let remedy = match hole.path == options.directory.join(INDEX) {
+            true => Remedy::RemoveIndex,
+            false => Remedy::Repair,
+        };
+        report.finding(hole.to_string().into(), format!("the disk cannot read this: {}", hole.cause), remedy);
     }
+    Ok(report)
+}
+
+fn verify_store(options: &Options) -> Result<Report> {
+    let directory = &options.directory;
     let names = match options.files.list(directory) {
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         names => names.map_err(|error| io_error("listing", directory, error))?,

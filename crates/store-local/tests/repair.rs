@@ -567,3 +567,41 @@ async fn a_repair_needs_a_store_and_an_empty_directory() {
         matches!(Local::open(fixture.new_store()).err(), Some(Error::Invalid(what)) if what.contains("not finished"))
     );
 }
+
+#[tokio::test]
+async fn what_the_index_has_not_seen_of_a_damaged_range_may_have_given_numbers() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = small(directory.path().join("old"));
+    let message = |number: u64| content(number, 1_000);
+    let store = Local::open(options.clone()).unwrap();
+    for number in 0..10 {
+        send(&store, &message(number)).await.unwrap();
+    }
+    store.close().await.unwrap();
+    let (index, kept) = (options.directory.join("index.redb"), directory.path().join("kept"));
+    fs::copy(&index, &kept).unwrap();
+    let store = Local::open(options.clone()).unwrap();
+    for number in 10..20 {
+        send(&store, &message(number)).await.unwrap();
+    }
+    store
+        .create_account(&AccountName::parse("bob@example.org").unwrap(), store::Origin::Added)
+        .await
+        .unwrap();
+    store.close().await.unwrap();
+    fs::copy(&kept, &index).unwrap();
+
+    // From a message that the index knows to the last one; what comes behind is intact.
+    let segment = options.directory.join("log/00000001.seg");
+    let mut bytes = fs::read(&segment).unwrap();
+    let place = |number| bytes.windows(1_000).position(|window| window == message(number)).unwrap();
+    let (from, to) = (place(8), place(19) + 1_000);
+    bytes[from..to].fill(0xEE);
+    fs::write(&segment, bytes).unwrap();
+    let new = small(directory.path().join("new"));
+    let repaired = repair(&options, &new.directory).unwrap();
+    assert!(repaired.notes.iter().any(|note| note.contains("not listed")), "{:?}", repaired.notes);
+    let store = Local::open(new).unwrap();
+    let next = store.mailbox(&alice(), &inbox_name()).await.unwrap().uid_next;
+    assert!(next > Uid(20), "a UID would be given again: {next}");
+}

@@ -29,6 +29,15 @@ pub(super) fn report(
             lost.then(|| "its records cannot be read".to_owned())
         })?;
     }
+    let holes = old.unreadable.holes();
+    for hole in holes.iter().take(HOLES_MAX) {
+        let note =
+            format!("{hole}: the disk cannot read this ({}); what was needed of it is lost", hole.cause);
+        repaired.notes.push(note);
+    }
+    if holes.len() > HOLES_MAX {
+        repaired.notes.push(format!("{} more places cannot be read", holes.len() - HOLES_MAX));
+    }
     if survey.torn > 0 {
         repaired.notes.push(format!("{} bytes at the end of the log were never acknowledged", survey.torn));
     }
@@ -79,6 +88,9 @@ impl Repaired {
         self.lost.push(Loss { place, what });
     }
 }
+
+/// How many places that cannot be read are named.
+const HOLES_MAX: usize = 1_000;
 
 /// How many losses are kept.
 const LOST_MAX: usize = 10_000;

@@ -6,11 +6,12 @@
 use crate::body::{self, Accepted, Opening, Placed};
 use crate::effect::{Arrival, Committed, Content, Effect, Locator, NewQueued, Position};
 use crate::error::io_error;
-use crate::record::{BODY_VERSION, Kind, SEGMENT_HEADER};
+use crate::record::{BODY_VERSION, Kind, RECORD_HEADER, SEGMENT_HEADER};
 use crate::recover::FIRST_SEGMENT;
 use crate::scan::{Batch, Record, Scanner};
 use crate::segment;
 use crate::segments::Segments;
+use crate::unreadable::Unreadable;
 use store::{Error, Result};
 
 /// What a damaged log holds, in its order.
@@ -43,25 +44,28 @@ pub(crate) struct Lost {
     pub(crate) segment: u64,
     pub(crate) from: u64,
     pub(crate) to: u64,
+    /// How many files are missing altogether, this one and those after it; 0 when it is there.
+    pub(crate) files: u64,
     pub(crate) what: String,
 }
 
 /// A log being salvaged.
 pub(crate) struct Salvage<'a> {
     segments: &'a Segments,
+    unreadable: &'a Unreadable,
     /// How far an index that can be trusted has seen the log.
     known: Option<Position>,
     each: &'a mut dyn FnMut(Piece) -> Result<()>,
 }
 
 impl<'a> Salvage<'a> {
-    /// Of this log; `each` gets the pieces.
+    /// Of this log, whose files are read with these holes in them; `each` gets the pieces.
     pub(crate) fn new(
-        segments: &'a Segments,
+        (segments, unreadable): (&'a Segments, &'a Unreadable),
         known: Option<Position>,
         each: &'a mut dyn FnMut(Piece) -> Result<()>,
     ) -> Salvage<'a> {
-        Salvage { segments, known, each }
+        Salvage { segments, unreadable, known, each }
     }
 
     /// Goes through all of it.
@@ -78,12 +82,13 @@ impl<'a> Salvage<'a> {
     }
 
     fn missing(&mut self, from: u64, to: u64) -> Result<()> {
-        let what = match to.saturating_sub(from) {
+        let files = to.saturating_sub(from);
+        let what = match files {
             0 => return Ok(()),
             1 => "the file is missing".to_owned(),
             count => format!("this file and the {} after it are missing", count - 1),
         };
-        (self.each)(Piece::Lost(Lost { segment: from, from: 0, to: 0, what }))
+        (self.each)(Piece::Lost(Lost { segment: from, from: 0, to: 0, files, what }))
     }
 
     fn segment(&mut self, segment: u64, next: Option<u64>) -> Result<()> {
@@ -104,7 +109,7 @@ impl<'a> Salvage<'a> {
             let Some(later) = scanner.next_header(at).map_err(fail)? else { break };
             self.records(segment, &std::mem::take(&mut group))?;
             let what = "no whole records".to_owned();
-            (self.each)(Piece::Lost(Lost { segment, from: at, to: later, what }))?;
+            (self.each)(Piece::Lost(Lost { segment, from: at, to: later, files: 0, what }))?;
             at = later;
         }
         let rest = scanner.rest(at).map_err(fail)?;
@@ -122,20 +127,24 @@ impl<'a> Salvage<'a> {
         let known = self.known.filter(|known| known.segment == segment).map_or(0, |known| known.end);
         let followed = next.is_some()
             || self.known.is_some_and(|known| segment::last(known.segment) > segment::last(segment));
-        if !whole && !followed && known <= start {
+        // Where the disk cannot read what would tell, the log may go on as far as it cannot be read.
+        let (path, doubtful) = (self.segments.path(segment), if whole { at } else { start });
+        let holes_end = self.unreadable.end_of_holes(&path, doubtful, at + RECORD_HEADER);
+        if !whole && !followed && known <= start && holes_end == 0 {
             return (self.each)(Piece::Torn(used - start));
         }
         self.records(segment, group)?;
-        let expected = match next {
+        let stated = match next {
             // Another one ends with its file.
-            _ if end.replaced => end.size.max(known),
-            Some(next) => self.previous_end(next)?.unwrap_or(at),
-            None => known,
+            _ if end.replaced => Some(end.size.max(known)),
+            Some(next) => self.previous_end(next)?,
+            None => None,
         };
+        let expected = stated.unwrap_or_else(|| if next.is_some() { at } else { known }.max(holes_end));
         let to = if followed { expected.max(used) } else { expected };
         if to > at {
             let what = "no whole records".to_owned();
-            (self.each)(Piece::Lost(Lost { segment, from: at, to, what }))?;
+            (self.each)(Piece::Lost(Lost { segment, from: at, to, files: 0, what }))?;
         }
         let torn_from = at.max(to);
         if used > torn_from { (self.each)(Piece::Torn(used - torn_from)) } else { Ok(()) }
@@ -245,7 +254,7 @@ impl<'a> Salvage<'a> {
             (kind, _) => format!("a record of kind {kind:?}"),
         };
         let (from, to) = (record.offset, record.offset + record.header.space());
-        (self.each)(Piece::Lost(Lost { segment, from, to, what }))
+        (self.each)(Piece::Lost(Lost { segment, from, to, files: 0, what }))
     }
 }
 

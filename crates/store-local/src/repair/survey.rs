@@ -9,6 +9,7 @@ use crate::effect::{Effect, Position};
 use crate::index::Snapshot;
 use crate::segment;
 use crate::state::MODSEQS_SKIPPED;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use store::{
     AccountId, AccountName, Entry, Flags, KeywordSet, MailboxId, MailboxName, Masks, ModSeq, Origin, Result,
@@ -74,9 +75,7 @@ impl<'a> Survey<'a> {
         match piece {
             Piece::Torn(bytes) => self.torn += bytes,
             Piece::Lost(lost) => {
-                if !self.index_has_seen(lost.segment, lost.from) {
-                    self.unknown += if lost.to == 0 { SEGMENT_GUESS } else { lost.to - lost.from };
-                }
+                self.unknown += self.unseen_bytes(&lost);
                 self.lost.push(lost);
             }
             Piece::Message(message) => {
@@ -168,6 +167,22 @@ impl<'a> Survey<'a> {
         self.has_losses() && self.counters.modseq.0 / MODSEQS_SKIPPED > self.restorations
     }
 
+    /// How much of what is lost the index has not seen, in bytes.
+    fn unseen_bytes(&self, lost: &Lost) -> u64 {
+        let seen = self.position.map(|at| (segment::last(at.segment), at.end));
+        if lost.files > 0 {
+            // A part of the one in which the index ends may be unseen.
+            let unseen_from = seen.map_or(lost.segment, |(seen, _)| seen.max(lost.segment));
+            return (lost.segment + lost.files).saturating_sub(unseen_from) * SEGMENT_GUESS;
+        }
+        let from = match seen.map(|(seen, end)| (seen.cmp(&segment::last(lost.segment)), end)) {
+            Some((Ordering::Greater, _)) => return 0,
+            Some((Ordering::Equal, end)) => lost.from.max(end),
+            Some((Ordering::Less, _)) | None => lost.from,
+        };
+        lost.to.saturating_sub(from)
+    }
+
     /// Whether the index was applied beyond this place of the log.
     fn index_has_seen(&self, segment: u64, offset: u64) -> bool {
         self.position.is_some_and(|at| (segment::last(segment), offset) < (segment::last(at.segment), at.end))
@@ -246,7 +261,7 @@ impl<'a> Survey<'a> {
             let name = match self.names.contains_key(name) {
                 false => name.clone(),
                 // The name is somebody else's; the mail is not.
-                true => AccountName::parse(&format!("recovered-{}.{name}", id.0))?,
+                true => recovered(id, name)?,
             };
             self.names.insert(name.clone(), id);
             founding.push(AccountChange::Created { id, name, origin: Origin::Caught, created: now });
@@ -348,6 +363,16 @@ impl<'a> Survey<'a> {
         }
         Ok(())
     }
+}
+
+/// A name for an account whose own is lost and whose mail names another one.
+fn recovered(id: AccountId, name: &AccountName) -> Result<AccountName> {
+    let (long, short) = (format!("recovered-{}.{name}", id.0), format!("recovered-{}", id.0));
+    // What the name is made longer by may be too much for an address, and a quoted one cannot be made longer.
+    AccountName::parse(&long).or_else(|_| {
+        let domain = name.as_str().rsplit_once('@').map_or("localhost", |(_, domain)| domain);
+        AccountName::parse(&format!("{short}@{domain}"))
+    })
 }
 
 /// The account that an address suggests.

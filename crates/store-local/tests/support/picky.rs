@@ -22,6 +22,8 @@ pub(crate) struct Trouble {
     pub(crate) failed: u64,
     /// Directories cannot be opened, for want of descriptors; how often that was so.
     pub(crate) crowded: Option<u64>,
+    /// Bytes of files whose name contains this that cannot be read: from, to.
+    pub(crate) unreadable: Vec<(String, u64, u64)>,
     /// How much space is said to be free.
     pub(crate) free: Option<u64>,
 }
@@ -114,6 +116,13 @@ impl Files for Picky {
 
 impl File for PickyFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let end = offset + buffer.len() as u64;
+        let is_bad = |(name, from, to): &(String, u64, u64)| {
+            self.name.contains(name.as_str()) && *from < end && offset < *to
+        };
+        if self.trouble.lock().expect("no holder of this lock panics").unreadable.iter().any(is_bad) {
+            return Err(io::Error::other("made unreadable"));
+        }
         self.inner.read_at(buffer, offset)
     }
 
