@@ -117,6 +117,11 @@ impl Upkeep {
         self.local.totals().await
     }
 
+    /// Why space of what is dead is not given back; `None` when nothing is in the way.
+    pub fn unreclaimed(&self) -> Option<String> {
+        self.local.unreclaimed()
+    }
+
     /// How much there is in the store; goes through all messages.
     pub async fn stats(&self) -> store::Result<Stats> {
         self.local.stats().await

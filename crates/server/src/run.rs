@@ -317,6 +317,7 @@ fn status_source(context: &Arc<Context>, listeners: &[Listener]) -> admin::Statu
         connections: context.connections.count(),
         trouble: trouble(&context.store),
         store: None,
+        unreclaimed: None,
     })
 }
 

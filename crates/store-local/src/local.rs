@@ -132,6 +132,11 @@ impl Local {
         self.engine.read(move || space.reclaim()).await
     }
 
+    /// Why space of what is dead is not given back, as far as that was tried since it was opened; `None` when nothing is in the way.
+    pub fn unreclaimed(&self) -> Option<String> {
+        self.engine.space.trouble()
+    }
+
     /// How much there is in it. Goes through all messages, so it is nothing to be asked every second.
     pub async fn stats(&self) -> Result<Stats> {
         let engine = self.engine.clone();

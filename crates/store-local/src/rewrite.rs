@@ -130,7 +130,7 @@ impl Rewriter<'_> {
 
     /// Takes over what is to stay of one segment; returns where that ends, as the segment behind it knows it.
     fn segment(&mut self, segment: u64) -> Result<ControlFlow<(), u64>> {
-        let fail = |error| io_error("reading", &self.segments.path(segment), error);
+        let fail = |error| unreadable(segment, error);
         let mut scanner = scanner(self.segments, segment)?;
         let mut at = SEGMENT_HEADER;
         while let Some(batch) = scanner.batch(at).map_err(fail)? {
@@ -373,19 +373,24 @@ fn copy(out: &mut Batch, record: &Record) -> Locator {
 
 fn scanner(segments: &Segments, segment: u64) -> Result<Scanner> {
     let scanner = Scanner::new(segments.open_to_read(segment)?, (segment, segments.salt()));
-    let scanner = scanner.map_err(|error| io_error("reading", &segments.path(segment), error))?;
+    let scanner = scanner.map_err(|error| unreadable(segment, error))?;
     scanner.map_err(|what| damaged(segment, &what))
 }
 
 /// The opening record of a segment.
 fn opening(segments: &Segments, segment: u64) -> Result<Opening> {
-    let fail = |error| io_error("reading", &segments.path(segment), error);
+    let fail = |error| unreadable(segment, error);
     let mut scanner = scanner(segments, segment)?;
     let header = scanner.header(SEGMENT_HEADER).map_err(fail)?;
     let header = header.filter(|header| header.kind == Kind::Opening && header.version == BODY_VERSION);
     let header = header.ok_or_else(|| damaged(segment, "it does not begin with an opening record"))?;
     let body = scanner.record(SEGMENT_HEADER, header).map_err(fail)?.body;
     body::decode(&body.ok_or_else(|| damaged(segment, "its opening record is damaged"))?)
+}
+
+/// What the disk cannot read is like damage: nothing was changed, and other segments can be rewritten.
+fn unreadable(segment: u64, error: std::io::Error) -> Error {
+    damaged(segment, &format!("it cannot be read: {error}"))
 }
 
 fn damaged(segment: u64, what: &str) -> Error {

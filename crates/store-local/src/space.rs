@@ -39,6 +39,8 @@ pub(crate) struct Space {
     segment_size: u64,
     /// Held while segments are rewritten.
     rewriting: Mutex<Rewriting>,
+    /// Why not all space is given back; by itself, since the other is held for long.
+    trouble: Mutex<Option<String>>,
     stopped: Mutex<bool>,
     stop: Condvar,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -46,7 +48,7 @@ pub(crate) struct Space {
 
 #[derive(Debug, Default)]
 struct Rewriting {
-    /// Segments that cannot be rewritten, because they are damaged.
+    /// Segments that cannot be rewritten, because they are damaged or cannot be read.
     passed_over: HashSet<u64>,
     /// A file operation has failed: what it has left is told apart at the next opening, and nothing is rewritten until then.
     uncertain: bool,
@@ -83,6 +85,7 @@ impl Space {
             status,
             segment_size,
             rewriting: Mutex::default(),
+            trouble: Mutex::default(),
             stopped: Mutex::new(false),
             stop: Condvar::new(),
             thread: Mutex::new(None),
@@ -143,16 +146,17 @@ impl Space {
         let Some((replaced, next)) = self.candidates(&snapshot, &rewriting)? else { return Ok(None) };
         let rewritten = rewrite::rewrite(&self.segments, &snapshot, (&replaced, next), pace);
         let rewritten = rewritten.inspect_err(|error| match error {
-            Error::Damaged(_) => rewriting.passed_over.extend(&replaced),
+            Error::Damaged(_) => {
+                rewriting.passed_over.extend(&replaced);
+                let count = rewriting.passed_over.len();
+                self.tell(format!("{count} damaged segments are left as they are; the last: {error}"));
+            }
             Error::Full(_) => {}
-            _ => rewriting.uncertain = true,
+            _ => self.give_up(&mut rewriting, error),
         });
         let Some(rewritten) = rewritten? else { return Ok(None) };
         drop(snapshot);
-        if let Err(error) = self.view.adopt(&rewritten, epoch) {
-            rewriting.uncertain = true;
-            return Err(error);
-        }
+        self.view.adopt(&rewritten, epoch).inspect_err(|error| self.give_up(&mut rewriting, error))?;
         let after = self.size(rewritten.segment)?;
         let mut before = 0;
         for &segment in &replaced {
@@ -163,6 +167,21 @@ impl Space {
         let segments = replaced.len() as u64;
         tracing::debug!(segments, before, after, "reclaimed space");
         Ok(Some(Reclaimed { segments, before, after }))
+    }
+
+    /// Why space stays in use that could be given back; `None` when nothing is in the way.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().expect("no holder of this lock panics").clone()
+    }
+
+    fn tell(&self, trouble: String) {
+        *self.trouble.lock().expect("no holder of this lock panics") = Some(trouble);
+    }
+
+    /// Rewrites nothing more until the store is opened anew.
+    fn give_up(&self, rewriting: &mut Rewriting, error: &Error) {
+        rewriting.uncertain = true;
+        self.tell(format!("no space is given back until the next start: {error}"));
     }
 
     /// The oldest segment of which more than half is dead, with those just before it of which too little is left for files of their

@@ -185,6 +185,43 @@ async fn a_reclamation_that_fails_anywhere_costs_nothing() {
     }
 }
 
+#[tokio::test]
+async fn a_segment_that_cannot_be_read_stays_and_the_others_are_reclaimed() {
+    let files = Picky::new(Ram::default());
+    let store = Local::open(on(&files)).unwrap();
+    let alive = wasteful(&store).await;
+    assert_eq!(store.unreclaimed(), None);
+    let more: Vec<Vec<u8>> = (30..60).map(|number| content(number, 6_000)).collect();
+    for content in &more {
+        send(&store, content).await.unwrap();
+    }
+    support::settle(&store, |_| true).await;
+    support::expunge(&store, 31..=60).await;
+    files.trouble().unreadable = vec![("log/00000001.seg".to_owned(), 40_000, 40_001)];
+    let (mut failed, mut reclaimed) = (0, 0);
+    for _ in 0..20 {
+        match store.reclaim().await {
+            Ok(None) => break,
+            Ok(Some(_)) => reclaimed += 1,
+            Err(error) => {
+                assert!(error.to_string().contains("cannot be read"), "{error}");
+                failed += 1;
+            }
+        }
+    }
+    assert_eq!(failed, 1, "it is not tried again and again");
+    assert!(reclaimed > 0, "the others are reclaimed");
+    assert!(store.unreclaimed().is_some_and(|why| why.contains("00000001")), "{:?}", store.unreclaimed());
+    files.heal();
+    all_alive(&store, &alive).await;
+    let uncertain = Local::open(Options { directory: "/other".into(), ..on(&files) }).unwrap();
+    wasteful(&uncertain).await;
+    files.fail(REWRITTEN, ErrorKind::Other);
+    uncertain.reclaim().await.unwrap_err();
+    let why = uncertain.unreclaimed();
+    assert!(why.as_ref().is_some_and(|why| why.contains("until the next start")), "{why:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reclamation_that_fails_in_the_background_costs_nothing() {
     for kind in [ErrorKind::StorageFull, ErrorKind::Other] {

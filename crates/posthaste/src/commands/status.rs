@@ -70,6 +70,12 @@ fn text(status: &Status, now: Timestamp, zone: &TimeZone) -> String {
         lines.push(format!("in the queue {queued}{damaged}"));
         lines.push(format!("disk         {free} free; no mail is accepted below {reserve}"));
     }
+    if let Some(why) = &status.unreclaimed {
+        lines.push(format!(
+            "space        {bad}not all given back{bad:#}: {}",
+            message::terminal::one_line(why)
+        ));
+    }
     lines.join("\n")
 }
 
@@ -84,11 +90,12 @@ struct Shown<'a> {
     accepts_mail: bool,
     trouble: Option<&'a str>,
     store: Option<StoreTotals>,
+    unreclaimed: Option<&'a str>,
 }
 
 impl Shown<'_> {
     fn new(status: &Status) -> Shown<'_> {
-        let Status { version, pid, started, listeners, connections, trouble, store } = status;
+        let Status { version, pid, started, listeners, connections, trouble, store, unreclaimed } = status;
         Shown {
             version,
             pid: *pid,
@@ -98,6 +105,7 @@ impl Shown<'_> {
             accepts_mail: trouble.is_none(),
             trouble: trouble.as_deref(),
             store: *store,
+            unreclaimed: unreclaimed.as_deref(),
         }
     }
 }
@@ -116,6 +124,7 @@ mod tests {
             connections: 2,
             trouble: Some("the disk is full".to_owned()),
             store: None,
+            unreclaimed: Some("segment 00000002: it cannot be read".to_owned()),
         };
         let text = text(&status, Timestamp(1_795_251_072_345 + 93_600_000), &TimeZone::UTC);
         assert_eq!(
@@ -124,7 +133,8 @@ mod tests {
              mail         not accepted: the disk is full\n\
              running      for 1 day 2 h, since 2026-11-21 08:51\n\
              listening    smtp 127.0.0.1:25\n             lmtp 127.0.0.1:24\n\
-             connections  2"
+             connections  2\n\
+             space        not all given back: segment 00000002: it cannot be read"
         );
     }
 }

@@ -385,7 +385,7 @@ fn stats_text(stats: &StoreStats) -> String {
     let (log, live, dead) = (size(stats.log_bytes), size(stats.live_bytes), size(stats.dead_bytes));
     let reserved = size(stats.log_bytes.saturating_sub(stats.live_bytes + stats.dead_bytes));
     let (large, index) = (size(stats.large_bytes), size(stats.index_bytes));
-    [
+    let mut lines = vec![
         format!("accounts     {accounts}"),
         format!("aliases      {aliases}"),
         format!("domains      {domains}"),
@@ -397,6 +397,7 @@ fn stats_text(stats: &StoreStats) -> String {
         ),
         format!("large files  {large_files}, {large}"),
         format!("index        {index}"),
-    ]
-    .join("\n")
+    ];
+    lines.extend(stats.unreclaimed.iter().map(|why| format!("not all space is given back: {}", shown(why))));
+    lines.join("\n")
 }

@@ -3,7 +3,7 @@
 use super::bans::Bans;
 use super::directory;
 use super::protocol::{
-    AccountView, Frame, Item, MailboxPath, MailboxView, Mark, MessageView, Request, SUMMARY_BYTES,
+    AccountView, Frame, Item, MailboxPath, MailboxView, Mark, MessageView, Request, SUMMARY_BYTES, StoreStats,
 };
 use super::queue;
 use crate::abuse::ban_file::BanFileError;
@@ -54,7 +54,11 @@ async fn carry_out(access: &Access, bans: &Bans, request: Request, to: &Sender<F
     let store = &access.store;
     match request {
         Request::Status => Err(Stop::Failed("no server is running on this data directory".to_owned())),
-        Request::Stats => send(to, Item::Stats(upkeep(access)?.stats().await?.into())).await,
+        Request::Stats => {
+            let upkeep = upkeep(access)?;
+            let unreclaimed = upkeep.unreclaimed();
+            send(to, Item::Stats(StoreStats { unreclaimed, ..upkeep.stats().await?.into() })).await
+        }
         Request::Backup { directory } => {
             send(to, Item::BackedUp(upkeep(access)?.backup(directory).await?.into())).await
         }

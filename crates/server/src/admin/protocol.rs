@@ -205,6 +205,9 @@ pub struct Status {
     pub trouble: Option<String>,
     /// What the store holds; `None` when it cannot be asked.
     pub store: Option<StoreTotals>,
+    /// Why space of what is dead is not given back, when it is not.
+    #[serde(default)]
+    pub unreclaimed: Option<String>,
 }
 
 /// What a store holds, in figures that cost nothing.
@@ -228,8 +231,11 @@ pub struct StoreTotals {
 }
 
 /// How much there is in a store. Lengths are in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreStats {
+    /// Why space of what is dead is not given back, when it is not.
+    #[serde(default)]
+    pub unreclaimed: Option<String>,
     /// Accounts.
     pub accounts: u64,
     /// Aliases.
@@ -401,6 +407,7 @@ impl From<Stats> for StoreStats {
             index_bytes,
         } = stats;
         StoreStats {
+            unreclaimed: None,
             accounts,
             aliases,
             domains,

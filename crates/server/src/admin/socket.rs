@@ -153,6 +153,7 @@ async fn import(stream: &mut UnixStream, access: &Access, wanted: Import) -> io:
 /// The status with what the store says. A store that cannot be asked is trouble of its own.
 async fn whole(status: Status, access: &Access) -> Status {
     let Some(upkeep) = &access.upkeep else { return status };
+    let status = Status { unreclaimed: upkeep.unreclaimed(), ..status };
     match upkeep.totals().await {
         Ok(totals) => Status { store: Some(totals.into()), ..status },
         Err(error) => Status { trouble: status.trouble.or(Some(error.to_string())), ..status },
