@@ -60,6 +60,32 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
         return Exit::Done;
     }
     // it may quote what others wrote
-    anstream::eprintln!("posthaste: {}", message::terminal::lines(&format!("{error:#}")));
+    anstream::eprintln!("posthaste: {}", message::terminal::lines(&in_words(error)));
     if error.is::<Complaint>() { Exit::Usage } else { Exit::Refused }
+}
+
+/// The error with its causes, each of which is said once: some errors quote their cause themselves.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::{Context, anyhow};
+
+    #[test]
+    fn each_cause_is_said_once() {
+        let quoting = || Err::<(), _>(anyhow!("no such file")).context("cannot read x: no such file");
+        assert_eq!(in_words(&quoting().expect_err("it fails")), "cannot read x: no such file");
+        let above = quoting().context("it cannot start").expect_err("it fails");
+        assert_eq!(in_words(&above), "it cannot start: cannot read x: no such file");
+    }
 }

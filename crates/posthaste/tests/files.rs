@@ -167,3 +167,16 @@ fn a_tree_of_mailboxes_comes_out_as_it_is_laid_out_elsewhere() {
     assert_eq!(names, ["Archive/2026", "INBOX"]);
     assert_eq!(data.run(&["inbox", "ls", "--mailbox", "Nowhere", "--account", "bob@a.example"]).status, 1);
 }
+
+#[test]
+fn a_directory_of_another_kind_is_refused() {
+    let data = Data::new();
+    assert_eq!(data.run(&["user", "add", "ann@a.example"]).status, 0);
+    let empty = data.beside("empty");
+    fs::create_dir(&empty).expect("it can be made");
+    for (form, part) in [("--maildir", "is no Maildir"), ("--eml", "no .eml file")] {
+        let ran = data.run(&["import", form, &empty]);
+        assert_eq!(ran.status, 2, "{}", ran.stdout);
+        assert!(ran.stderr.contains(part), "{}", ran.stderr);
+    }
+}

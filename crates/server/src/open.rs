@@ -227,6 +227,11 @@ pub fn exists(data: &Path) -> bool {
 /// made in it could not be opened by its owner.
 pub(crate) fn private_directory(directory: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+    if std::fs::metadata(directory).is_ok_and(|metadata| !metadata.is_dir()) {
+        return Err(std::io::Error::other(
+            "this is no directory: name one, which is made where there is none",
+        ));
+    }
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
     made.map_err(|error| match error.kind() {
         std::io::ErrorKind::PermissionDenied => std::io::Error::new(

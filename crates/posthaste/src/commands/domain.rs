@@ -124,11 +124,11 @@ fn table(domains: &[DomainView], zone: &TimeZone) -> Table {
     };
     Table {
         columns: vec![
-            column("DOMAIN", Align::Left, Fit::Shortened),
+            column("DOMAIN", Align::Left, Fit::Last),
             column("ACCOUNTS", Align::Right, Fit::Whole),
             column("ALIASES", Align::Right, Fit::Whole),
             column("CATCH-ALL", Align::Left, Fit::Shortened),
-            column("SINCE", Align::Left, Fit::Whole),
+            column("SINCE", Align::Left, Fit::LeftOut),
             column("ORIGIN", Align::Left, Fit::Whole),
         ],
         rows: domains.iter().map(row).collect(),

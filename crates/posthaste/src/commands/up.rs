@@ -101,6 +101,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         );
         return Err(Complaint::usage(what).into());
     }
+    let all = [&args.listen, &args.pop3, &args.imap, &args.classroom];
+    if let Some(address) = named_twice(all.into_iter().flatten()) {
+        return Err(
+            Complaint::usage(format!("{address} is named twice; name a port of its own for each")).into()
+        );
+    }
     let log = args.logs.start();
     let catcher = Catcher {
         listen: args.listen,
@@ -128,6 +134,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
             .text(),
         )
     })
+}
+
+/// An address that is among these twice; port 0 takes another one each time.
+fn named_twice<'a>(addresses: impl Iterator<Item = &'a SocketAddr>) -> Option<SocketAddr> {
+    let mut known = std::collections::HashSet::new();
+    addresses.copied().find(|address| address.port() != 0 && !known.insert(*address))
 }
 
 /// The whole path of a directory that is there.
@@ -277,6 +289,14 @@ mod tests {
                 "{wrong}"
             );
         }
+    }
+
+    #[test]
+    fn an_address_is_for_one_listener() {
+        let addresses = ["127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:2627", "[::1]:2627", "127.0.0.1:2627"]
+            .map(|text| text.parse().expect("an address"));
+        assert_eq!(named_twice(addresses[..4].iter()), None);
+        assert_eq!(named_twice(addresses.iter()), Some(addresses[2]));
     }
 
     fn announcement(address: &str, data_option: &str, users: Option<&[Mailbox]>) -> String {

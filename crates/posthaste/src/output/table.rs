@@ -1,4 +1,5 @@
-//! Tables that fit the terminal: columns that can be shortened share what the others leave.
+//! Tables that fit the terminal: where there is not room for all, some columns are left out, others shortened, and those by which a row is
+//! known give way last.
 
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -31,8 +32,14 @@ pub(crate) enum Align {
 /// Whether a column gives way when the terminal is narrow.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fit {
+    /// It does not.
     Whole,
+    /// Its cells are shortened.
     Shortened,
+    /// They are, when nothing else is left to give way: this is what a row is known by.
+    Last,
+    /// It is left out, the rightmost of these first, where a column that gives way last would be shortened.
+    LeftOut,
 }
 
 /// One row: a cell for each column.
@@ -55,34 +62,43 @@ impl Table {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// The width of each column.
-    fn widths(&self, width: Option<usize>) -> Vec<usize> {
+    /// The width of each column; `None` for one that is left out.
+    fn widths(&self, width: Option<usize>) -> Vec<Option<usize>> {
         let natural = |place: usize, column: &Column| {
             let cells = self.rows.iter().map(|row| row.cells[place].width());
             cells.chain([column.title.width()]).max().unwrap_or(0)
         };
-        let mut widths: Vec<usize> =
-            self.columns.iter().enumerate().map(|(place, column)| natural(place, column)).collect();
+        let mut widths: Vec<Option<usize>> =
+            self.columns.iter().enumerate().map(|(place, column)| Some(natural(place, column))).collect();
         let Some(width) = width else { return widths };
-        let gaps = GAP.len() * self.columns.len().saturating_sub(1);
-        let is_shortened = |place: &usize| self.columns[*place].fit == Fit::Shortened;
-        let whole: usize =
-            (0..widths.len()).filter(|place| !is_shortened(place)).map(|place| widths[place]).sum();
-        let mut room = width.saturating_sub(gaps + whole);
-        // the narrowest take what they need, the others share the rest evenly
-        let mut shortened: Vec<usize> = (0..widths.len()).filter(is_shortened).collect();
-        shortened.sort_by_key(|&place| widths[place]);
-        for (done, &place) in shortened.iter().enumerate() {
-            let share = room / (shortened.len() - done);
-            widths[place] = widths[place].min(share.max(NARROWEST));
-            room = room.saturating_sub(widths[place]);
+        let of = |widths: &[Option<usize>], fit: Fit| -> Vec<(usize, usize)> {
+            let all = widths.iter().enumerate().filter(|(place, _)| self.columns[*place].fit == fit);
+            all.filter_map(|(place, width)| Some((place, (*width)?))).collect()
+        };
+        let sum = |columns: &[(usize, usize)]| columns.iter().map(|(_, width)| width).sum::<usize>();
+        let least: usize = of(&widths, Fit::Shortened).iter().map(|(_, width)| width.min(&NARROWEST)).sum();
+        // What is left for those that can be shortened.
+        let room = |widths: &[Option<usize>]| {
+            let gaps = GAP.len() * widths.iter().flatten().count().saturating_sub(1);
+            let fixed = sum(&of(widths, Fit::Whole)) + sum(&of(widths, Fit::LeftOut));
+            width.saturating_sub(gaps + fixed)
+        };
+        let last = of(&widths, Fit::Last);
+        while !last.is_empty() && room(&widths) < sum(&last) + least {
+            let Some((place, _)) = of(&widths, Fit::LeftOut).pop() else { break };
+            widths[place] = None;
+        }
+        let mut rest = room(&widths);
+        for (columns, reserved) in [(last, least), (of(&widths, Fit::Shortened), 0)] {
+            rest -= share(columns, rest.saturating_sub(reserved), &mut widths).min(rest);
         }
         widths
     }
 
-    fn line(&self, row: &Row, widths: &[usize]) -> String {
+    fn line(&self, row: &Row, widths: &[Option<usize>]) -> String {
         let mut line = String::new();
-        for ((cell, column), &width) in row.cells.iter().zip(&self.columns).zip(widths) {
+        for ((cell, column), width) in row.cells.iter().zip(&self.columns).zip(widths) {
+            let &Some(width) = width else { continue };
             let cell = shorten(cell, width);
             let padding = " ".repeat(width.saturating_sub(cell.width()));
             match column.align {
@@ -93,6 +109,20 @@ impl Table {
         }
         format!("{}{}{}", row.style.render(), line.trim_end(), row.style.render_reset())
     }
+}
+
+/// Gives these columns, of which the natural widths are known, so much room: the narrowest take what they need, the others share the rest
+/// evenly. Returns how much they took.
+fn share(mut columns: Vec<(usize, usize)>, mut room: usize, widths: &mut [Option<usize>]) -> usize {
+    let mut taken = 0;
+    columns.sort_by_key(|&(_, natural)| natural);
+    for (done, &(place, natural)) in columns.iter().enumerate() {
+        let width = natural.min((room / (columns.len() - done)).max(NARROWEST));
+        widths[place] = Some(width);
+        room = room.saturating_sub(width);
+        taken += width;
+    }
+    taken
 }
 
 /// The text in at most `width` columns, with `…` where something is left out.
@@ -157,6 +187,20 @@ mod tests {
         let rendered = plain(&table(&ROWS), Some(33));
         assert_eq!(rendered, expected);
         assert!(rendered.lines().all(|line| line.width() <= 33));
+    }
+
+    #[test]
+    fn what_a_row_is_known_by_gives_way_last() {
+        let mut table = table(&ROWS);
+        for (place, fit) in [(0, Fit::LeftOut), (1, Fit::Last)] {
+            table.columns[place].fit = fit;
+        }
+        let whole =
+            "NO  FROM              SUBJECT\n 1  Ann               a subje…\n12  用户用户用户用户  short";
+        assert_eq!(plain(&table, Some(30)), whole);
+        let without = "FROM              SUBJECT\nAnn               a subje…\n用户用户用户用户  short";
+        assert_eq!(plain(&table, Some(26)), without);
+        assert_eq!(plain(&table, Some(20)), "FROM        SUBJECT\nAnn         a subje…\n用户用户…   short");
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub enum AdminError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The socket is there, but cannot be used.
-    #[error("cannot ask the server at {}: {cause}", path.display())]
+    #[error("cannot ask the server at {}: {cause}{}", path.display(), hint(cause))]
     Socket {
         /// The socket.
         path: PathBuf,
@@ -199,6 +199,13 @@ impl Responses {
             Some(Frame::Item(Item::Failed { message })) => Err(AdminError::Failed(message)),
             Some(frame) => Ok(Some(frame)),
         }
+    }
+}
+
+fn hint(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::PermissionDenied => "; only the user that the server runs as may: try sudo -u USER",
+        _ => "",
     }
 }
 

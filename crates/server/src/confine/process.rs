@@ -38,7 +38,9 @@ pub(super) fn make_for(user: &str, directory: &Path) -> io::Result<()> {
 pub(super) fn run_as(user: Option<&str>) -> Result<String, ConfineError> {
     let Some(user) = user else {
         if geteuid().is_root() {
-            tracing::warn!("running as root: name another user in [hardening] of the settings");
+            tracing::warn!(
+                "running as root, of which a server needs no more than its ports: start it as another user, or with `user` in [hardening] of the settings"
+            );
         }
         return Ok(format!("unchanged ({})", getuid().as_raw()));
     };

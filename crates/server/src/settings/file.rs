@@ -2,10 +2,9 @@
 
 use super::listener::{ListenerTls, Service};
 use super::tls::{CertificateFiles, Challenge};
-use super::values::{Network, QuotaText, Size, Span};
+use super::values::{AddressAndPort, Network, QuotaText, Size, Span};
 use serde::Deserialize;
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use toml::Spanned;
@@ -59,7 +58,7 @@ pub struct File {
 #[serde(deny_unknown_fields)]
 pub struct Listen {
     /// Address and port.
-    pub address: Spanned<Text<SocketAddr>>,
+    pub address: Spanned<Text<AddressAndPort>>,
     /// Who is served there; the port says it when it is not written.
     pub protocol: Option<Service>,
     /// How TLS comes to a connection; the port says it when it is not written.
@@ -93,9 +92,9 @@ pub struct Acme {
     /// How the authority may check the names.
     pub challenges: Option<Spanned<Vec<Challenge>>>,
     /// Where HTTP-01 is answered.
-    pub http: Option<Vec<Text<SocketAddr>>>,
+    pub http: Option<Vec<Text<AddressAndPort>>>,
     /// Where TLS-ALPN-01 is answered.
-    pub tls_alpn: Option<Vec<Text<SocketAddr>>>,
+    pub tls_alpn: Option<Vec<Text<AddressAndPort>>>,
 }
 
 /// `[classroom]`.
@@ -142,13 +141,35 @@ pub struct Limits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text<T>(pub T);
 
+/// What is written in quotes.
+struct InQuotes;
+
+impl serde::de::Visitor<'_> for InQuotes {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("something in quotes, like \"example.org\", \"25 MiB\" or \"5m\"")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+}
+
 impl<'de, T> Deserialize<'de> for Text<T>
 where
     T: FromStr,
     T::Err: fmt::Display,
 {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Text<T>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map(Text).map_err(|error| serde::de::Error::custom(format!("{text:?}: {error}")))
+        let text = deserializer.deserialize_str(InQuotes)?;
+        text.parse().map(Text).map_err(|error: T::Err| {
+            let (written, error) = (format!("{text:?}"), error.to_string());
+            // Some begin with it themselves.
+            serde::de::Error::custom(match error.starts_with(&written) {
+                true => error,
+                false => format!("{written}: {error}"),
+            })
+        })
     }
 }

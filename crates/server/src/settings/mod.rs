@@ -307,7 +307,7 @@ fn listeners(
 ) -> Result<Vec<Listener>, SettingsError> {
     let mut listeners = Vec::<Listener>::new();
     for listen in written {
-        let address = listen.address.get_ref().0;
+        let address = listen.address.get_ref().0.0;
         if address.port() != 0 && listeners.iter().any(|known| known.address == address) {
             return Err(wrong(listen.address.span(), format!("{address} is named twice; a listener each")));
         }

@@ -5,7 +5,7 @@ use super::file::Text;
 use super::origin::{self, HelloFile, SourceFile};
 use super::route::{self, Resolved};
 use super::site::{self, SiteFile};
-use super::values::{HostAddress, Network, RateText, Span};
+use super::values::{AddressAndPort, HostAddress, Network, RateText, Span};
 use super::{At, SettingsError, share};
 use crate::abuse::Rate;
 use crate::confine::Switch;
@@ -89,7 +89,7 @@ pub struct RelayFile {
     /// Whose mail is sent on without a password.
     pub networks: Vec<Spanned<Text<Network>>>,
     /// The name servers.
-    pub resolvers: Vec<Text<SocketAddr>>,
+    pub resolvers: Vec<Text<AddressAndPort>>,
     /// Who validates what DNS says.
     pub dnssec: Dnssec,
     /// Whether the MTA-STS policies of other domains are looked for.
@@ -180,7 +180,7 @@ impl Relay {
                     "with {value} too much of the world could send mail through this server: an open relay. Name your own networks"
                 )
             })?,
-            resolvers: relay.resolvers.iter().map(|address| address.0).collect(),
+            resolvers: relay.resolvers.iter().map(|address| address.0.0).collect(),
             dnssec: relay.dnssec,
             mta_sts: relay.mta_sts,
             srs_domain: relay

@@ -103,10 +103,21 @@ fn errors_name_the_place_and_what_would_be_right() {
             "posthaste.toml:3:10: ",
             "write it like \"192.0.2.0\"",
         ),
+        ("[[listen]]\naddress = \"127.0.0.1\"", "posthaste.toml:2:11: ", "\"127.0.0.1:25\""),
+        ("[limits]\nmessage_size = 5", "posthaste.toml:2:16: ", "in quotes, like"),
         ("[queue]\nfirst_retry = \"5h\"", "posthaste.toml:2:15: ", "longer than `longest_retry`"),
         ("[queue]\nlongest_retry = \"1m\"", "posthaste.toml:2:17: ", "shorter than `first_retry`"),
         ("domains = [\"a.example\"", "posthaste.toml:1:", "]"),
     ]);
+}
+
+#[test]
+fn what_is_wrong_is_quoted_once() {
+    for text in ["[limits]\nmessage_size = \"big\"", "[abuse]\nerrors = \"big\""] {
+        let error = parse(text).expect_err(text);
+        let message = error.lines().next().unwrap_or_default();
+        assert_eq!(message.matches("\"big\"").count(), 1, "{error}");
+    }
 }
 
 #[test]

@@ -96,10 +96,11 @@ fn resolve_acme(written: FileAcme, host_name: &Domain, wrong: At<'_>) -> Result<
         return Err(wrong(challenges.span(), message.to_owned()));
     }
     let everywhere = |port| vec![SocketAddr::from(([0, 0, 0, 0], port)), SocketAddr::from(([0u16; 8], port))];
-    let addresses = |written: Option<Vec<super::file::Text<SocketAddr>>>, port| match written {
-        Some(addresses) => addresses.into_iter().map(|address| address.0).collect(),
-        None => everywhere(port),
-    };
+    let addresses =
+        |written: Option<Vec<super::file::Text<super::values::AddressAndPort>>>, port| match written {
+            Some(addresses) => addresses.into_iter().map(|address| address.0.0).collect(),
+            None => everywhere(port),
+        };
     let domains: Vec<Domain> = written.domains.into_iter().map(|domain| domain.0).collect();
     let challenges = written.challenges.map_or(vec![Challenge::Http01], toml::Spanned::into_inner);
     let used = |challenge| challenges.contains(&challenge);

@@ -2,7 +2,7 @@
 
 use crate::abuse::Rate;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -292,6 +292,22 @@ impl FromStr for HostAddress {
             }
             address => Ok(HostAddress(address)),
         }
+    }
+}
+
+/// Where something listens: an address and a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressAndPort(pub SocketAddr);
+
+impl FromStr for AddressAndPort {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<AddressAndPort, ValueError> {
+        text.parse().map(AddressAndPort).map_err(|_| {
+            ValueError(format!(
+                "{text:?} is no address with a port; write it like \"127.0.0.1:25\" or \"[::1]:25\""
+            ))
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use async_imap::imap_proto::{Response, Status};
 use async_imap::types::{Fetch, Flag, Name, NameAttribute};
 use async_imap::{Authenticator, Client, Session};
 use futures_util::StreamExt;
-use server::tls::{Connector, Stream, Transport, Trust};
+use server::tls::{Connector, HandshakeError, Stream, Transport, Trust};
 use std::time::Duration;
 use store::{Flags, Secret, Timestamp};
 use tokio::net::TcpStream;
@@ -71,18 +71,18 @@ impl Account {
         let connector = trust.map(|trust| Connector::new(&url.host, trust)).transpose()?;
         let mut stream = Stream::connected(stream, connector);
         if scheme == Some(Scheme::Imaps) {
-            stream.secure().await.with_context(|| format!("no TLS with {server}"))?;
+            stream.secure().await.map_err(|error| no_tls(&server, &error))?;
         }
         let mut client = Client::new(stream);
         greeting(&mut client).await.with_context(|| format!("{server} does not greet as an IMAP server"))?;
         if scheme == Some(Scheme::Imap) {
             let started = in_time(client.run_command_and_check_ok("STARTTLS", None)).await?;
-            started.context(
+            plainly(started).context(
                 "the server does not offer TLS; --tls none sends the password and all mail in clear",
             )?;
             // What came in clear behind the answer goes with the client.
             let mut stream = client.into_inner();
-            stream.secure().await.with_context(|| format!("no TLS with {server}"))?;
+            stream.secure().await.map_err(|error| no_tls(&server, &error))?;
             client = Client::new(stream);
         }
         let session = log_in(client, &url.user, password).await?;
@@ -91,7 +91,7 @@ impl Account {
 
     /// The mailboxes that can hold messages, by name.
     pub(super) async fn folders(&mut self) -> anyhow::Result<Vec<Folder>> {
-        let names = in_time(self.session.list(Some(""), Some("*"))).await??;
+        let names = plainly(in_time(self.session.list(Some(""), Some("*"))).await?)?;
         let names = gather(names).await.context("cannot list the mailboxes")?;
         let mut folders: Vec<Folder> =
             names.iter().filter(|name| has_messages(name)).map(Folder::of).collect();
@@ -102,13 +102,14 @@ impl Account {
     /// Goes to a mailbox, and says what is in it.
     pub(super) async fn examine(&mut self, folder: &Folder) -> anyhow::Result<Listing> {
         let failed = || format!("cannot read the mailbox {}", folder.name);
-        let mailbox = in_time(self.session.examine(&folder.wire_name)).await?.with_context(failed)?;
+        let mailbox =
+            plainly(in_time(self.session.examine(&folder.wire_name)).await?).with_context(failed)?;
         let uid_validity = mailbox.uid_validity.unwrap_or(0);
         if mailbox.exists == 0 {
             return Ok(Listing { uid_validity, messages: Vec::new() });
         }
         let items = "(UID FLAGS INTERNALDATE RFC822.SIZE)";
-        let fetched = in_time(self.session.uid_fetch("1:*", items)).await?.with_context(failed)?;
+        let fetched = plainly(in_time(self.session.uid_fetch("1:*", items)).await?).with_context(failed)?;
         let mut messages: Vec<Remote> =
             gather(fetched).await.with_context(failed)?.iter().filter_map(Remote::of).collect();
         messages.sort_by_key(|message| message.uid);
@@ -123,10 +124,10 @@ impl Account {
         mut take: impl AsyncFnMut(u32, &[u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let set = uids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-        let fetched = in_time(self.session.uid_fetch(set, "(UID BODY.PEEK[])")).await??;
+        let fetched = plainly(in_time(self.session.uid_fetch(set, "(UID BODY.PEEK[])")).await?)?;
         let mut fetched = std::pin::pin!(fetched);
         while let Some(message) = in_time(fetched.next()).await? {
-            let message = message?;
+            let message = plainly(message)?;
             if let (Some(uid), Some(text)) = (message.uid, message.body()) {
                 take(uid, text).await?;
             }
@@ -136,15 +137,19 @@ impl Account {
 
     /// Takes leave.
     pub(super) async fn close(mut self) -> anyhow::Result<()> {
-        Ok(in_time(self.session.logout()).await??)
+        plainly(in_time(self.session.logout()).await?)
     }
 }
 
 async fn greeting(client: &mut Client<Stream<TcpStream>>) -> anyhow::Result<()> {
-    let response = in_time(client.read_response()).await??.ok_or(Error::ConnectionLost)?;
+    let response = in_time(client.read_response()).await?;
+    let response = plainly(response.map_err(Error::from).and_then(|said| said.ok_or(Error::ConnectionLost)))?;
     match response.parsed() {
         Response::Data { status: Status::Ok, .. } => Ok(()),
-        other => bail!("it says {other:?}"),
+        Response::Data { status: Status::Bye, outcome } => {
+            bail!("it takes leave: {}", outcome.information.as_deref().unwrap_or("and does not say why"))
+        }
+        _ => bail!("what it says first is no greeting"),
     }
 }
 
@@ -157,10 +162,37 @@ async fn log_in(
     let client = match in_time(client.authenticate("PLAIN", Plain { user, password })).await? {
         Ok(session) => return Ok(session),
         Err((Error::No(_) | Error::Bad(_), client)) => client,
-        Err((error, _)) => return Err(error.into()),
+        Err((error, _)) => return plainly(Err(error)),
     };
     let session = in_time(client.login(user, password.reveal())).await?;
-    session.map_err(|(error, _)| anyhow!("{user} cannot log in: {error}"))
+    plainly(session.map_err(|(error, _)| error)).with_context(|| format!("{user} cannot log in"))
+}
+
+/// An answer of the server, or what it says instead: the library has that as Rust writes it for programmers.
+fn plainly<T>(answer: Result<T, Error>) -> anyhow::Result<T> {
+    answer.map_err(|error| match error {
+        Error::No(text) | Error::Bad(text) => match quoted(&text) {
+            Some(words) => anyhow!("the server says: {words}"),
+            None => anyhow!("the server refuses, and does not say why"),
+        },
+        Error::Io(error) => error.into(),
+        Error::ConnectionLost => anyhow!("the server closed the connection"),
+        other => other.into(),
+    })
+}
+
+/// The words in `code: …, info: Some("…")`.
+fn quoted(text: &str) -> Option<String> {
+    let (_, information) = text.split_once("info: Some(\"")?;
+    let words = information.strip_suffix("\")")?;
+    Some(words.replace("\\\"", "\"").replace("\\\\", "\\"))
+}
+
+/// Says that no handshake came of it, and what helps.
+fn no_tls(server: &str, error: &HandshakeError) -> anyhow::Error {
+    let said = error.to_string();
+    let hint = crate::commands::send::trust_hint(&said).unwrap_or("");
+    anyhow!("no TLS with {server}: {said}{hint}")
 }
 
 /// The mechanism PLAIN (RFC 4616).
@@ -226,7 +258,7 @@ async fn gather<T>(answer: impl futures_util::Stream<Item = Result<T, Error>>) -
     let mut answer = std::pin::pin!(answer);
     let mut all = Vec::new();
     while let Some(item) = in_time(answer.next()).await? {
-        all.push(item?);
+        all.push(plainly(item)?);
     }
     Ok(all)
 }
@@ -239,3 +271,17 @@ async fn in_time<T>(answer: impl Future<Output = T>) -> anyhow::Result<T> {
 
 /// A large message on a slow line, or a server that has to look at every message, may take a while.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_is_shown_as_it_says_it() {
+        let no = |text: &str| Err::<(), _>(Error::No(text.to_owned()));
+        let said = |text: &str| plainly(no(text)).expect_err("it is an error").to_string();
+        let wrong = r#"code: Some(AuthenticationFailed), info: Some("\"ann\" is unknown")"#;
+        assert_eq!(said(wrong), r#"the server says: "ann" is unknown"#);
+        assert_eq!(said("code: None, info: None"), "the server refuses, and does not say why");
+    }
+}

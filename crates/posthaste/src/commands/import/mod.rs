@@ -203,6 +203,9 @@ async fn from_files(mail: Mail<'_>, account: String, args: &Args) -> anyhow::Res
         }
     };
     let (mut imported, mut there_before) = (0, 0);
+    if !args.into.all {
+        is_one(form, root)?;
+    }
     for (mailbox, place) in places {
         let mut source = Source::open(form, &place)?;
         let path = MailboxPath { account: account.clone(), mailbox };
@@ -217,6 +220,21 @@ async fn from_files(mail: Mail<'_>, account: String, args: &Args) -> anyhow::Res
         })?;
     }
     Ok(Outcome { account, imported, there_before, verified: None })
+}
+
+/// Refuses a directory that holds none of what is looked for: it is hardly the one that was meant.
+fn is_one(form: Form, directory: &Path) -> anyhow::Result<()> {
+    let shown = directory.display();
+    match form {
+        Form::Maildir if directory.is_dir() && !maildir::is_one(directory) => Err(Complaint::usage(format!(
+            "{shown} is no Maildir, which has the directories cur and new; with --all one of its folders is enough"
+        ))
+        .into()),
+        Form::Eml if directory.is_dir() && eml::messages(directory)?.is_empty() => {
+            Err(Complaint::usage(format!("there is no .eml file in {shown}; --all looks in its directories")).into())
+        }
+        Form::Mbox | Form::Maildir | Form::Eml => Ok(()),
+    }
 }
 
 impl Source {

@@ -119,9 +119,9 @@ fn table(all: &[DeliveryView], now: Timestamp) -> Table {
             column("ID", Align::Left, Fit::Whole),
             column("AGE", Align::Right, Fit::Whole),
             column("FROM", Align::Left, Fit::Shortened),
-            column("TO", Align::Left, Fit::Shortened),
-            column("SIZE", Align::Right, Fit::Whole),
-            column("TRIES", Align::Right, Fit::Whole),
+            column("TO", Align::Left, Fit::Last),
+            column("SIZE", Align::Right, Fit::LeftOut),
+            column("TRIES", Align::Right, Fit::LeftOut),
             column("NEXT", Align::Left, Fit::Whole),
             column("LAST REPLY", Align::Left, Fit::Shortened),
         ],
@@ -149,12 +149,12 @@ fn backlogs(all: &[BacklogView], now: Timestamp) -> Table {
     let column = |title, align, fit| Column { title, align, fit };
     Table {
         columns: vec![
-            column("DESTINATION", Align::Left, Fit::Shortened),
+            column("DESTINATION", Align::Left, Fit::Last),
             column("QUEUED", Align::Right, Fit::Whole),
             column("HELD", Align::Right, Fit::Whole),
             column("OLDEST", Align::Right, Fit::Whole),
             column("NEXT", Align::Left, Fit::Whole),
-            column("CONNECTIONS", Align::Left, Fit::Whole),
+            column("CONNECTIONS", Align::Left, Fit::LeftOut),
             column("LAST REPLY", Align::Left, Fit::Shortened),
         ],
         rows: all.iter().map(row).collect(),

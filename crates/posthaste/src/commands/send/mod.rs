@@ -12,6 +12,7 @@ use super::block_on;
 use crate::exit::Exit;
 use crate::output::FormatArgs;
 use letter::{Author, Party};
+pub(super) use report::trust_hint;
 use server::tls::Trust;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -104,10 +104,16 @@ fn explain(failure: &DeliveryFailure) -> String {
     }
 }
 
+/// What helps where a handshake failed because the certificate is not trusted.
+pub(in crate::commands) fn trust_hint(what: &str) -> Option<&'static str> {
+    what.contains("certificate of the server")
+        .then_some("; --ca FILE names whom to trust, --insecure takes any certificate")
+}
+
 /// What helps where a handshake failed.
 fn tls_hint(what: &str) -> &'static str {
-    if what.contains("certificate of the server") {
-        "; --ca FILE names whom to trust, --insecure takes any certificate"
+    if let Some(hint) = trust_hint(what) {
+        hint
     } else if what.contains("SMTP in clear") {
         "; is this a port for STARTTLS? --tls require uses that"
     } else {

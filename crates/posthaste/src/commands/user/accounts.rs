@@ -166,12 +166,12 @@ fn table(accounts: &[AccountView], zone: &TimeZone) -> Table {
     };
     Table {
         columns: vec![
-            column("ACCOUNT", Align::Left, Fit::Shortened),
+            column("ACCOUNT", Align::Left, Fit::Last),
             column("MESSAGES", Align::Right, Fit::Whole),
             column("UNREAD", Align::Right, Fit::Whole),
             column("SIZE", Align::Right, Fit::Whole),
-            column("QUOTA", Align::Right, Fit::Whole),
-            column("SINCE", Align::Left, Fit::Whole),
+            column("QUOTA", Align::Right, Fit::LeftOut),
+            column("SINCE", Align::Left, Fit::LeftOut),
             column("ORIGIN", Align::Left, Fit::Whole),
         ],
         rows: accounts.iter().map(row).collect(),
