@@ -4,10 +4,13 @@
 //! or there twice, something visible that is not whole or was never sent whole, a UID that does not ascend or stands for another
 //! message than before, something that was there once and is gone. Recipients elsewhere are the affair of [`crate::relayed`].
 
+mod expected;
+
 use crate::mail::Mail;
+pub use expected::Expected;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use store::{AccountName, Error, MailboxName, Store, Uid};
+use store::{AccountName, Error, Flags, MailboxName, Store, Uid};
 
 /// What a campaign knows.
 #[derive(Debug)]
@@ -22,13 +25,22 @@ pub struct Ledger {
     /// For each account, what was found under which UID.
     found: Vec<BTreeMap<u32, u64>>,
     /// The same by message, to see what is there twice.
-    placed: BTreeSet<(u64, usize)>,
+    placed: BTreeMap<(u64, usize), u32>,
+    /// For each account, what was found in [`MOVED`].
+    moved: Vec<BTreeMap<u32, u64>>,
     /// For each account, the highest UID at the last check.
     highest: Vec<u32>,
     /// Removed, or asked to be.
     expunged: BTreeSet<(usize, u32)>,
     doubtful: BTreeSet<(usize, u32)>,
+    /// Asked to be moved to [`MOVED`]: in INBOX or there, in one of them.
+    moving: BTreeSet<(usize, u32)>,
+    /// Flagged, and never the contrary.
+    flagged: BTreeSet<(usize, u32)>,
 }
+
+/// The mailbox that [`Ledger::moving`] is about: nobody removes anything from it.
+pub const MOVED: &str = "Moved";
 
 /// Why a check did not end well.
 #[derive(Debug)]
@@ -57,6 +69,7 @@ impl Ledger {
     /// An empty one for these accounts.
     pub fn new(accounts: Vec<AccountName>) -> Ledger {
         let found = vec![BTreeMap::new(); accounts.len()];
+        let moved = found.clone();
         Ledger {
             accounts,
             owed: BTreeSet::new(),
@@ -65,9 +78,12 @@ impl Ledger {
             unfinished: BTreeSet::new(),
             highest: vec![0; found.len()],
             found,
-            placed: BTreeSet::new(),
+            placed: BTreeMap::new(),
+            moved,
             expunged: BTreeSet::new(),
             doubtful: BTreeSet::new(),
+            moving: BTreeSet::new(),
+            flagged: BTreeSet::new(),
         }
     }
 
@@ -78,7 +94,7 @@ impl Ledger {
         }
         self.acknowledged += 1;
         self.owed.extend(
-            accounts.iter().map(|account| (token, *account)).filter(|key| !self.placed.contains(key)),
+            accounts.iter().map(|account| (token, *account)).filter(|key| !self.placed.contains_key(key)),
         );
     }
 
@@ -112,14 +128,31 @@ impl Ledger {
         self.expunged.insert((account, uid));
     }
 
-    /// Whether somebody has asked for the removal of an entry.
-    pub fn may_be_gone(&self, account: usize, uid: u32) -> bool {
-        self.doubtful.contains(&(account, uid))
+    /// An entry is about to be moved to [`MOVED`]; until [`Ledger::is_expunged`] it may be in INBOX or there, and must be in one of them.
+    pub fn moving(&mut self, account: usize, uid: u32) {
+        self.moving.insert((account, uid));
     }
 
-    /// Whether somebody has asked for the removal of any entry of an account.
+    /// It was answered that an entry has \Flagged.
+    pub fn is_flagged(&mut self, account: usize, uid: u32) {
+        self.flagged.insert((account, uid));
+    }
+
+    /// Which entries of an account must have it.
+    pub fn flagged(&self, account: usize) -> BTreeSet<u32> {
+        let of_account = (account, 0)..(account + 1, 0);
+        self.flagged.range(of_account).map(|(_, uid)| *uid).collect()
+    }
+
+    /// Whether somebody has asked for an entry to leave INBOX.
+    pub fn may_be_gone(&self, account: usize, uid: u32) -> bool {
+        self.doubtful.contains(&(account, uid)) || self.moving.contains(&(account, uid))
+    }
+
+    /// Whether somebody has asked for any entry of an account to leave INBOX.
     pub fn some_may_be_gone(&self, account: usize) -> bool {
-        self.doubtful.range((account, 0)..(account + 1, 0)).next().is_some()
+        let of_account = (account, 0)..(account + 1, 0);
+        [&self.doubtful, &self.moving].iter().any(|uids| uids.range(of_account.clone()).next().is_some())
     }
 
     /// How many messages were acknowledged.
@@ -164,20 +197,26 @@ impl Ledger {
         if let Some(pair) = entries.windows(2).find(|pair| pair[0].uid >= pair[1].uid) {
             return Err(broken(format!("{name}: UID {} is not below {}", pair[0].uid, pair[1].uid)));
         }
+        self.check_moved(store, account).await?;
+        let moved: BTreeSet<u64> = self.moved[account].values().copied().collect();
         let there: BTreeSet<u32> = entries.iter().map(|entry| entry.uid.0).collect();
         for (uid, token) in &self.found[account] {
-            let may_be_gone = self.doubtful.contains(&(account, *uid));
-            if !there.contains(uid) && !may_be_gone {
-                return Err(broken(format!(
-                    "{name}: UID {uid}, message {token:016x}, was there and is gone"
-                )));
-            }
+            let wrong = match (there.contains(uid), moved.contains(token)) {
+                (true, true) => "is also where it was moved",
+                (false, false) if self.doubtful.contains(&(account, *uid)) => continue,
+                (false, false) => "was there and is gone",
+                (true, false) | (false, true) => continue,
+            };
+            return Err(broken(format!("{name}: UID {uid}, message {token:016x}, {wrong}")));
         }
         let highest = self.highest[account];
         for entry in entries {
             let uid = entry.uid.0;
             if self.expunged.contains(&(account, uid)) {
                 return Err(broken(format!("{name}: UID {uid} was expunged and came back")));
+            }
+            if self.flagged.contains(&(account, uid)) && !entry.flags.contains(Flags::FLAGGED) {
+                return Err(broken(format!("{name}: UID {uid} was flagged and is not")));
             }
             let known = self.found[account].get(&uid).copied();
             if known.is_none() && uid <= highest {
@@ -192,6 +231,38 @@ impl Ledger {
             self.place(account, uid, &text).map_err(|what| broken(format!("{name}: UID {uid}: {what}")))?;
         }
         self.highest[account] = self.found[account].last_key_value().map_or(0, |(uid, _)| *uid);
+        Ok(())
+    }
+
+    /// The same for [`MOVED`], whose entries stay and are never read twice.
+    async fn check_moved(&mut self, store: &dyn Store, account: usize) -> Result<(), Finding> {
+        let name = self.accounts[account].clone();
+        let mailbox = MailboxName::new(MOVED).expect("a valid name");
+        let id = match store.mailbox(&name, &mailbox).await {
+            Ok(mailbox) => mailbox.id,
+            Err(Error::NoSuchMailbox(_)) if self.moved[account].is_empty() => return Ok(()),
+            Err(error) => return Err(refused(format!("{name}, {MOVED}, cannot be read"), error)),
+        };
+        let unlisted = |error| refused(format!("{name}, {MOVED}, cannot be listed"), error);
+        let entries = store.entries(id, Uid(0), usize::MAX).await.map_err(unlisted)?;
+        let there: BTreeSet<u32> = entries.iter().map(|entry| entry.uid.0).collect();
+        if let Some((uid, token)) = self.moved[account].iter().find(|(uid, _)| !there.contains(uid)) {
+            return Err(broken(format!("{name}, {MOVED}: UID {uid}, message {token:016x}, is gone")));
+        }
+        for uid in there {
+            if self.moved[account].contains_key(&uid) {
+                continue;
+            }
+            let unread = |error| refused(format!("{name}, {MOVED}: UID {uid}"), error);
+            let (_, reader) = store.fetch(id, Uid(uid)).await.map_err(unread)?;
+            let text = reader.read_all(1 << 30).await.map_err(unread)?;
+            let Mail { token, .. } =
+                Mail::of(&text).map_err(|what| broken(format!("{name}, {MOVED}: UID {uid}: {what}")))?;
+            if self.moved[account].values().any(|other| *other == token) {
+                return Err(broken(format!("{name}, {MOVED}: message {token:016x} is there twice")));
+            }
+            self.moved[account].insert(uid, token);
+        }
         Ok(())
     }
 
@@ -228,7 +299,7 @@ impl Ledger {
                 return Err(format!("message {token:016x}, and before it was {before:016x}"));
             }
             Some(_) => {}
-            None if !self.placed.insert((token, account)) => {
+            None if self.placed.insert((token, account), uid).is_some() => {
                 return Err(format!("message {token:016x} is there a second time"));
             }
             None => {}

@@ -1,14 +1,20 @@
 //! Who fetches mail over the network: by IMAP and by POP3, through the server's own sessions, in seeds whose accounts have passwords.
 //!
-//! Raw clients: they log in, read some messages, mark some of them as deleted and remove these, or break off anywhere. What they are shown goes into the ledger like
-//! everything else that is read. A refusal has to have a reason: a server whose disk is well says no to nothing.
+//! Raw clients: they log in, read, search, flag, move, append and remove messages, or break off anywhere. What they are shown goes into the
+//! ledger like everything else that is read, and what was acknowledged before they looked must be shown. A refusal has to have a
+//! reason: a server whose disk is well says no to nothing.
+
+mod imap;
+mod pop3;
 
 use super::life::Listener;
 use super::talk::Talk;
 use super::{ACCOUNTS, Shared, World};
+use crate::ledger::Expected;
 use crate::random::Random;
 use server::auth::{self, Authenticator, Costs, password, pool::Pool};
 use server::settings::{InClear, Service, Settings};
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +29,16 @@ pub struct Retrieved {
     pub imap: (u64, u64),
     /// Messages read by POP3, and removed.
     pub pop3: (u64, u64),
+    /// How often all of a mailbox was read, and compared with what was acknowledged.
+    pub compared: u64,
+    /// Searches.
+    pub searched: u64,
+    /// Messages flagged.
+    pub flagged: u64,
+    /// Messages moved to another mailbox.
+    pub moved: u64,
+    /// Messages appended.
+    pub appended: u64,
 }
 
 /// One client.
@@ -100,8 +116,21 @@ impl Retrieval {
     /// Takes note of a message that was shown.
     fn shown(&self, uid: u32, text: &[u8]) {
         if let Err(what) = self.shared.ledger().place(self.account, uid, text) {
-            self.shared.violated(format!("{}: UID {uid} is shown: {what}", ACCOUNTS[self.account]));
+            self.violated(&format!("UID {uid} is shown: {what}"));
         }
+    }
+
+    /// Compares what was shown with what had to be. `owed` is that of [`crate::ledger::Ledger::missing`].
+    fn compare(&self, expected: &Expected, shown: &BTreeSet<u32>, owed: bool) {
+        let missing = self.shared.ledger().missing(expected, shown, owed);
+        if let Some(what) = missing {
+            self.violated(&what);
+        }
+        self.count(|retrieved| retrieved.compared += 1);
+    }
+
+    fn violated(&self, what: &str) {
+        self.shared.violated(format!("{}: {what}", ACCOUNTS[self.account]));
     }
 
     fn count(&self, count: impl FnOnce(&mut Retrieved)) {
@@ -126,110 +155,9 @@ impl Retrieval {
         let is_ending = !self.listener.is_up() || answer.starts_with("* BYE");
         let may_be_gone = why == Why::Gone && self.shared.ledger().some_may_be_gone(self.account);
         if !(is_in_use || is_ending || may_be_gone || self.shared.is_troubled()) {
-            let account = ACCOUNTS[self.account];
-            self.shared.violated(format!("{account}: {command} is answered with {answer:?}"));
+            self.violated(&format!("{command} is answered with {answer:?}"));
         }
         io::Error::other(answer.to_owned())
-    }
-
-    async fn imap(&mut self, talk: &mut Talk) -> io::Result<()> {
-        talk.line().await?;
-        self.ask(talk, &format!("LOGIN {} \"{PASSWORD}\"", ACCOUNTS[self.account])).await?;
-        let selected = self.ask(talk, "SELECT INBOX").await?;
-        let exists = selected.iter().find_map(|response| response.text.strip_suffix(" EXISTS"));
-        let exists: u64 = exists.and_then(|text| text.strip_prefix("* ")?.parse().ok()).unwrap_or(0);
-        if exists > 0 {
-            let first = 1 + self.random.below(exists);
-            let last = exists.min(first + self.random.below(8));
-            let fetched = self.ask(talk, &format!("FETCH {first}:{last} (UID FLAGS BODY.PEEK[])")).await?;
-            let mut uids = Vec::new();
-            for response in &fetched {
-                let Some((_, rest)) = response.text.split_once("UID ") else { continue };
-                let uid = rest.split([' ', ')']).next().and_then(|uid| uid.parse().ok());
-                let (Some(uid), Some(text)) = (uid, response.literal.as_ref()) else { continue };
-                self.shown(uid, text);
-                uids.push(uid);
-            }
-            self.count(|retrieved| retrieved.imap.0 += uids.len() as u64);
-            if !uids.is_empty() && self.random.one_in(2) {
-                self.expunge(talk, &uids).await?;
-            }
-        }
-        if self.random.one_in(3) {
-            return Ok(());
-        }
-        self.ask(talk, "LOGOUT").await.map(drop)
-    }
-
-    async fn expunge(&mut self, talk: &mut Talk, uids: &[u32]) -> io::Result<()> {
-        let set = uids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        self.expunging(uids);
-        self.ask(talk, &format!("UID STORE {set} +FLAGS (\\Seen \\Deleted)")).await?;
-        self.ask(talk, &format!("UID EXPUNGE {set}")).await?;
-        self.are_expunged(uids);
-        self.count(|retrieved| retrieved.imap.1 += uids.len() as u64);
-        Ok(())
-    }
-
-    /// Says a command of IMAP, and returns what comes before it is completed.
-    async fn ask(&self, talk: &mut Talk, command: &str) -> io::Result<Vec<Response>> {
-        talk.say(format!("t {command}\r\n").as_bytes()).await?;
-        let mut responses = Vec::new();
-        loop {
-            let response = Response::read(talk).await?;
-            match response.text.strip_prefix("t ") {
-                Some(status) if status.starts_with("OK") => return Ok(responses),
-                Some(status) => {
-                    let is_gone = status.starts_with("NO [EXPUNGEISSUED]");
-                    return Err(self.refused(command, status, if is_gone { Why::Gone } else { Why::Other }));
-                }
-                None if response.text.starts_with("* BYE") && command != "LOGOUT" => {
-                    return Err(self.refused(command, &response.text, Why::Other));
-                }
-                None => responses.push(response),
-            }
-        }
-    }
-
-    async fn pop3(&mut self, talk: &mut Talk) -> io::Result<()> {
-        talk.line().await?;
-        self.say(talk, &format!("USER {}", ACCOUNTS[self.account])).await?;
-        self.say(talk, &format!("PASS {PASSWORD}")).await?;
-        self.say(talk, "UIDL").await?;
-        let listed = String::from_utf8_lossy(&lines(talk).await?).into_owned();
-        let mut marked = Vec::new();
-        for line in listed.lines() {
-            let Some((number, unique)) = line.split_once(' ') else { continue };
-            let Ok(unique) = u64::from_str_radix(unique.trim(), 16) else { continue };
-            // The lower half is the UID.
-            let uid = unique as u32;
-            if self.random.one_in(3) {
-                continue;
-            }
-            self.say(talk, &format!("RETR {number}")).await?;
-            self.shown(uid, &lines(talk).await?);
-            self.count(|retrieved| retrieved.pop3.0 += 1);
-            if self.random.one_in(2) {
-                self.say(talk, &format!("DELE {number}")).await?;
-                marked.push(uid);
-            }
-        }
-        if self.random.one_in(3) {
-            return Ok(());
-        }
-        self.expunging(&marked);
-        self.say(talk, "QUIT").await?;
-        self.are_expunged(&marked);
-        self.count(|retrieved| retrieved.pop3.1 += marked.len() as u64);
-        Ok(())
-    }
-
-    /// Says a command of POP3, which must be answered with +OK.
-    async fn say(&self, talk: &mut Talk, command: &str) -> io::Result<()> {
-        talk.say(format!("{command}\r\n").as_bytes()).await?;
-        let line = String::from_utf8_lossy(&talk.line().await?).trim_end().to_owned();
-        let why = if line.contains("removed by somebody else") { Why::Gone } else { Why::Other };
-        if line.starts_with("+OK") { Ok(()) } else { Err(self.refused(command, &line, why)) }
     }
 }
 
@@ -241,55 +169,33 @@ enum Why {
     Other,
 }
 
-/// The lines of an answer, up to a dot alone (RFC 1939 §3).
-async fn lines(talk: &mut Talk) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    loop {
-        let line = talk.line().await?;
-        match line.strip_prefix(b".") {
-            Some(b"\r\n") => return Ok(text),
-            Some(rest) => text.extend_from_slice(rest),
-            None => text.extend_from_slice(&line),
-        }
-    }
-}
-
-/// A response of IMAP.
-struct Response {
-    /// Without what is in a literal.
-    text: String,
-    /// The last literal (RFC 9051 §4.3).
-    literal: Option<Vec<u8>>,
-}
-
-impl Response {
-    async fn read(talk: &mut Talk) -> io::Result<Response> {
-        let mut response = Response { text: String::new(), literal: None };
-        loop {
-            let line = String::from_utf8_lossy(&talk.line().await?).trim_end().to_owned();
-            response.text += &line;
-            let length = line.strip_suffix('}').and_then(|line| line.rsplit_once('{')?.1.parse().ok());
-            let Some(length) = length else { return Ok(response) };
-            response.literal = Some(talk.octets(length).await?);
-        }
-    }
-}
-
 impl std::ops::AddAssign for Retrieved {
     fn add_assign(&mut self, other: Retrieved) {
         self.imap.0 += other.imap.0;
         self.imap.1 += other.imap.1;
         self.pop3.0 += other.pop3.0;
         self.pop3.1 += other.pop3.1;
+        self.compared += other.compared;
+        self.searched += other.searched;
+        self.flagged += other.flagged;
+        self.moved += other.moved;
+        self.appended += other.appended;
     }
 }
 
 impl std::fmt::Display for Retrieved {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Retrieved { imap: (imap, imap_removed), pop3: (pop3, pop3_removed) } = self;
+        let Retrieved { imap, pop3, compared, searched, flagged, moved, appended } = self;
         write!(
             f,
-            "messages read by IMAP {imap}, removed {imap_removed}; by POP3 {pop3}, removed {pop3_removed}"
-        )
+            "messages read by IMAP {}, removed {}, flagged {flagged}, moved {moved}, ",
+            imap.0, imap.1
+        )?;
+        write!(
+            f,
+            "appended {appended}, searched for {searched}; read by POP3 {}, removed {}; ",
+            pop3.0, pop3.1
+        )?;
+        write!(f, "mailboxes compared as a whole {compared}")
     }
 }

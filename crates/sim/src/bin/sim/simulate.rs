@@ -1,9 +1,10 @@
 //! Runs seeds of the simulation, one after the other on each core, and adds up what happened.
 
 use sim::history::Trace;
-use sim::simulation::{self, Counts};
+use sim::simulation::{self, Counts, Outcome};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// Which seeds.
@@ -35,9 +36,26 @@ struct Campaign {
     end: u64,
     until: Option<Instant>,
     stop: AtomicBool,
-    sum: Mutex<(u64, Counts)>,
-    failed: Mutex<Vec<(u64, String)>>,
 }
+
+/// What a thread tells.
+enum News {
+    Begun(u64),
+    Done(u64, Box<Outcome>),
+    Violated(u64, String),
+}
+
+/// What came of the seeds so far.
+struct Tally {
+    began: Instant,
+    seeds: u64,
+    counts: Counts,
+    under_way: BTreeSet<u64>,
+    violated: Vec<(u64, String)>,
+}
+
+/// How often the progress of a campaign is told.
+const PROGRESS: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(args: &Args) -> Result<(), String> {
     if let Some(seed) = args.seed {
@@ -50,18 +68,19 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
         end,
         until: seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds)),
         stop: AtomicBool::new(false),
-        sum: Mutex::default(),
-        failed: Mutex::default(),
     };
-    std::thread::scope(|scope| {
+    let (tell, news) = mpsc::channel();
+    let tally = std::thread::scope(|scope| {
         for _ in 0..args.jobs.max(1) {
-            scope.spawn(|| campaign.work());
+            let tell = tell.clone();
+            scope.spawn(|| campaign.work(tell));
         }
+        drop(tell);
+        Tally::listen(&news)
     });
-    let (seeds, counts) = *campaign.sum.lock().unwrap_or_else(PoisonError::into_inner);
-    let failed = campaign.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    println!("{seeds} seeds from {first} on\n{counts}\nviolations: {}", failed.len());
-    match failed.first() {
+    let Tally { seeds, counts, violated, .. } = tally;
+    println!("{seeds} seeds from {first} on\n{counts}\nviolations: {}", violated.len());
+    match violated.first() {
         None => Ok(()),
         Some((seed, what)) => {
             Err(format!("seed {seed}: {what}; replay it with `sim run --seed {seed} --trace`"))
@@ -77,24 +96,68 @@ fn one(seed: u64, trace: Trace) -> Result<(), String> {
 
 impl Campaign {
     /// Takes seeds until there are no more, time is up, or one has failed.
-    fn work(&self) {
+    fn work(&self, tell: mpsc::Sender<News>) {
+        // Somebody listens until all senders are gone.
+        let tell = |news| drop(tell.send(news));
         while !self.stop.load(Ordering::Relaxed) && self.until.is_none_or(|until| Instant::now() < until) {
             let seed = self.next.fetch_add(1, Ordering::Relaxed);
             if seed >= self.end {
                 break;
             }
+            tell(News::Begun(seed));
             match simulation::run(seed, Trace::Hash) {
-                Ok(outcome) => {
-                    let mut sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
-                    sum.0 += 1;
-                    sum.1 += outcome.counts;
-                }
+                Ok(outcome) => tell(News::Done(seed, Box::new(outcome))),
                 Err(what) => {
                     self.stop.store(true, Ordering::Relaxed);
-                    self.failed.lock().unwrap_or_else(PoisonError::into_inner).push((seed, what));
+                    tell(News::Violated(seed, what));
                 }
             }
         }
+    }
+}
+
+impl Tally {
+    /// Adds up until all threads have ended, and says on stderr from time to time how far they are.
+    fn listen(news: &mpsc::Receiver<News>) -> Tally {
+        let began = Instant::now();
+        let mut tally = Tally {
+            began,
+            seeds: 0,
+            counts: Counts::default(),
+            under_way: BTreeSet::new(),
+            violated: Vec::new(),
+        };
+        let mut next = began + PROGRESS;
+        loop {
+            match news.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Ok(News::Begun(seed)) => drop(tally.under_way.insert(seed)),
+                Ok(News::Done(seed, outcome)) => {
+                    tally.under_way.remove(&seed);
+                    tally.seeds += 1;
+                    tally.counts += outcome.counts;
+                }
+                Ok(News::Violated(seed, what)) => {
+                    tally.under_way.remove(&seed);
+                    tally.violated.push((seed, what));
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => return tally,
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+            if Instant::now() >= next {
+                next += PROGRESS;
+                eprintln!("{tally}");
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = self.began.elapsed().as_secs();
+        let rate = self.seeds / seconds.max(1);
+        write!(f, "{seconds} s: {} seeds, {rate} a second", self.seeds)?;
+        // One that never ends would be this one for good.
+        self.under_way.first().map_or(Ok(()), |seed| write!(f, "; under way from seed {seed} on"))
     }
 }
 
