@@ -94,7 +94,7 @@ impl Engine {
 
     /// Tries anew to use a failed index, where no thread does that now and then.
     pub(crate) fn retry_index(&self) {
-        if self.work == Work::Caller && self.status.index_has_failed() {
+        if self.work == Work::Caller && (self.status.index_has_failed() || self.view.trouble().is_some()) {
             self.view.retry();
         }
     }

@@ -19,7 +19,7 @@ pub(crate) use rows::{MessageRow, QueueRow, SegmentRow};
 use crate::body::{self, Counters};
 use crate::error::{index_error, io_error};
 use crate::file::{File, Files, Mode};
-use backend::Backend;
+use backend::{Backend, State};
 use redb::{CommitError, Database, Durability, ReadableDatabase, StorageError, WriteTransaction};
 use rows::{
     ACCOUNTS, ALIASES, BELONGINGS, CHANGES, DOMAINS, ENTRIES, FATE_ORDER, FATES, MAILBOXES, MESSAGES, META,
@@ -30,15 +30,13 @@ use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use store::Result;
+use store::{Error, Result};
 
 /// The index.
 #[derive(Debug)]
 pub(crate) struct Index {
     database: Closing,
-    /// Tells whoever still reads from it that the file is not its own any more.
-    given_up: Arc<AtomicBool>,
+    file: Arc<State>,
 }
 
 /// A database whose closing cannot end the program: redb tidies up when it closes, and a page that is damaged makes it panic there
@@ -138,17 +136,22 @@ impl Index {
     }
 
     fn on(file: Arc<dyn File>, cache: usize) -> std::result::Result<Index, redb::DatabaseError> {
-        let given_up = Arc::new(AtomicBool::new(false));
-        let backend = Backend { file, given_up: given_up.clone() };
+        let state = Arc::new(State::default());
+        let backend = Backend { file, state: state.clone() };
         let database = redb::Builder::new().set_cache_size(cache).create_with_backend(backend)?;
-        Ok(Index { database: Closing(Some(database)), given_up })
+        Ok(Index { database: Closing(Some(database)), file: state })
     }
 
     /// Lets go of the file, so that it can be opened anew: whoever still reads from this index gets an error from now on.
     pub(crate) fn give_up(self) {
-        let given_up = self.given_up.clone();
+        let file = self.file.clone();
         drop(self);
-        given_up.store(true, Ordering::SeqCst);
+        file.give_up();
+    }
+
+    /// What has failed, if anything has: no use of this index succeeds any more then.
+    pub(crate) fn trouble(&self) -> Option<Error> {
+        self.file.trouble().cloned()
     }
 
     /// A consistent view of everything.

@@ -55,6 +55,8 @@ struct Following {
     attempts: u32,
     /// How often it was opened anew.
     epoch: u64,
+    /// How often a reader found that it had failed, since it was last made from nothing.
+    found: u32,
 }
 
 /// What readers wait for.
@@ -86,6 +88,7 @@ impl View {
             failed: None,
             attempts: 0,
             epoch: 0,
+            found: 0,
         };
         Ok(View {
             source,
@@ -114,11 +117,25 @@ impl View {
         self.checkpoint_of(&mut self.following());
     }
 
-    /// Tries anew what has failed, if anything has.
+    /// Tries anew what has failed, if anything has; for a reader, too.
     pub(crate) fn retry(&self) {
         let mut following = self.following();
+        if following.failed.is_none()
+            && let Some(error) = self.trouble()
+        {
+            tracing::warn!(%error, "the index could not be read; it is opened anew");
+            (following.failed, following.found) = (Some(error), following.found + 1);
+        }
         if following.failed.is_some() {
             self.follow(&mut following);
+        }
+    }
+
+    /// What a reader of the index has met that ends its use. Whoever writes meets it as well, but that may take long.
+    pub(crate) fn trouble(&self) -> Option<Error> {
+        match &*self.index.read().expect("no holder of the index's lock panics") {
+            Held::Open(index) => index.trouble(),
+            Held::Failed(_) | Held::Closed => None,
         }
     }
 
@@ -224,11 +241,15 @@ impl View {
         following.attempts += 1;
         following.epoch += 1;
         // The file itself may be bad, unless it is only that there is no room. To make it anew takes long: more and more seldom.
-        let anew = following.attempts > 1 && following.attempts.is_power_of_two();
+        let anew =
+            following.attempts > 1 && following.attempts.is_power_of_two() || following.found > FOUND_MAX;
         let from = if anew && !matches!(error, Error::Full(_)) { From::Nothing } else { From::File };
         self.hold(Held::Failed(error.clone()));
         let index = self.source.open(following.position, from)?;
         self.hold(Held::Open(index));
+        if from == From::Nothing {
+            following.found = 0;
+        }
         following.failed = None;
         Ok(())
     }
@@ -322,6 +343,9 @@ impl View {
         }
     }
 }
+
+/// A page that cannot be read stays so as long as the file is the same: after so many failures there is another one.
+const FOUND_MAX: u32 = 2;
 
 /// The queue as the index has it.
 fn loaded(snapshot: &Snapshot) -> Result<Queue> {

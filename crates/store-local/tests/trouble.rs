@@ -129,6 +129,61 @@ async fn the_threads_try_the_index_again_by_themselves() {
     assert_eq!(verify(&on(&files)).unwrap().findings, []);
 }
 
+/// A store with some mail and an index that has to be read from the disk, and what is in it.
+async fn with_little_memory(files: &Picky, work: Work) -> (Local, Vec<Vec<u8>>) {
+    let options = || Options { work, index_cache: 0, ..on(files) };
+    let store = Local::open(options()).unwrap();
+    let known: Vec<Vec<u8>> = (0..40).map(|number| content(number, 300)).collect();
+    for content in &known {
+        send(&store, content).await.unwrap();
+    }
+    store.close().await.unwrap();
+    (Local::open(options()).unwrap(), known)
+}
+
+/// Reads until the index cannot be read.
+async fn until_a_read_fails(store: &Local, files: &Picky, times: u64) {
+    files.trouble().reads = Some(("index.redb", times));
+    for _ in 0..100 {
+        let id = inbox_id(store).await;
+        if let Ok(id) = id
+            && store.entries(id, Uid(0), usize::MAX).await.is_ok()
+        {
+            continue;
+        }
+        return;
+    }
+    panic!("nothing is read from the disk");
+}
+
+#[tokio::test]
+async fn a_reading_of_the_index_that_fails_once_fails_once() {
+    let files = Picky::new(Ram::default());
+    let (store, known) = with_little_memory(&files, Work::Caller).await;
+    for _ in 0..5 {
+        until_a_read_fails(&store, &files, 1).await;
+        // Nobody writes anything in between.
+        all_there(&store, &known).await;
+        store.health().unwrap();
+    }
+    store.close().await.unwrap();
+    assert_eq!(verify(&on(&files)).unwrap().findings, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reading_of_the_index_that_fails_is_noticed_without_mail() {
+    let files = Picky::new(Ram::default());
+    let (store, known) = with_little_memory(&files, Work::Threads).await;
+    until_a_read_fails(&store, &files, 3).await;
+    let start = Instant::now();
+    while inbox_id(&store).await.is_err() {
+        assert!(start.elapsed() < Duration::from_secs(60), "it recovers without being asked");
+        tokio::task::yield_now().await;
+    }
+    all_there(&store, &known).await;
+    store.close().await.unwrap();
+}
+
 /// A store with much dead space, and what is alive in it.
 async fn wasteful(store: &Local) -> (Vec<Uid>, Vec<Vec<u8>>) {
     let contents: Vec<Vec<u8>> = (0..30).map(|number| content(number, 6_000)).collect();

@@ -39,6 +39,8 @@ struct Inner {
 struct Model {
     health: Result<()>,
     settling: Result<()>,
+    claiming: Result<()>,
+    claims: u64,
     ids: SpoolIds,
     last_account: u64,
     last_mailbox: u64,
@@ -123,6 +125,8 @@ impl Memory {
         let model = Model {
             health: Ok(()),
             settling: Ok(()),
+            claiming: Ok(()),
+            claims: 0,
             ids: SpoolIds::above(SpoolId(0), 0),
             last_account: 0,
             last_mailbox: 0,
@@ -158,6 +162,16 @@ impl Memory {
     /// From now on [`Spool::settle`] fails so, though [`Spool::can_settle`] has not foreseen it: a disk may be that full.
     pub fn set_settling(&self, settling: Result<()>) {
         self.inner.model().settling = settling;
+    }
+
+    /// From now on [`Spool::claim`] fails so, though [`Spool::can_settle`] has not foreseen it: what is to be claimed may not be readable.
+    pub fn set_claiming(&self, claiming: Result<()>) {
+        self.inner.model().claiming = claiming;
+    }
+
+    /// How often [`Spool::claim`] was called while the store could settle.
+    pub fn claims(&self) -> u64 {
+        self.inner.model().claims
     }
 }
 
@@ -219,6 +233,8 @@ impl Spool for Memory {
     ) -> Result<Vec<Claim>> {
         self.can_settle()?;
         let mut model = self.inner.model();
+        model.claims += 1;
+        model.claiming.clone()?;
         let ids = model.claim(queue, now, limit, lease);
         Ok(ids.into_iter().map(|id| Claim { delivery: model.delivery(id), lease }).collect())
     }

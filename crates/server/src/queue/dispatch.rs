@@ -189,7 +189,8 @@ const LATEST_MAX: usize = 64;
 const BREATH: Duration = Duration::from_millis(2);
 /// The clock may be set; so it is looked at from time to time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-const AFTER_TROUBLE: Duration = Duration::from_secs(5);
+/// How long to wait when the store cannot be asked, or does not give what it has.
+pub(super) const AFTER_TROUBLE: Duration = Duration::from_secs(5);
 /// All workers may be there after so many steps, ...
 const RAMP_STEPS: usize = 10;
 /// ... each of which is so long ...

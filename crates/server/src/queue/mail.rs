@@ -7,6 +7,7 @@ mod careless;
 mod letters;
 
 use super::Shared;
+use super::dispatch::AFTER_TROUBLE;
 use super::fate::{self, Tried};
 use super::in_hand::InHand;
 use super::sites::{Mood, Slot};
@@ -170,7 +171,11 @@ impl Mail {
                 // Nobody waits for a large message of another sender who was claimed together with them.
                 self.letters.make_contiguous().sort_by_key(size_class);
             }
-            Err(error) => tracing::error!(%error, queue = %self.queue, "nothing can be taken from the queue"),
+            Err(error) => {
+                tracing::error!(%error, queue = %self.queue, "nothing can be taken from the queue; trying again shortly");
+                // It is still due: the next worker would come at once, and so on.
+                self.slot.rest(AFTER_TROUBLE);
+            }
         }
     }
 

@@ -64,6 +64,8 @@ struct Queue {
     starting: bool,
     /// All of its hosts were paused when the pauses had this version.
     paused: Option<u64>,
+    /// Its mail could not be taken from the store; that is not tried again before then.
+    rests_until: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -177,6 +179,9 @@ impl Sites {
             return Begin::No;
         }
         let now = Instant::now();
+        if let Some(until) = known.and_then(|known| known.rests_until).filter(|until| *until > now) {
+            return Begin::Later(until);
+        }
         let site =
             known.and_then(|known| known.site.as_ref()).and_then(|site| inner.sites.get_key_value(site));
         if let Some((name, site)) = site {
@@ -232,6 +237,13 @@ impl Slot {
     pub(super) fn pause(&self, pauses: u64) {
         if let Some(queue) = lock(&self.inner).queues.get_mut(&self.queue) {
             queue.paused = Some(pauses);
+        }
+    }
+
+    /// Nothing can be taken from the store for this destination, so no worker is needed for this long.
+    pub(super) fn rest(&self, wait: Duration) {
+        if let Some(queue) = lock(&self.inner).queues.get_mut(&self.queue) {
+            queue.rests_until = Some(Instant::now() + wait);
         }
     }
 
@@ -381,7 +393,8 @@ impl Inner {
         }
         let now = Instant::now();
         let moment = self.moment(now);
-        self.queues.retain(|_, queue| queue.workers > 0);
+        self.queues
+            .retain(|_, queue| queue.workers > 0 || queue.rests_until.is_some_and(|until| until > now));
         self.sites.retain(|_, site| site.active > 0 || site.not_before(now, moment, 0).is_some());
         if self.sites.len() >= KNOWN_MAX {
             self.sites.retain(|_, site| site.active > 0);

@@ -17,6 +17,8 @@ pub(crate) struct Picky {
 pub(crate) struct Trouble {
     /// Changes of files whose name contains this fail in this way, and are counted.
     pub(crate) writes: Option<(&'static str, io::ErrorKind)>,
+    /// So many readings of files whose name contains this fail.
+    pub(crate) reads: Option<(&'static str, u64)>,
     /// How many more changes of such files succeed before.
     pub(crate) after: u64,
     pub(crate) failed: u64,
@@ -114,15 +116,30 @@ impl Files for Picky {
     }
 }
 
+impl PickyFile {
+    fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        self.trouble.lock().expect("no holder of this lock panics")
+    }
+}
+
 impl File for PickyFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut trouble = self.trouble();
         let end = offset + buffer.len() as u64;
         let is_bad = |(name, from, to): &(String, u64, u64)| {
             self.name.contains(name.as_str()) && *from < end && offset < *to
         };
-        if self.trouble.lock().expect("no holder of this lock panics").unreadable.iter().any(is_bad) {
+        if trouble.unreadable.iter().any(is_bad) {
             return Err(io::Error::other("made unreadable"));
         }
+        if let Some((name, left)) = &mut trouble.reads
+            && *left > 0
+            && self.name.contains(*name)
+        {
+            *left -= 1;
+            return Err(io::Error::other("made to fail"));
+        }
+        drop(trouble);
         self.inner.read_at(buffer, offset)
     }
 

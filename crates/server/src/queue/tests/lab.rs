@@ -237,6 +237,16 @@ impl Lab {
         self.memory.set_settling(settling);
     }
 
+    /// What comes of claims from now on, whatever the store foresees.
+    pub(super) fn claiming(&self, claiming: store::Result<()>) {
+        self.memory.set_claiming(claiming);
+    }
+
+    /// How often something was to be claimed.
+    pub(super) fn claims(&self) -> u64 {
+        self.memory.claims()
+    }
+
     /// Tells the queue of an operator's order.
     pub(super) async fn reconsider(&self) {
         self.outbound.reconsider().await.expect("the store is well");
