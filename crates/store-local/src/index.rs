@@ -25,6 +25,7 @@ use rows::{
     ACCOUNTS, ALIASES, BELONGINGS, CHANGES, DOMAINS, ENTRIES, FATE_ORDER, FATES, MAILBOXES, MESSAGES, META,
     NAMES, PAUSES, QUEUE, SEGMENTS, SUBSCRIPTIONS, VANISHED,
 };
+use std::fmt;
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -81,30 +82,59 @@ enum Sync {
     Now,
 }
 
+/// Why an index that is looked for cannot be used.
+#[derive(Debug)]
+pub(crate) enum Unusable {
+    /// It is none, or not one for this program.
+    Bad(String),
+    /// Nobody can say: it could not be read, or not written.
+    Failed(Error),
+}
+
+impl Unusable {
+    fn of(error: impl Into<redb::Error>) -> Unusable {
+        match index_error(error) {
+            error @ (Error::Io { .. } | Error::Full(_)) => Unusable::Failed(error),
+            error => Unusable::Bad(error.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unusable::Bad(why) => f.write_str(why),
+            Unusable::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
 impl Index {
     /// Opens an index that is there; the inner error says why it cannot be used.
     pub(crate) fn open(
         files: &dyn Files,
         path: &Path,
         cache: usize,
-    ) -> Result<std::result::Result<Index, String>> {
+    ) -> Result<std::result::Result<Index, Unusable>> {
         let file = match files.open(path, Mode::Write) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Err("there is none".to_owned()));
+                return Ok(Err(Unusable::Bad("there is none".to_owned())));
             }
             Err(error) => return Err(io_error("opening", path, error)),
         };
         let index = match Index::on(file, cache) {
             Ok(index) => index,
-            Err(error) => return Ok(Err(error.to_string())),
+            Err(error) => return Ok(Err(Unusable::of(error))),
         };
-        Ok(match index.format() {
-            Ok(Some(FORMAT)) => Ok(index),
-            Ok(Some(format)) => Err(format!("its format is version {format}, this program's is {FORMAT}")),
-            Ok(None) => Err("it has no format version".to_owned()),
-            Err(error) => Err(error.to_string()),
-        })
+        let bad = |why: String| Ok(Err(Unusable::Bad(why)));
+        match index.format() {
+            Ok(Some(FORMAT)) => Ok(Ok(index)),
+            Ok(Some(format)) => bad(format!("its format is version {format}, this program's is {FORMAT}")),
+            Ok(None) => bad("it has no format version".to_owned()),
+            Err(error @ (Error::Io { .. } | Error::Full(_))) => Ok(Err(Unusable::Failed(error))),
+            Err(error) => bad(error.to_string()),
+        }
     }
 
     /// Makes an empty index in place of any that is there.

@@ -6,7 +6,7 @@
 use crate::effect::{Committed, Position};
 use crate::error::io_error;
 use crate::file::Files;
-use crate::index::Index;
+use crate::index::{Index, Unusable};
 use crate::open::INDEX;
 use crate::recover::{self, Damage, Visitor};
 use crate::scan::Batch;
@@ -26,26 +26,24 @@ pub(crate) struct Source {
     pub(crate) segments: Arc<Segments>,
 }
 
-/// What to begin with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum From {
-    /// The file that is there, if it can be used.
-    File,
-    /// Nothing: the file may be what is bad.
-    Nothing,
-}
-
 impl Source {
-    /// An index to which the log is applied up to the end of this batch and no further.
-    pub(crate) fn open(&self, upto: Option<Position>, from: From) -> Result<Index> {
-        let path = self.directory.join(INDEX);
-        if from == From::File
-            && let Ok(index) = Index::open(&*self.files, &path, self.cache)?
-            && self.apply(&index, upto).is_ok()
-        {
-            return Ok(index);
+    /// The index that is there, if it can be used, to which the log is applied up to the end of this batch and no further. The outer error
+    /// says nothing against the file: it may succeed later.
+    pub(crate) fn open(&self, upto: Option<Position>) -> Result<std::result::Result<Index, String>> {
+        match Index::open(&*self.files, &self.directory.join(INDEX), self.cache)? {
+            Err(Unusable::Failed(error)) => Err(error),
+            Err(Unusable::Bad(why)) => Ok(Err(why)),
+            Ok(index) => match self.apply(&index, upto) {
+                Ok(()) => Ok(Ok(index)),
+                Err(error @ (Error::Full(_) | Error::Io { .. })) => Err(error),
+                Err(error) => Ok(Err(error.to_string())),
+            },
         }
-        let index = Index::create(&*self.files, &path, self.cache)?;
+    }
+
+    /// The same, made from nothing, which takes long: the whole log is read.
+    pub(crate) fn make(&self, upto: Option<Position>) -> Result<Index> {
+        let index = Index::create(&*self.files, &self.directory.join(INDEX), self.cache)?;
         let synced = self.files.sync_dir(&self.directory);
         synced.map_err(|error| io_error("syncing", &self.directory, error))?;
         self.apply(&index, upto)?;

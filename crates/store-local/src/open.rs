@@ -6,7 +6,7 @@ use crate::effect::{Committed, Position};
 use crate::engine::{Engine, LARGE_WRITES};
 use crate::error::io_error;
 use crate::file::{Files, Lock};
-use crate::index::Index;
+use crate::index::{Index, Unusable};
 use crate::indexer::Indexer;
 use crate::large::LargeFiles;
 use crate::local::{Options, Recovery, Work};
@@ -172,7 +172,10 @@ fn recovered_index(
                         remove(segments, left_over)?;
                         match replay(segments, (&index, from), recovery) {
                             Ok(tail) => return Ok((index, tail)),
-                            Err(Failure::Log(error)) => return Err(error),
+                            // Nothing is wrong with it when there is no room: it must not be removed for that.
+                            Err(Failure::Log(error) | Failure::Index(error @ Error::Full(_))) => {
+                                return Err(error);
+                            }
                             Err(Failure::Index(error)) => error.to_string(),
                         }
                     }
@@ -181,7 +184,8 @@ fn recovered_index(
                 Err(why) => why,
             }
         }
-        Err(why) => why,
+        Err(Unusable::Failed(error @ Error::Full(_))) => return Err(error),
+        Err(why) => why.to_string(),
     };
     let begun = !segments.list()?.is_empty();
     *recovery = Recovery { rebuilt: begun.then(|| why.clone()), ..Recovery::default() };

@@ -192,7 +192,9 @@ impl Old {
         let large = large.transpose()?.map(Arc::new);
         // Even opening a redb file may change it.
         let index = match copy_of(&*files, &directory.join(INDEX), &copy.path) {
-            Ok(true) => Index::open(&*options.files, &copy.path, options.index_cache)?,
+            Ok(true) => {
+                Index::open(&*options.files, &copy.path, options.index_cache)?.map_err(|why| why.to_string())
+            }
             Ok(false) => Err("there is none".to_owned()),
             Err(error) => Err(error.to_string()),
         };

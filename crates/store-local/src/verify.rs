@@ -109,7 +109,9 @@ fn verify_store(options: &Options) -> Result<Report> {
     let scratch = |name| Scratch { files: &*options.files, path: directory.join(name) };
     let (copy, anew) = (scratch(COPY), scratch(SCRATCH));
     let opened = match copy_of(&*options.files, &directory.join(INDEX), &copy.path) {
-        Ok(true) => Index::open(&*options.files, &copy.path, options.index_cache)?,
+        Ok(true) => {
+            Index::open(&*options.files, &copy.path, options.index_cache)?.map_err(|why| why.to_string())
+        }
         Ok(false) => Err("there is none".to_owned()),
         // The log says everything that the index does.
         Err(error) => Err(error.to_string()),

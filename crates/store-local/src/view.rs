@@ -8,7 +8,7 @@ use crate::effect::Position;
 use crate::index::{Applied, Index, Rewritten, Snapshot};
 use crate::job::{Told, send};
 use crate::large::LargeFiles;
-use crate::mend::{From, Source};
+use crate::mend::Source;
 use crate::queue::{Loaded, Queue};
 use crate::status::Status;
 use crate::usage::Usages;
@@ -243,15 +243,31 @@ impl View {
         // The file itself may be bad, unless it is only that there is no room. To make it anew takes long: more and more seldom.
         let anew =
             following.attempts > 1 && following.attempts.is_power_of_two() || following.found > FOUND_MAX;
-        let from = if anew && !matches!(error, Error::Full(_)) { From::Nothing } else { From::File };
+        let error = error.clone();
         self.hold(Held::Failed(error.clone()));
-        let index = self.source.open(following.position, from)?;
+        let index = match anew && !matches!(error, Error::Full(_)) {
+            true => self.make(following, &error)?,
+            false => match self.source.open(following.position)? {
+                Ok(index) => index,
+                Err(why) => {
+                    tracing::warn!(%why, "the index cannot be used");
+                    self.make(following, &error)?
+                }
+            },
+        };
         self.hold(Held::Open(index));
-        if from == From::Nothing {
-            following.found = 0;
-        }
         following.failed = None;
         Ok(())
+    }
+
+    /// Makes the index from nothing. Nobody waits for it that long without knowing why.
+    fn make(&self, following: &mut Following, error: &Error) -> Result<Index> {
+        self.status.index_is(Some(error));
+        self.tell(Reached::Failed(error.clone()));
+        tracing::warn!("the index is made anew from the log");
+        let index = self.source.make(following.position)?;
+        following.found = 0;
+        Ok(index)
     }
 
     /// Applies the batches that wait in one transaction.

@@ -40,6 +40,7 @@ struct Model {
     health: Result<()>,
     settling: Result<()>,
     claiming: Result<()>,
+    envelopes: Result<()>,
     claims: u64,
     ids: SpoolIds,
     last_account: u64,
@@ -126,6 +127,7 @@ impl Memory {
             health: Ok(()),
             settling: Ok(()),
             claiming: Ok(()),
+            envelopes: Ok(()),
             claims: 0,
             ids: SpoolIds::above(SpoolId(0), 0),
             last_account: 0,
@@ -167,6 +169,11 @@ impl Memory {
     /// From now on [`Spool::claim`] fails so, though [`Spool::can_settle`] has not foreseen it: what is to be claimed may not be readable.
     pub fn set_claiming(&self, claiming: Result<()>) {
         self.inner.model().claiming = claiming;
+    }
+
+    /// From now on [`Spool::envelope`] fails so.
+    pub fn set_envelopes(&self, envelopes: Result<()>) {
+        self.inner.model().envelopes = envelopes;
     }
 
     /// How often [`Spool::claim`] was called while the store could settle.
@@ -294,6 +301,7 @@ impl Spool for Memory {
 
     async fn envelope(&self, id: SpoolId) -> Result<smtp::Envelope> {
         let model = self.inner.model();
+        model.envelopes.clone()?;
         if !model.queue.keys().any(|queued| queued.spool == id) {
             return Err(Error::NoSuchMessage(id.to_string()));
         }

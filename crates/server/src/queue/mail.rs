@@ -166,7 +166,11 @@ impl Mail {
         match outbound.store.claim(&self.queue, now, most, lease).await {
             Ok(claims) => {
                 self.in_hand.add(claims.iter().map(|claim| claim.delivery.id));
-                let letters = letters(&self.shared, claims).await;
+                let (letters, unread) = letters(&self.shared, claims).await;
+                if !unread.is_empty() {
+                    self.slot.rest(AFTER_TROUBLE);
+                    self.free(unread).await;
+                }
                 self.letters.extend(letters);
                 // Nobody waits for a large message of another sender who was claimed together with them.
                 self.letters.make_contiguous().sort_by_key(size_class);
@@ -183,6 +187,10 @@ impl Mail {
     pub(super) async fn let_go(&mut self) {
         let ids = self.letters.drain(..).flat_map(|letter| letter.deliveries).map(|delivery| delivery.id);
         let ids: Vec<DeliveryId> = ids.collect();
+        self.free(ids).await;
+    }
+
+    async fn free(&mut self, ids: Vec<DeliveryId>) {
         if let Err(error) = self.shared.outbound.store.let_go(&ids).await {
             tracing::error!(%error, queue = %self.queue, "what was not tried waits for the end of its lease");
         }

@@ -21,7 +21,11 @@ pub(crate) struct Trouble {
     pub(crate) reads: Option<(&'static str, u64)>,
     /// How many more changes of such files succeed before.
     pub(crate) after: u64,
+    /// Only so many fail.
+    pub(crate) times: Option<u64>,
     pub(crate) failed: u64,
+    /// How often such files were removed.
+    pub(crate) removed: u64,
     /// Directories cannot be opened, for want of descriptors; how often that was so.
     pub(crate) crowded: Option<u64>,
     /// Bytes of files whose name contains this that cannot be read: from, to.
@@ -68,6 +72,9 @@ fn change(trouble: &Mutex<Trouble>, changed: &str) -> io::Result<()> {
         trouble.after -= 1;
         return Ok(());
     }
+    if trouble.times == Some(trouble.failed) {
+        return Ok(());
+    }
     trouble.failed += 1;
     Err(io::Error::new(kind, "made to fail"))
 }
@@ -86,6 +93,11 @@ impl Files for Picky {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut trouble = self.trouble();
+        if trouble.writes.is_some_and(|(name, _)| path.to_string_lossy().contains(name)) {
+            trouble.removed += 1;
+        }
+        drop(trouble);
         self.inner.remove(path)
     }
 

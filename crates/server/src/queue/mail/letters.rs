@@ -5,7 +5,7 @@
 use super::Shared;
 use crate::deliver::relay::Letter;
 use std::sync::Arc;
-use store::Claim;
+use store::{Claim, DeliveryId};
 
 /// Small before large, in steps of sixteen times.
 pub(super) fn size_class(letter: &Letter) -> u32 {
@@ -15,9 +15,10 @@ pub(super) fn size_class(letter: &Letter) -> u32 {
         .map_or(0, |delivery| (delivery.size >> 16).checked_ilog2().map_or(0, |log| log / 4 + 1))
 }
 
-/// The claims as letters: one for each message, and for each way in which it is forwarded, in the order of its first recipient.
-pub(super) async fn letters(shared: &Arc<Shared>, claims: Vec<Claim>) -> Vec<Letter> {
-    let mut letters: Vec<Letter> = Vec::new();
+/// The claims as letters: one for each message, and for each way in which it is forwarded, in the order of its first recipient. Also those
+/// whose envelopes could not be read just now.
+pub(super) async fn letters(shared: &Arc<Shared>, claims: Vec<Claim>) -> (Vec<Letter>, Vec<DeliveryId>) {
+    let (mut letters, mut unread): (Vec<Letter>, Vec<DeliveryId>) = (Vec::new(), Vec::new());
     for Claim { delivery, lease } in claims {
         let spool = delivery.id.spool;
         let together = |letter: &&mut Letter| letter.spool == spool && letter.forward == delivery.forward;
@@ -35,8 +36,11 @@ pub(super) async fn letters(shared: &Arc<Shared>, claims: Vec<Claim>) -> Vec<Let
             }
             // It was removed meanwhile.
             Err(store::Error::NoSuchMessage(_)) => {}
-            Err(error) => tracing::error!(id = %spool, %error, "a queued envelope cannot be read"),
+            Err(error) => {
+                tracing::error!(id = %spool, %error, "a queued envelope cannot be read; trying again shortly");
+                unread.push(delivery.id);
+            }
         }
     }
-    letters
+    (letters, unread)
 }

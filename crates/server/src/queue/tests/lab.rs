@@ -242,6 +242,11 @@ impl Lab {
         self.memory.set_claiming(claiming);
     }
 
+    /// What comes of reading envelopes from now on.
+    pub(super) fn envelopes(&self, envelopes: store::Result<()>) {
+        self.memory.set_envelopes(envelopes);
+    }
+
     /// How often something was to be claimed.
     pub(super) fn claims(&self) -> u64 {
         self.memory.claims()
