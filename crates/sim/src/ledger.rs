@@ -10,7 +10,9 @@ use crate::mail::Mail;
 pub use expected::Expected;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use store::{AccountName, Error, Flags, MailboxName, Store, Uid};
+use store::{
+    AccountName, Entry, Error, Flags, MailboxId, MailboxName, MailboxStatus, Store, Uid, UidValidity,
+};
 
 /// What a campaign knows.
 #[derive(Debug)]
@@ -28,8 +30,8 @@ pub struct Ledger {
     placed: BTreeMap<(u64, usize), u32>,
     /// For each account, what was found in [`MOVED`].
     moved: Vec<BTreeMap<u32, u64>>,
-    /// For each account, the highest UID at the last check.
-    highest: Vec<u32>,
+    /// For each account, INBOX as it was listed so far.
+    listed: Vec<Listed>,
     /// Removed, or asked to be.
     expunged: BTreeSet<(usize, u32)>,
     doubtful: BTreeSet<(usize, u32)>,
@@ -37,6 +39,13 @@ pub struct Ledger {
     moving: BTreeSet<(usize, u32)>,
     /// Flagged, and never the contrary.
     flagged: BTreeSet<(usize, u32)>,
+}
+
+/// What listings of a mailbox have shown.
+#[derive(Debug, Clone, Default)]
+struct Listed {
+    mailbox: Option<(MailboxId, UidValidity)>,
+    uids: BTreeSet<u32>,
 }
 
 /// The mailbox that [`Ledger::moving`] is about: nobody removes anything from it.
@@ -76,7 +85,7 @@ impl Ledger {
             acknowledged: 0,
             paused: false,
             unfinished: BTreeSet::new(),
-            highest: vec![0; found.len()],
+            listed: vec![Listed::default(); found.len()],
             found,
             placed: BTreeMap::new(),
             moved,
@@ -186,17 +195,15 @@ impl Ledger {
         scope: Scope,
     ) -> Result<(), Finding> {
         let name = self.accounts[account].clone();
-        let (id, entries) = match store.mailbox(&name, &MailboxName::inbox()).await {
+        let (inbox, entries) = match store.mailbox(&name, &MailboxName::inbox()).await {
             Ok(inbox) => {
                 let entries = store.entries(inbox.id, Uid(0), usize::MAX).await;
-                (inbox.id, entries.map_err(|error| refused(format!("{name} cannot be listed"), error))?)
+                (inbox, entries.map_err(|error| refused(format!("{name} cannot be listed"), error))?)
             }
             Err(Error::NoSuchAccount(_)) if self.found[account].is_empty() => return Ok(()),
             Err(error) => return Err(refused(format!("{name} cannot be read"), error)),
         };
-        if let Some(pair) = entries.windows(2).find(|pair| pair[0].uid >= pair[1].uid) {
-            return Err(broken(format!("{name}: UID {} is not below {}", pair[0].uid, pair[1].uid)));
-        }
+        self.list(account, &inbox, &entries).map_err(|what| broken(format!("{name}: {what}")))?;
         self.check_moved(store, account).await?;
         let moved: BTreeSet<u64> = self.moved[account].values().copied().collect();
         let there: BTreeSet<u32> = entries.iter().map(|entry| entry.uid.0).collect();
@@ -209,7 +216,6 @@ impl Ledger {
             };
             return Err(broken(format!("{name}: UID {uid}, message {token:016x}, {wrong}")));
         }
-        let highest = self.highest[account];
         for entry in entries {
             let uid = entry.uid.0;
             if self.expunged.contains(&(account, uid)) {
@@ -219,19 +225,56 @@ impl Ledger {
                 return Err(broken(format!("{name}: UID {uid} was flagged and is not")));
             }
             let known = self.found[account].get(&uid).copied();
-            if known.is_none() && uid <= highest {
-                return Err(broken(format!("{name}: UID {uid} is new, but not above {highest}")));
-            }
             if known.is_some() && scope == Scope::New {
                 continue;
             }
             let unread = |error| refused(format!("{name}: UID {uid}"), error);
-            let (_, reader) = store.fetch(id, entry.uid).await.map_err(unread)?;
+            let (_, reader) = store.fetch(inbox.id, entry.uid).await.map_err(unread)?;
             let text = reader.read_all(1 << 30).await.map_err(unread)?;
             self.place(account, uid, &text).map_err(|what| broken(format!("{name}: UID {uid}: {what}")))?;
         }
-        self.highest[account] = self.found[account].last_key_value().map_or(0, |(uid, _)| *uid);
         Ok(())
+    }
+
+    /// Takes note of a listing of INBOX, later than all others: the mailbox is the same, the UIDs ascend, and those that are new are above all that
+    /// were listed before.
+    pub(crate) fn list(
+        &mut self,
+        account: usize,
+        inbox: &MailboxStatus,
+        entries: &[Entry],
+    ) -> Result<(), String> {
+        if let Some(pair) = entries.windows(2).find(|pair| pair[0].uid >= pair[1].uid) {
+            return Err(format!("UID {} is not below {}", pair[0].uid, pair[1].uid));
+        }
+        let listed = &mut self.listed[account];
+        let is = (inbox.id, inbox.uid_validity);
+        let was = *listed.mailbox.get_or_insert(is);
+        if was != is {
+            return Err(format!("it is {is:?}, and was {was:?}"));
+        }
+        let highest = listed.uids.last().copied().unwrap_or(0);
+        let mut new = entries.iter().map(|entry| entry.uid.0).filter(|uid| !listed.uids.contains(uid));
+        if let Some(uid) = new.find(|uid| *uid <= highest) {
+            return Err(format!("UID {uid} is new, but not above {highest}"));
+        }
+        if inbox.uid_next.0 <= highest {
+            return Err(format!("UIDNEXT is {}, and {highest} was there", inbox.uid_next));
+        }
+        listed.uids.extend(entries.iter().map(|entry| entry.uid.0));
+        Ok(())
+    }
+
+    /// What a reader is told of INBOX as a whole, as it opens it.
+    pub(crate) fn told(&self, account: usize, validity: u32, next: u32) -> Result<(), String> {
+        let Listed { mailbox, uids } = &self.listed[account];
+        if let Some((_, was)) = mailbox.filter(|(_, was)| was.0 != validity) {
+            return Err(format!("UIDVALIDITY is told as {validity}, and is {was:?}"));
+        }
+        match uids.last().filter(|highest| **highest >= next) {
+            Some(highest) => Err(format!("UIDNEXT is told as {next}, and {highest} was there")),
+            None => Ok(()),
+        }
     }
 
     /// The same for [`MOVED`], whose entries stay and are never read twice.

@@ -28,6 +28,7 @@ use outside::Outside;
 use relaying::Relaying;
 pub use retrieval::Retrieved;
 use server::settings::{Catcher, Settings};
+use std::panic::catch_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use store::{AccountName, Error, Spool, Timestamp};
 use store_local::{Clock, Local, Options, Reclaimed, Work, verify};
@@ -80,8 +81,16 @@ pub struct Space {
     pub bytes: u64,
 }
 
-/// Runs one seed. The error says what is wrong.
+/// Runs one seed. The error says what is wrong; a panic is.
 pub fn run(seed: u64, trace: Trace) -> Result<Outcome, String> {
+    catch_unwind(|| live(seed, trace)).unwrap_or_else(|panic| {
+        let what = panic.downcast_ref::<String>().map(String::as_str);
+        let what = what.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(format!("panicked: {}", what.unwrap_or("nobody knows why")))
+    })
+}
+
+fn live(seed: u64, trace: Trace) -> Result<Outcome, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let world = runtime.map_err(|error| error.to_string())?.block_on(async {
         let mut world = World::new(seed, trace);

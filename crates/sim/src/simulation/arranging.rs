@@ -6,10 +6,12 @@
 
 use super::ACCOUNTS;
 use super::readers::{Inbox, Reader};
+use crate::ledger::MOVED;
 use crate::mail::Mail;
 use std::collections::{BTreeMap, BTreeSet};
 use store::{
-    Error, Flags, Keyword, MailboxId, MailboxName, MailboxStatus, Mailboxes, Marking, Marks, Originals, Uid,
+    Entry, Error, Flags, Keyword, MailboxId, MailboxName, MailboxStatus, Mailboxes, Marking, Marks,
+    Originals, Uid,
 };
 
 /// What was arranged.
@@ -29,6 +31,10 @@ struct Kept {
     /// `None` when nobody knows.
     name: Option<MailboxName>,
     entries: BTreeMap<Uid, Copy>,
+    /// Copies whose removal was answered.
+    expunged: BTreeSet<Uid>,
+    /// How many entries there may be besides: requests for so many were not answered.
+    doubtful: usize,
 }
 
 /// An entry that is in it.
@@ -53,6 +59,16 @@ impl Arranged {
             };
             if kept.name.as_ref().is_some_and(|name| *name != status.name) {
                 return Ok(Err(format!("{:?} is called {}", kept.name, status.name)));
+            }
+            let mut others = 0;
+            for Entry { uid, .. } in store.entries(*id, Uid(0), usize::MAX).await? {
+                if kept.expunged.contains(&uid) {
+                    return Ok(Err(format!("{}, UID {uid}, was expunged and came back", status.name)));
+                }
+                others += usize::from(!kept.entries.contains_key(&uid));
+            }
+            if others > kept.doubtful {
+                return Ok(Err(format!("{others} copies that nobody made are in {}", status.name)));
             }
             for (uid, copy) in &kept.entries {
                 if let Err(what) = copy.check(store, &status, *uid).await? {
@@ -106,7 +122,8 @@ pub(super) async fn arrange(mut reader: Reader) {
             reader.create(account).await;
             continue;
         };
-        match reader.random.below(9) {
+        match reader.random.below(10) {
+            9 => reader.move_away(&inbox).await,
             0 => reader.create(account).await,
             1 => reader.rename(account, &mailbox).await,
             2 => reader.delete(account, &mailbox).await,
@@ -127,7 +144,8 @@ impl Reader {
         let name = self.some_name();
         let made = self.store.create_mailbox(&Reader::account(account), &name, None).await;
         if let Some(made) = self.carried_out(account, made) {
-            let kept = Kept { name: Some(name), entries: BTreeMap::new() };
+            let kept =
+                Kept { name: Some(name), entries: BTreeMap::new(), expunged: BTreeSet::new(), doubtful: 0 };
             self.shared.arranged().boxes.insert(made.id, kept);
         }
     }
@@ -164,8 +182,15 @@ impl Reader {
         if originals == Originals::Go {
             uids.iter().for_each(|uid| self.shared.ledger().expunging(inbox.account, uid.0));
         }
+        let doubtful = |count: isize| {
+            if let Some(kept) = self.shared.arranged().kept(mailbox.id) {
+                kept.doubtful = kept.doubtful.saturating_add_signed(count);
+            }
+        };
+        doubtful(uids.len() as isize);
         let copied = self.store.copy(inbox.id, &uids, mailbox.id, originals).await;
         let Some(copied) = self.carried_out(inbox.account, copied) else { return };
+        doubtful(-(uids.len() as isize));
         let mut arranged = self.shared.arranged();
         arranged.copies += copied.pairs.len() as u64;
         for (original, copy) in copied.pairs {
@@ -198,10 +223,38 @@ impl Reader {
             return;
         };
         if let Some(kept) = self.shared.arranged().kept(mailbox.id) {
-            kept.entries.remove(&uid);
+            // Now it may be there or not.
+            kept.doubtful += usize::from(kept.entries.remove(&uid).is_some());
         }
         let expunged = self.store.expunge(mailbox.id, &[uid]).await;
-        self.carried_out(account, expunged);
+        if self.carried_out(account, expunged).is_some()
+            && let Some(kept) = self.shared.arranged().kept(mailbox.id)
+        {
+            kept.expunged.insert(uid);
+        }
+    }
+
+    /// Moves messages to the mailbox from which nobody takes anything.
+    async fn move_away(&mut self, inbox: &Inbox) {
+        let (account, name) =
+            (Reader::account(inbox.account), MailboxName::new(MOVED).expect("a valid name"));
+        let target = match self.store.mailbox(&account, &name).await {
+            Err(Error::NoSuchMailbox(_)) => self.store.create_mailbox(&account, &name, None).await,
+            found => found,
+        };
+        let Some(target) = self.carried_out(inbox.account, target) else { return };
+        let mut uids = Vec::new();
+        for entry in inbox.entries.iter().take(1 + self.random.below(4) as usize) {
+            // The ledger has to know what it was.
+            if self.read(inbox, entry.uid).await.is_some() {
+                uids.push(entry.uid);
+            }
+        }
+        uids.iter().for_each(|uid| self.shared.ledger().moving(inbox.account, uid.0));
+        let moved = self.store.copy(inbox.id, &uids, target.id, Originals::Go).await;
+        if self.carried_out(inbox.account, moved).is_some() {
+            uids.iter().for_each(|uid| self.shared.ledger().is_expunged(inbox.account, uid.0));
+        }
     }
 
     async fn uids(&self, account: usize, mailbox: &MailboxStatus) -> Option<Vec<Uid>> {

@@ -45,6 +45,16 @@ impl Client {
         mail
     }
 
+    /// An answer that is not the one that was wanted, though all was done by the rules. There has to be a reason, and none that is for good.
+    fn refused(&self, answer: &str) {
+        let is_permanent = answer.starts_with('5');
+        // The server stops, or the network was still for longer than it waits.
+        let is_ending = !self.listener.is_up() || answer.starts_with("421");
+        if is_permanent || !(is_ending || self.shared.is_troubled()) {
+            self.shared.violated(format!("a client that keeps the rules is answered with {answer:?}"));
+        }
+    }
+
     fn accounts(&mut self) -> Vec<usize> {
         let addresses = self.shared.addresses as usize;
         let (first, count) =
@@ -136,6 +146,9 @@ impl Sender<'_> {
 
     fn done(&mut self, outcome: &client::Outcome) {
         let accepted = |reply: &smtp::Reply| reply.severity() == smtp::Severity::Positive;
+        for reply in outcome.recipients.iter().filter(|reply| !accepted(reply)) {
+            self.client.refused(&reply.to_string());
+        }
         let replies = self.accounts.iter().zip(&outcome.recipients);
         let accounts: Vec<usize> =
             replies.filter(|(_, reply)| accepted(reply)).map(|(account, _)| *account).collect();
@@ -202,13 +215,21 @@ async fn pipeline(client: &mut Client, talk: &mut Talk) -> io::Result<()> {
     greet(talk).await?;
     for left in (0..1 + client.random.below(4)).rev() {
         let (mail, accounts) = (client.mail(), client.accounts());
-        open(talk, mail, &accounts).await?;
+        let opened = open(talk, mail, &accounts).await;
+        // A connection that broke has no code.
+        if let Err(code) = opened.as_ref().map_err(ToString::to_string)
+            && code.parse::<u16>().is_ok()
+        {
+            client.refused(&code);
+        }
+        opened?;
         talk.say(&mail.stuffed()).await?;
         if left == 0 && client.random.one_in(2) {
             talk.half_close();
         }
-        if talk.reply().await? == 250 {
-            client.shared.acknowledge(mail.token, &accounts);
+        match talk.reply().await? {
+            250 => client.shared.acknowledge(mail.token, &accounts),
+            code => client.refused(&code.to_string()),
         }
     }
     Ok(())

@@ -52,7 +52,11 @@ impl Reader {
             inbox => self.answered(account, inbox)?,
         };
         let entries = self.store.entries(inbox.id, Uid(0), usize::MAX).await;
-        Some(Inbox { account, id: inbox.id, entries: self.answered(account, entries)? })
+        let entries = self.answered(account, entries)?;
+        if let Err(what) = self.shared.ledger().list(account, &inbox, &entries) {
+            self.shared.violated(format!("{name}: {what}"));
+        }
+        Some(Inbox { account, id: inbox.id, entries })
     }
 
     /// Reads an entry to its end and checks it; its message's token if that was possible.

@@ -21,6 +21,17 @@ impl Retrieval {
         let selected = self.ask(talk, "SELECT INBOX").await?;
         let exists = selected.iter().find_map(|response| response.text.strip_suffix(" EXISTS"));
         let exists: u64 = exists.and_then(|text| text.strip_prefix("* ")?.parse().ok()).unwrap_or(0);
+        let code = |name: &str| {
+            let code = selected.iter().find_map(|response| response.text.split_once(&format!("[{name} ")));
+            code.and_then(|(_, rest)| rest.split_once(']')?.0.parse::<u32>().ok())
+        };
+        let told = match (code("UIDVALIDITY"), code("UIDNEXT")) {
+            (Some(validity), Some(next)) => self.shared.ledger().told(self.account, validity, next),
+            _ => Err("UIDVALIDITY or UIDNEXT is not told".to_owned()),
+        };
+        if let Err(what) = told {
+            self.violated(&what);
+        }
         let mut read = Vec::new();
         if exists > 0 {
             let first = 1 + self.random.below(exists);
