@@ -91,8 +91,9 @@ impl Retrieval {
         let words: Vec<&[u8]> =
             text.split(|byte| !byte.is_ascii_hexdigit()).filter(|word| word.len() >= 16).collect();
         let word = self.random.pick(&words);
-        let from = self.random.below(word.len() as u64 - 11) as usize;
-        let word = String::from_utf8_lossy(&word[from..from + 12]).into_owned();
+        // All of the message's number, if it is that: those of one client begin alike.
+        let from = self.random.below(word.len() as u64 - 15) as usize;
+        let word = String::from_utf8_lossy(&word[from..from + 16]).into_owned();
         let responses = self.ask(talk, &format!("UID SEARCH TEXT {word}")).await?;
         let found = responses.iter().find_map(|response| response.text.strip_prefix("* SEARCH"));
         let found: BTreeSet<u32> =
