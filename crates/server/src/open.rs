@@ -191,10 +191,66 @@ fn report(recovery: &Recovery) {
 pub async fn verify(data: &Path) -> Result<Report, OpenError> {
     let directory = data.to_owned();
     let options = Options::new(data);
-    let verified = tokio::task::spawn_blocking(move || store_local::verify(&options)).await;
+    let verified = tokio::task::spawn_blocking(move || reading(&options, &store_local::verify)).await;
     verified
         .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
-        .map_err(|error| OpenError::Store { directory, error })
+        .map_err(|error| error.of(directory))
+}
+
+/// Why a store was not read.
+enum Reading {
+    Scratch(OpenError),
+    Store(store::Error),
+}
+
+impl Reading {
+    fn of(self, directory: PathBuf) -> OpenError {
+        match self {
+            Reading::Scratch(error) => error,
+            Reading::Store(error) => OpenError::Store { directory, error },
+        }
+    }
+}
+
+/// Does what only reads a store, also where nothing can be written: what is needed for the work is then made in a temporary directory.
+fn reading<T>(options: &Options, work: &dyn Fn(&Options) -> store::Result<T>) -> Result<T, Reading> {
+    let is_read_only = rustix::fs::statvfs(&options.directory)
+        .is_ok_and(|system| system.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
+    if !is_read_only {
+        return work(options).map_err(Reading::Store);
+    }
+    let scratch = Scratch::new()
+        .map_err(|cause| Reading::Scratch(OpenError::Directory { directory: std::env::temp_dir(), cause }))?;
+    work(&store_local::read_only(options, &scratch.0)).map_err(Reading::Store)
+}
+
+/// A directory of this process alone, removed at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> std::io::Result<Scratch> {
+        use std::os::unix::fs::DirBuilderExt;
+        let mut number = 0;
+        loop {
+            // A name that is taken, by whomever, is not used.
+            let path = std::env::temp_dir().join(format!("posthaste-{}-{number}", std::process::id()));
+            match std::fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Scratch(path)),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && number < 1_000 => {
+                    number += 1
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(%error, directory = %self.0.display(), "cannot remove a temporary directory");
+        }
+    }
 }
 
 /// Salvages what is intact of the store in `data`, which nobody may have open, into a new one in `target`; the old one is only read.
@@ -202,10 +258,11 @@ pub async fn repair(data: &Path, target: &Path) -> Result<Repaired, OpenError> {
     let (directory, target) = (data.to_owned(), target.to_owned());
     let options = Options { reserve: 0, ..Options::new(data) };
     private_directory(&target).map_err(|cause| OpenError::Directory { directory: target.clone(), cause })?;
-    let repaired = tokio::task::spawn_blocking(move || store_local::repair(&options, &target)).await;
+    let repair = move || reading(&options, &|options| store_local::repair(options, &target));
+    let repaired = tokio::task::spawn_blocking(repair).await;
     repaired
         .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
-        .map_err(|error| OpenError::Store { directory, error })
+        .map_err(|error| error.of(directory))
 }
 
 /// Makes a store in `target`, which must be empty or not exist, from a backup.

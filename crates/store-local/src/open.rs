@@ -28,6 +28,7 @@ use crate::usage::Usages;
 use crate::view::View;
 use crate::writer::Writer;
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use store::{Error, Result, SpoolId, SpoolIds};
@@ -129,13 +130,25 @@ fn cut_off(tail: Option<&Tail>) -> u64 {
 pub(crate) fn lock(files: &dyn Files, directory: &Path) -> Result<Box<dyn crate::file::Lock>> {
     create_directory(files, directory).map_err(|error| io_error("creating", directory, error))?;
     let path = directory.join(LOCK);
-    let lock = files.lock(&path).map_err(|error| io_error("locking", &path, error))?;
+    let lock = files.lock(&path).map_err(|error| match error.kind() {
+        ErrorKind::ReadOnlyFilesystem => read_only(directory),
+        _ => io_error("locking", &path, error),
+    })?;
     lock.ok_or_else(|| {
         let directory = directory.display();
         Error::InUse(format!(
             "{directory} is in use by another process: is a server running on it? Stop that first"
         ))
     })
+}
+
+/// What is said of a store that cannot be written because its file system cannot be.
+fn read_only(directory: &Path) -> Error {
+    Error::Invalid(format!(
+        "{} is on a file system that is mounted read-only, as Linux does when a disk fails. `posthaste store verify` says what can be read, and \
+         `posthaste store repair NEW-DIR` saves that into a new store on another disk, which can be backed up and exported",
+        directory.display()
+    ))
 }
 
 /// Creates a directory and those above it, durably.

@@ -2,7 +2,7 @@
 
 mod support;
 
-use posthaste_store_local::{Disk, Local, Options, repair, restore, verify};
+use posthaste_store_local::{Disk, Local, Options, read_only, repair, restore, verify};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -165,4 +165,32 @@ async fn a_backup_with_an_unreadable_page_is_restored_as_far_as_it_can_be_read()
     let repaired = repair(&small(place("new")), &place("saved")).unwrap();
     assert!(!repaired.lost.is_empty());
     assert!(saved(&place("saved")).await.len() >= MESSAGES as usize - 3);
+}
+
+#[tokio::test]
+async fn a_store_on_a_file_system_that_turned_read_only_is_verified_and_repaired() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name);
+    fill(small(place("store"))).await;
+    let store = Local::open(small(place("store"))).unwrap();
+    store.backup(place("store-backup")).await.unwrap();
+    drop(store);
+    let files = Picky::new(Disk);
+    for name in ["store", "store-backup"] {
+        std::fs::create_dir(place("scratch")).unwrap();
+        files.trouble().read_only = Some(place(name).to_string_lossy().into_owned());
+        let options = on(&files, &place(name));
+        let readable = read_only(&options, &place("scratch"));
+        let report = verify(&readable).unwrap();
+        assert_eq!((report.findings, report.notes), (vec![], vec![]), "{name}");
+        assert_eq!(report.messages, u64::from(MESSAGES));
+        if name == "store" {
+            let refused = Local::open(options).map(drop).unwrap_err();
+            assert!(matches!(&refused, Error::Invalid(what) if what.contains("store repair")), "{refused}");
+            let repaired = repair(&readable, &place("new")).unwrap();
+            assert_eq!((repaired.lost, repaired.notes), (vec![], vec![]));
+            assert_eq!(saved(&place("new")).await.len(), MESSAGES as usize);
+        }
+        std::fs::remove_dir_all(place("scratch")).unwrap();
+    }
 }

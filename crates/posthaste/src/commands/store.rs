@@ -63,7 +63,8 @@ enum Command {
     },
     /// Make a store from a backup, comparing everything with its checksums
     ///
-    /// The backup is only read. Afterwards use the new directory as the data directory. When something of the backup is damaged, all of that
+    /// The backup is only read. Afterwards use the new directory as the data directory. What was in the queue when the backup was made is in it
+    /// again, also what was delivered since: look at `posthaste queue ls` before a server sends it. When something of the backup is damaged, all of that
     /// is named and the new store is not opened; `posthaste store repair` saves what is intact of it.
     #[command(after_help = RESTORE_EXAMPLES)]
     Restore {
@@ -166,15 +167,26 @@ fn restore(backup: &Path, target: &Path, format: Format) -> anyhow::Result<Exit>
     let restored = block_on(async { Ok(server::open::restore(backup, target).await?) })?;
     match format {
         Format::Json => output::json(&FromBackup::new(&restored))?,
-        Format::Text => output::text(&format!(
-            "Restored {} ({} in the queue) as of {} into {}.",
-            counted(restored.stats.messages, "message"),
-            counted(restored.stats.queued, "delivery"),
-            rfc3339(restored.made),
-            target.display()
-        ))?,
+        Format::Text => output::text(&restored_text(&restored, target))?,
     }
     Ok(Exit::Done)
+}
+
+fn restored_text(restored: &Restored, target: &Path) -> String {
+    let mut text = format!(
+        "Restored {} ({} in the queue) as of {} into {}.",
+        counted(restored.stats.messages, "message"),
+        counted(restored.stats.queued, "delivery"),
+        rfc3339(restored.made),
+        target.display()
+    );
+    if restored.stats.queued > 0 {
+        text.push_str(&format!(
+            "\nA server sends what is in the queue, also what was delivered since the backup was made: see posthaste queue ls --data {}",
+            target.display()
+        ));
+    }
+    text
 }
 
 /// A backup for programs.

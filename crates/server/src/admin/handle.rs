@@ -225,7 +225,14 @@ async fn fetch(
     to: &Sender<Frame>,
 ) -> Result<(), Stop> {
     let (account, mailbox) = open(store, mailbox).await?;
-    let (entry, mut reader) = store.fetch(mailbox.id, uid).await?;
+    let fetched = store.fetch(mailbox.id, uid).await.map_err(|error| match error {
+        // The store knows the mailbox by its number; a person knows its name.
+        Error::NoSuchMessage(_) => {
+            Error::NoSuchMessage(format!("{uid} in {} of {account}", mailbox.name.as_str()))
+        }
+        error => error,
+    });
+    let (entry, mut reader) = fetched?;
     let message = summarise(store, &account, &mailbox, &entry).await?;
     send(to, Item::Message(message)).await?;
     while let Some(chunk) = reader.content.next().await? {

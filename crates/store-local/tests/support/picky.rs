@@ -30,6 +30,8 @@ pub(crate) struct Trouble {
     pub(crate) crowded: Option<u64>,
     /// Bytes of files whose name contains this that cannot be read: from, to.
     pub(crate) unreadable: Vec<(String, u64, u64)>,
+    /// Nothing below this path can be changed.
+    pub(crate) read_only: Option<String>,
     /// How much space is said to be free.
     pub(crate) free: Option<u64>,
 }
@@ -60,6 +62,13 @@ impl Picky {
         std::mem::take(&mut *self.trouble()).failed
     }
 
+    fn writable(&self, path: &Path) -> io::Result<()> {
+        match &self.trouble().read_only {
+            Some(directory) if path.starts_with(directory) => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
+            _ => Ok(()),
+        }
+    }
+
     fn change(&self, path: &Path) -> io::Result<()> {
         change(&self.trouble, &path.to_string_lossy())
     }
@@ -84,6 +93,9 @@ impl Files for Picky {
         if mode == Mode::Create {
             self.change(path)?;
         }
+        if mode != Mode::Read {
+            self.writable(path)?;
+        }
         let (name, trouble) = (path.to_string_lossy().into_owned(), self.trouble.clone());
         Ok(Arc::new(PickyFile { inner: self.inner.open(path, mode)?, name, trouble }))
     }
@@ -98,6 +110,8 @@ impl Files for Picky {
             trouble.removed += 1;
         }
         drop(trouble);
+
+        self.writable(path)?;
         self.inner.remove(path)
     }
 
@@ -107,6 +121,7 @@ impl Files for Picky {
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.writable(path).or_else(|error| self.inner.list(path).map(drop).map_err(|_| error))?;
         self.inner.create_dir(path)
     }
 
@@ -115,6 +130,7 @@ impl Files for Picky {
             *times += 1;
             return Err(NotTried::error(io::Error::other("too many open files")));
         }
+        self.writable(path)?;
         self.inner.sync_dir(path)
     }
 
@@ -124,6 +140,7 @@ impl Files for Picky {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
+        self.writable(path)?;
         self.inner.lock(path)
     }
 }
