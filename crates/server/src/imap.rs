@@ -36,7 +36,7 @@ use append::Appending;
 use fetch::Fetching;
 use imap::answer::{Code, Status};
 use imap::server::{Auth, Event, Originals, Request, Server, replies};
-use news::{Answering, End};
+use news::{Answering, End, Own};
 use notify::Notification;
 use select::Open;
 use std::sync::Arc;
@@ -184,7 +184,10 @@ impl Session {
                 Ok(()) => return self.go_on_fetching(endpoint).await,
                 Err(error) => Err(error),
             },
-            Request::Look => Ok(Status::ok("Done")),
+            Request::Look => {
+                let end = End::Finish(Status::ok("Done"));
+                return self.answer_with_news(endpoint, Some(Own::News), end).await;
+            }
             Request::Done => {
                 self.news.take_if(|_| !self.notification.is_watching());
                 Ok(Status::ok("Idle completed"))

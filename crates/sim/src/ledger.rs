@@ -265,14 +265,15 @@ impl Ledger {
         Ok(())
     }
 
-    /// What a reader is told of INBOX as a whole, as it opens it.
-    pub(crate) fn told(&self, account: usize, validity: u32, next: u32) -> Result<(), String> {
-        let Listed { mailbox, uids } = &self.listed[account];
-        if let Some((_, was)) = mailbox.filter(|(_, was)| was.0 != validity) {
-            return Err(format!("UIDVALIDITY is told as {validity}, and is {was:?}"));
-        }
-        match uids.last().filter(|highest| **highest >= next) {
-            Some(highest) => Err(format!("UIDNEXT is told as {next}, and {highest} was there")),
+    /// The highest UID that was listed so far; 0 when there is none.
+    pub(crate) fn highest(&self, account: usize) -> u32 {
+        self.listed[account].uids.last().copied().unwrap_or(0)
+    }
+
+    /// A reader is told this UIDVALIDITY of INBOX.
+    pub(crate) fn told(&self, account: usize, validity: u32) -> Result<(), String> {
+        match self.listed[account].mailbox.filter(|(_, was)| was.0 != validity) {
+            Some((_, was)) => Err(format!("UIDVALIDITY is told as {validity}, and is {was:?}")),
             None => Ok(()),
         }
     }

@@ -41,6 +41,7 @@ struct Model {
     settling: Result<()>,
     claiming: Result<()>,
     envelopes: Result<()>,
+    changes: Result<()>,
     claims: u64,
     ids: SpoolIds,
     last_account: u64,
@@ -128,6 +129,7 @@ impl Memory {
             settling: Ok(()),
             claiming: Ok(()),
             envelopes: Ok(()),
+            changes: Ok(()),
             claims: 0,
             ids: SpoolIds::above(SpoolId(0), 0),
             last_account: 0,
@@ -174,6 +176,11 @@ impl Memory {
     /// From now on [`Spool::envelope`] fails so.
     pub fn set_envelopes(&self, envelopes: Result<()>) {
         self.inner.model().envelopes = envelopes;
+    }
+
+    /// From now on [`Mailboxes::changes`] fails so.
+    pub fn set_changes(&self, changes: Result<()>) {
+        self.inner.model().changes = changes;
     }
 
     /// How often [`Spool::claim`] was called while the store could settle.

@@ -29,6 +29,8 @@ pub(super) enum Own {
     Store(Storing),
     /// SELECT with QRESYNC: the marks of what changed after this.
     Changes(ModSeq),
+    /// NOOP and CHECK: what is new. When that cannot be told, they have not done what they are for.
+    News,
 }
 
 /// What happened in the selected mailbox since the client was told last.
@@ -159,14 +161,17 @@ impl Session {
         let told = match (&mut answering.own, &mut answering.news) {
             (Some(Own::Store(storing)), _) => self.go_on_storing(endpoint, storing).await?,
             (Some(Own::Changes(since)), _) => self.tell_changes(endpoint, since).await?,
-            (None, Some(news)) => self.tell_news(endpoint, (news, &mut answering.arrivals)).await?,
+            (Some(Own::News) | None, Some(news)) => {
+                self.tell_news(endpoint, (news, &mut answering.arrivals)).await?
+            }
+            (Some(Own::News), None) => Told::All,
             (None, None) => return Ok(Told::All),
         };
         if told == Told::All {
             match answering.own.take() {
                 Some(Own::Store(storing)) => answering.end = End::Finish(storing.status(endpoint)),
                 Some(Own::Changes(_)) => {}
-                None => answering.news = None,
+                Some(Own::News) | None => answering.news = None,
             }
         }
         Ok(Told::Some)

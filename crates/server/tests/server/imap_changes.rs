@@ -3,6 +3,7 @@
 use crate::common::Running;
 use crate::imap::{Client, deliver, start_imap};
 use std::net::SocketAddr;
+use store::Error;
 
 /// A server with so many messages in bob's INBOX.
 async fn start_with(messages: u32) -> (Running, SocketAddr) {
@@ -40,6 +41,24 @@ async fn what_somebody_else_marked_is_told_even_by_a_silent_store() {
     assert!(one.ok("NOOP").await.is_empty(), "it knows what it did itself");
     let told = other.ok("NOOP").await;
     assert_eq!(told, ["* 1 FETCH (FLAGS (\\Flagged \\Seen \\Draft))", "* 2 FETCH (FLAGS (\\Seen))"]);
+}
+
+/// OK to NOOP would say that there is nothing new. What changes something is done all the same: who hears NO would do it again.
+#[tokio::test]
+async fn who_asks_what_is_new_hears_that_nobody_can_say() {
+    let (running, address) = start_with(1).await;
+    let mut client = Client::inbox(address).await;
+    deliver(&running, "Subject: new\r\n\r\ntext").await;
+    running
+        .memory
+        .set_changes(Err(Error::Io { what: "the index".to_owned(), cause: "a bad sector".to_owned() }));
+    for command in ["NOOP", "CHECK"] {
+        let (told, status) = client.say(command).await;
+        assert!(told.is_empty() && status.starts_with("NO "), "{command}: {told:?} {status}");
+    }
+    client.ok("STORE 1 +FLAGS.SILENT (\\Seen)").await;
+    running.memory.set_changes(Ok(()));
+    assert_eq!(client.ok("NOOP").await, ["* 2 EXISTS"]);
 }
 
 #[tokio::test]

@@ -167,6 +167,7 @@ impl Mailboxes for Memory {
 
     async fn changes(&self, mailbox: MailboxId, since: ModSeq, limit: usize) -> Result<Vec<Change>> {
         let model = self.inner.model();
+        model.changes.clone()?;
         let kept = model.kept(mailbox)?;
         let present =
             kept.entries.values().map(|(entry, _)| (entry.modseq, (entry.uid, ChangeKind::Present)));

@@ -18,6 +18,7 @@ impl Retrieval {
     pub(super) async fn imap(&mut self, talk: &mut Talk) -> io::Result<()> {
         talk.line().await?;
         self.ask(talk, &format!("LOGIN {} \"{}\"", ACCOUNTS[self.account], super::PASSWORD)).await?;
+        let highest = self.shared.ledger().highest(self.account);
         let selected = self.ask(talk, "SELECT INBOX").await?;
         let exists = selected.iter().find_map(|response| response.text.strip_suffix(" EXISTS"));
         let exists: u64 = exists.and_then(|text| text.strip_prefix("* ")?.parse().ok()).unwrap_or(0);
@@ -26,7 +27,10 @@ impl Retrieval {
             code.and_then(|(_, rest)| rest.split_once(']')?.0.parse::<u32>().ok())
         };
         let told = match (code("UIDVALIDITY"), code("UIDNEXT")) {
-            (Some(validity), Some(next)) => self.shared.ledger().told(self.account, validity, next),
+            (Some(_), Some(next)) if next <= highest => {
+                Err(format!("UIDNEXT is told as {next}, and {highest} was there before"))
+            }
+            (Some(validity), Some(_)) => self.shared.ledger().told(self.account, validity),
             _ => Err("UIDVALIDITY or UIDNEXT is not told".to_owned()),
         };
         if let Err(what) = told {
