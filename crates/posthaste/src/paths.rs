@@ -28,7 +28,10 @@ impl DirectoryArgs {
 
     /// What to add to another `posthaste` command so that it finds the same mail; empty when it does by itself.
     pub(crate) fn as_option(&self) -> String {
-        match &self.directory {
+        // Other commands take it from the settings where these are named for all of them.
+        let has_settings = std::env::var_os("POSTHASTE_CONFIG").is_some();
+        let own = || self.directory().ok().filter(|_| has_settings);
+        match self.directory.clone().or_else(own) {
             Some(directory) => format!(" --data {}", shell_quoted(&directory.to_string_lossy())),
             None => String::new(),
         }

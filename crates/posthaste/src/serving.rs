@@ -25,8 +25,12 @@ pub(crate) fn run(
     format: Format,
     announcement: impl FnOnce(&Server) -> Option<String>,
 ) -> anyhow::Result<Exit> {
-    if let Some(fault) = server::ready::faults(&settings).into_iter().next() {
+    let faults = server::ready::faults(&settings);
+    if let Some(fault) = faults.at_start.first() {
         bail!("the server cannot start with these settings: {fault}");
+    }
+    for fault in faults.later {
+        tracing::error!("the settings ask for what is not there: {fault}");
     }
     server::host::raise_descriptor_limit();
     // Threads inherit what is done to the process here, so this comes before there are any.

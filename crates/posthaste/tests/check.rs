@@ -24,27 +24,42 @@ fn what_stands_in_the_way_of_a_start_is_said_by_the_check_and_by_the_start() {
             "[[route]]\ndomain = \"*\"\nvia = \"smtps://smart.example.net\"\nuser = \"me\"\npassword_file = {secret:?}\n"
         )
     };
+    let certificate = |file: &str| format!("[[tls.certificate]]\nchain = {file:?}\nkey = {file:?}\n");
+    let tls = "[[listen]]\naddress = \"127.0.0.1:0\"\ntls = \"starttls\"\n";
     for (tables, part) in [
-        (format!("[[tls.certificate]]\nchain = {missing:?}\nkey = {missing:?}\n"), "cannot read"),
-        (format!("[[tls.certificate]]\nchain = {rubbish:?}\nkey = {rubbish:?}\n"), "no certificate in it"),
-        (format!("[hardening]\nbackups = {missing:?}\n"), "is no directory"),
+        (format!("{tls}{}", certificate(&missing)), "cannot read"),
+        (format!("{tls}{}", certificate(&rubbish)), "no certificate in it"),
         (
             "[hardening]\nuser = \"nobody-has-this-name\"\n".to_owned(),
             "there is no user nobody-has-this-name",
         ),
-        (route(&missing), "cannot read"),
-        (route(&data.file("empty", b"\n")), "is empty"),
     ] {
         let file = settings(&data, &tables);
-        let check = run(&["serve", "--config", &file, "--check"]);
-        assert_eq!(check.status, 2, "{tables}\n{}", check.stdout);
-        assert!(check.stderr.contains(part), "{tables}\n{}", check.stderr);
-        assert!(!check.stdout.contains("is right"), "{}", check.stdout);
         let start = run(&["serve", "--config", &file]);
         assert_eq!(start.status, 1, "{tables}");
         assert!(start.stderr.contains(part), "{tables}\n{}", start.stderr);
         assert!(!data.path().exists(), "nothing was made");
+        is_pointed_out(&file, part);
     }
+    // Other mail goes on without these.
+    for (tables, part) in [
+        (certificate(&missing), "cannot read"),
+        (format!("[hardening]\nbackups = {missing:?}\n"), "is no directory"),
+        (route(&missing), "cannot read"),
+        (route(&data.file("empty", b"\n")), "is empty"),
+    ] {
+        let file = settings(&data, &tables);
+        is_pointed_out(&file, part);
+        let server = Server::start(&["serve", "--config", &file, "--json"]);
+        assert_eq!(server.stop(), 0);
+    }
+}
+
+fn is_pointed_out(file: &str, part: &str) {
+    let check = run(&["serve", "--config", file, "--check"]);
+    assert_eq!(check.status, 2, "{}", check.stdout);
+    assert!(check.stderr.contains(part), "{}", check.stderr);
+    assert!(!check.stdout.contains("is right"), "{}", check.stdout);
 }
 
 #[test]

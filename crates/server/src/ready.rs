@@ -5,23 +5,36 @@
 
 use crate::confine::user_exists;
 use crate::settings::{Acceptance, Service, Settings, TokenSource};
-use crate::tls::{self, Authorities, TlsError};
+use crate::tls::{self, Authorities};
 use std::path::Path;
 
-/// What stands in the way, with the setting that asks for it; none when the server can start. Reads files, so it blocks.
-pub fn faults(settings: &Settings) -> Vec<String> {
+/// What is missing or wrong, with the settings that ask for it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// With these a server does not start.
+    pub at_start: Vec<String>,
+    /// These it meets later, and other mail goes on meanwhile.
+    pub later: Vec<String>,
+}
+
+impl Faults {
+    /// All of them.
+    pub fn all(self) -> Vec<String> {
+        [self.at_start, self.later].concat()
+    }
+}
+
+/// What stands in the way of these settings. Reads files, so it blocks.
+pub fn faults(settings: &Settings) -> Faults {
+    Faults { at_start: of_the_start(settings), later: of_later(settings) }
+}
+
+fn of_the_start(settings: &Settings) -> Vec<String> {
     let mut faults = Vec::new();
-    let mut check = |setting: &str, outcome: Result<(), String>| {
-        faults.extend(outcome.err().map(|fault| format!("{setting}: {fault}")));
-    };
-    let in_words = |error: TlsError| error.to_string();
-    for files in &settings.tls.certificates {
-        check("[[tls.certificate]]", tls::usable(files).map_err(in_words));
+    if settings.uses_tls() {
+        certificates(&mut faults, settings);
     }
-    let authorities = |file: &Path| Authorities::file(file).map(drop).map_err(in_words);
-    if let Some(file) = &settings.tls.client_ca {
-        check("`client_ca` in [tls]", authorities(file));
-    }
+    let mut check = |setting: &str, outcome| note(&mut faults, setting, outcome);
     if let Some(file) = settings.tls.acme.as_ref().and_then(|acme| acme.directory_ca.as_ref()) {
         check("`directory_ca` in [acme]", authorities(file));
     }
@@ -33,22 +46,51 @@ pub fn faults(settings: &Settings) -> Vec<String> {
         Some(TokenSource::Introspection { client: None, .. }) | None => {}
     }
     for hop in settings.relay.iter().flat_map(|relay| relay.routes.hops()) {
-        if let Some(credentials) = &hop.credentials {
-            check(&format!("[[route]] to {hop}"), secret(credentials.secret.path()));
-        }
         if let Some(file) = &hop.authorities {
             check(&format!("`ca` in [[route]] to {hop}"), authorities(file));
         }
-    }
-    if let Some(directory) = settings.hardening.backups.as_deref().filter(|directory| !directory.is_dir()) {
-        let fault =
-            format!("{} is no directory: make it, backups go below one that is there", directory.display());
-        check("`backups` in [hardening]", Err(fault));
     }
     if let Some(user) = &settings.hardening.user {
         check("`user` in [hardening]", existing_user(user));
     }
     faults
+}
+
+fn of_later(settings: &Settings) -> Vec<String> {
+    let mut faults = Vec::new();
+    if !settings.uses_tls() {
+        certificates(&mut faults, settings);
+    }
+    for hop in settings.relay.iter().flat_map(|relay| relay.routes.hops()) {
+        if let Some(credentials) = &hop.credentials {
+            note(&mut faults, &format!("[[route]] to {hop}"), secret(credentials.secret.path()));
+        }
+    }
+    if let Some(directory) = settings.hardening.backups.as_deref().filter(|directory| !directory.is_dir()) {
+        let fault = format!(
+            "{} is no directory: make it and start the server again, backups go below one that is there then",
+            directory.display()
+        );
+        note(&mut faults, "`backups` in [hardening]", Err(fault));
+    }
+    faults
+}
+
+fn certificates(faults: &mut Vec<String>, settings: &Settings) {
+    for files in &settings.tls.certificates {
+        note(faults, "[[tls.certificate]]", tls::usable(files).map_err(|error| error.to_string()));
+    }
+    if let Some(file) = &settings.tls.client_ca {
+        note(faults, "`client_ca` in [tls]", authorities(file));
+    }
+}
+
+fn note(faults: &mut Vec<String>, setting: &str, outcome: Result<(), String>) {
+    faults.extend(outcome.err().map(|fault| format!("{setting}: {fault}")));
+}
+
+fn authorities(file: &Path) -> Result<(), String> {
+    Authorities::file(file).map(drop).map_err(|error| error.to_string())
 }
 
 /// What may be meant so, and mostly is not.

@@ -283,7 +283,7 @@ pub(crate) fn is_backup(files: &dyn Files, directory: &Path) -> Result<bool> {
     match files.open(&path, Mode::Read) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             // The mark may have been left behind when the files were copied elsewhere.
-            Ok(matches!(Manifest::read(files, directory), Ok(Some(_))))
+            Ok(!matches!(Manifest::read(files, directory), Ok(None)))
         }
         Err(error) => Err(io_error("opening", &path, error)),
         Ok(_) => Ok(true),

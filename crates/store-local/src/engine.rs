@@ -77,7 +77,13 @@ impl Engine {
                 Err(error) => {
                     at = self.view.read()?.message(spool)?;
                     if at.is_some_and(|now| now.record == message.record) {
-                        return Err(error);
+                        return Err(match error {
+                            // It is named as before: nobody has removed it.
+                            Error::NoSuchMessage(_) => Error::Damaged(format!(
+                                "the file with the content of message {spool} is missing"
+                            )),
+                            error => error,
+                        });
                     }
                 }
             }

@@ -7,7 +7,7 @@ use crate::effect::{Committed, Position};
 use crate::error::io_error;
 use crate::file::Files;
 use crate::index::{Index, Unusable};
-use crate::open::INDEX;
+use crate::open::{INDEX, INDEX_ANEW};
 use crate::recover::{self, Damage, Visitor};
 use crate::scan::Batch;
 use crate::segments::Segments;
@@ -43,10 +43,13 @@ impl Source {
 
     /// The same, made from nothing, which takes long: the whole log is read.
     pub(crate) fn make(&self, upto: Option<Position>) -> Result<Index> {
-        let index = Index::create(&*self.files, &self.directory.join(INDEX), self.cache)?;
+        // The old one stays until the new one is whole: if the log cannot be read everywhere, it still says what was acknowledged.
+        let (new, path) = (self.directory.join(INDEX_ANEW), self.directory.join(INDEX));
+        let index = Index::create(&*self.files, &new, self.cache)?;
+        self.apply(&index, upto)?;
+        self.files.rename(&new, &path).map_err(|error| io_error("renaming", &new, error))?;
         let synced = self.files.sync_dir(&self.directory);
         synced.map_err(|error| io_error("syncing", &self.directory, error))?;
-        self.apply(&index, upto)?;
         Ok(index)
     }
 

@@ -175,6 +175,13 @@ fn recovered_index(
 ) -> Result<(Index, Option<Tail>)> {
     let path = options.directory.join(INDEX);
     let files = &*options.files;
+    let unfinished = options.directory.join(INDEX_ANEW);
+    match files.remove(&unfinished) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(io_error("removing", &unfinished, error));
+        }
+        _ => {}
+    }
     let why = match Index::open(files, &path, options.index_cache)? {
         Ok(index) => {
             let position = index.read().and_then(|snapshot| snapshot.position());
@@ -400,6 +407,8 @@ fn sweep(index: &Index, large: &LargeFiles) -> Result<u64> {
 pub(crate) const LOG: &str = "log";
 pub(crate) const LARGE: &str = "large";
 pub(crate) const INDEX: &str = "index.redb";
+/// An index that takes its place when it is whole.
+pub(crate) const INDEX_ANEW: &str = "index.redb.new";
 pub(crate) const LOCK: &str = "lock";
 
 /// What is kept in the log is read in one piece.

@@ -75,15 +75,16 @@ pub(crate) fn begin_anew(engine: &Engine) -> Result<Stats> {
 
 /// Copies a file of the backup as it is; says what is wrong with it.
 fn copy_back(files: &dyn Files, from: &Path, (entry, to): (&Entry, &PathBuf)) -> Result<Option<String>> {
+    // Also for what is missing: its directory is synced with the others.
+    if let Some(parent) = to.parent() {
+        files.create_dir(parent).map_err(|error| io_error("creating", parent, error))?;
+    }
     let file = match files.open(from, Mode::Read) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Ok(Some(format!("{} is missing", from.display())));
         }
         file => file.map_err(|error| io_error("opening", from, error))?,
     };
-    if let Some(parent) = to.parent() {
-        files.create_dir(parent).map_err(|error| io_error("creating", parent, error))?;
-    }
     let length = file.size().map_err(|error| io_error("reading", from, error))?;
     let copy = files.open(to, Mode::Create).map_err(|error| io_error("creating", to, error))?;
     let source = Source { file: &*file, path: from, length };

@@ -5,6 +5,7 @@
 //! the old files through this; nothing that is written goes through it, nor does a store that is in use.
 
 use crate::file::{File, Files, Lock, Mode};
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
@@ -126,7 +127,8 @@ impl HoledFile {
             }
             match self.file.read_at(piece, at) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => self.note(at - at % PAGE, &error)?,
+                Err(error) if !is_of_the_medium(&error) => return Err(error),
+                Err(error) => self.note(at, &error)?,
                 Ok(0) => break,
                 Ok(count) => done += count,
             }
@@ -147,8 +149,9 @@ impl HoledFile {
     }
 
     /// Takes note of a page that cannot be read.
-    fn note(&self, page: u64, error: &io::Error) -> io::Result<()> {
-        let end = (page + PAGE).min(self.file.size()?.max(page + 1));
+    fn note(&self, at: u64, error: &io::Error) -> io::Result<()> {
+        let page = at - at % PAGE;
+        let end = (page + PAGE).min(self.file.size()?.max(at + 1));
         let mut found = locked(&self.found);
         let holes = found.entry(self.path.clone()).or_default();
         match holes.range_mut(..=page).next_back().filter(|(_, (last, _))| *last >= page) {
@@ -162,6 +165,13 @@ impl HoledFile {
     }
 }
 
+/// Whether it is about what was to be read, and not about the way to it: a disk or a server that went away has lost nothing.
+fn is_of_the_medium(error: &io::Error) -> bool {
+    const GONE: [Errno; 6] =
+        [Errno::NODEV, Errno::NXIO, Errno::STALE, Errno::TIMEDOUT, Errno::NOMEM, Errno::ISDIR];
+    Errno::from_io_error(error).is_none_or(|code| !GONE.contains(&code))
+}
+
 impl File for HoledFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         // A disk takes seconds to give up: nobody asks it twice for the same.
@@ -170,6 +180,7 @@ impl File for HoledFile {
         }
         match self.file.read_at(buffer, offset) {
             Err(error) if error.kind() == ErrorKind::Interrupted => Err(error),
+            Err(error) if !is_of_the_medium(&error) => Err(error),
             Err(_) => self.read_in_pieces(buffer, offset),
             read => read,
         }

@@ -225,8 +225,14 @@ impl View {
                 Err(error) => following.failed = Some(error),
             }
         }
-        let Some(error) = following.failed.clone() else { return };
-        self.status.index_is(Some(&error));
+        if let Some(error) = following.failed.clone() {
+            self.say(following, &error);
+        }
+    }
+
+    /// Tells everybody who waits that the index has failed.
+    fn say(&self, following: &mut Following, error: &Error) {
+        self.status.index_is(Some(error));
         self.tell(Reached::Failed(error.clone()));
         for batch in &mut following.waiting {
             for (_, told) in batch.told.drain(..) {
@@ -262,12 +268,11 @@ impl View {
 
     /// Makes the index from nothing. Nobody waits for it that long without knowing why.
     fn make(&self, following: &mut Following, error: &Error) -> Result<Index> {
-        self.status.index_is(Some(error));
-        self.tell(Reached::Failed(error.clone()));
+        self.say(following, error);
         tracing::warn!("the index is made anew from the log");
-        let index = self.source.make(following.position)?;
+        // Whether or not it succeeds: it is not tried again at once.
         following.found = 0;
-        Ok(index)
+        self.source.make(following.position)
     }
 
     /// Applies the batches that wait in one transaction.

@@ -8,9 +8,11 @@ use sim::disk::{Disk as Ram, Keep, Wrong};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use store::{AccountName, Directory, Error, Flags, Mailboxes, Origin, Result, Spool, SpoolId, Uid};
+use store::{
+    AccountName, Directory, Error, Flags, Mailboxes, Origin, Result, Spool, SpoolId, Timestamp, Uid,
+};
 use support::gate::Gate;
 use support::{
     Everything, alice, content, everything, expunge, inbox, inbox_name, read, send, settle, small,
@@ -326,6 +328,34 @@ async fn what_a_damaged_backup_lacks_at_its_end_is_listed_as_lost() {
         assert!(after.1.iter().all(|(uid, text)| before.1.get(uid).is_none_or(|before| before == text)));
         fs::write(&last, &intact).unwrap();
     }
+}
+
+/// Large files that came at different times have directories of their own.
+#[tokio::test]
+async fn a_backup_without_a_large_file_is_restored_as_far_as_it_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name);
+    let now = Arc::new(AtomicI64::new(1_700_000_000_000));
+    let clock = Arc::clone(&now);
+    let options =
+        Options { clock: Arc::new(move || Timestamp(clock.load(Ordering::SeqCst))), ..small(place("store")) };
+    let store = Local::open(options).unwrap();
+    for number in 0..3 {
+        send(&store, &content(number, 30_000)).await.unwrap();
+        now.fetch_add(1, Ordering::SeqCst);
+    }
+    store.backup(place("backup")).await.unwrap();
+    drop(store);
+    let large = files_in(&place("backup")).into_keys().find(|path| path.to_string_lossy().contains("large"));
+    fs::remove_file(large.unwrap()).unwrap();
+    let options = small(place("new"));
+    let refused = restore(&options, &place("backup"));
+    assert!(matches!(&refused, Err(Error::Damaged(what)) if what.contains("missing")), "{refused:?}");
+    let saved = repair(&options, &place("saved")).unwrap();
+    // In the mailbox and in the queue.
+    assert_eq!(saved.lost.len(), 2, "{:?}", saved.lost);
+    assert!(saved.lost.iter().all(|loss| loss.what.contains("missing")), "{:?}", saved.lost);
+    assert_eq!(whole(&Local::open(small(place("saved"))).unwrap()).await.1.len(), 2);
 }
 
 #[tokio::test]

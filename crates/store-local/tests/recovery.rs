@@ -341,6 +341,11 @@ async fn damaged_large_content_is_an_error_never_wrong_bytes() {
         assert_eq!(report.findings.len(), 1);
         assert!(report.findings[0].place.contains(&id.to_string()));
     }
+    fs::remove_file(&file).unwrap();
+    let store = Local::open(options.clone()).unwrap();
+    let missing = read(&store, Uid(1)).await;
+    assert!(matches!(missing, Err(Error::Damaged(_))), "nobody has removed the message: {missing:?}");
+    store.close().await.unwrap();
     fs::write(&file, whole).unwrap();
     let store = Local::open(options).unwrap();
     assert!(read(&store, Uid(1)).await.unwrap() == content(1, 700_000));

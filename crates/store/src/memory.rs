@@ -42,6 +42,7 @@ struct Model {
     claiming: Result<()>,
     envelopes: Result<()>,
     changes: Result<()>,
+    damaged: Option<Uid>,
     claims: u64,
     ids: SpoolIds,
     last_account: u64,
@@ -130,6 +131,7 @@ impl Memory {
             claiming: Ok(()),
             envelopes: Ok(()),
             changes: Ok(()),
+            damaged: None,
             claims: 0,
             ids: SpoolIds::above(SpoolId(0), 0),
             last_account: 0,
@@ -181,6 +183,11 @@ impl Memory {
     /// From now on [`Mailboxes::changes`] fails so.
     pub fn set_changes(&self, changes: Result<()>) {
         self.inner.model().changes = changes;
+    }
+
+    /// From now on messages with this UID are damaged.
+    pub fn set_damaged(&self, uid: Option<Uid>) {
+        self.inner.model().damaged = uid;
     }
 
     /// How often [`Spool::claim`] was called while the store could settle.

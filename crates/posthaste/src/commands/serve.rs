@@ -54,10 +54,13 @@ fn check(file: &Path, settings: &Settings) -> anyhow::Result<Exit> {
     for doubt in server::ready::doubts(settings) {
         anstream::eprintln!("posthaste: {}: {doubt}", file.display());
     }
-    let faults = server::ready::faults(settings);
+    let faults = server::ready::faults(settings).all();
     if !faults.is_empty() {
         let list = faults.join("\n  ");
-        let text = format!("{}: the server cannot start with these settings:\n  {list}", file.display());
+        let text = format!(
+            "{}: the server cannot start, or not do its work, with these settings:\n  {list}",
+            file.display()
+        );
         return Err(Complaint::usage(text).into());
     }
     output::text(&format!("{} is right.", file.display()))?;

@@ -5,7 +5,7 @@ use nix::unistd::User;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use rustix::process::{geteuid, getuid};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
 use std::path::Path;
 
 /// Passwords and private keys are in memory: no core dump, and no other process of the same user may look into it.
@@ -27,11 +27,17 @@ pub(super) fn make_for(user: &str, directory: &Path) -> io::Result<()> {
     }
     // One that nobody knows is refused in `run_as`.
     let Some(user) = User::from_name(user)? else { return Ok(()) };
+    let above = directory.ancestors().skip(1).find(|above| above.exists());
+    // Where others can put links in the way, root makes nothing: the user does it itself, if it may.
+    let is_roots = |about: std::fs::Metadata| about.uid() == 0 && about.mode() & 0o022 == 0;
+    if !above.map(std::fs::metadata).transpose()?.is_some_and(is_roots) {
+        return Ok(());
+    }
     if let Some(parent) = directory.parent() {
         std::fs::create_dir_all(parent)?;
     }
     std::fs::DirBuilder::new().mode(0o700).create(directory)?;
-    chown(directory, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+    lchown(directory, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
 }
 
 /// Becomes `user`, with its groups, if one is named; says who the process is then.

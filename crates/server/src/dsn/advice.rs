@@ -49,8 +49,8 @@ pub(super) fn advice(reply: &Reply) -> &'static str {
         (7, 20..=29) => {
             "The other server doubts that the message is yours. Your administrator can mend that (SPF, DKIM, DNS)."
         }
-        // Our own word: see crate::queue::orders.
-        (7, 0) if reply.source() == ReplySource::Own => {
+        // Our own word: see crate::queue::orders. What we say of a login that failed is not for good.
+        (7, 0) if reply.source() == ReplySource::Own && reply.severity() == Severity::Permanent => {
             "Your administrator took the message out of the queue. Ask there before you send it again."
         }
         (7, _) => {

@@ -259,9 +259,23 @@ impl Session {
     ) -> Result<(), Lost> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let context = &self.visit.context;
-        let Some(read) = fetching.read(context, endpoint, (open.id, &entry)).await? else {
-            fetching.missing += 1;
-            return Ok(());
+        let read = match fetching.read(context, endpoint, (open.id, &entry)).await {
+            Ok(Some(read)) => read,
+            Ok(None) => {
+                fetching.missing += 1;
+                return Ok(());
+            }
+            // One message that cannot be read must not hide the others.
+            Err(Lost::Store(error @ Error::Damaged(_))) => {
+                tracing::error!(session = %self.visit.id, mailbox = %open.id.0, uid = %entry.uid, %error, "a message cannot be shown");
+                let text = format!(
+                    "The message with UID {} is damaged here; the administrator can read more in the log",
+                    entry.uid
+                );
+                fetching.outcome = Status::no("").saying(text);
+                return Ok(());
+            }
+            Err(lost) => return Err(lost),
         };
         if !endpoint.begin_message(entry.uid.0) {
             return Ok(());

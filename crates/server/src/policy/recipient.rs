@@ -178,11 +178,15 @@ pub fn recipient(rules: &Rules, asked: &Asked, known: &Known) -> Step {
         };
         let is_target = visited > 1;
         if !is_ours(&rules.acceptance, resolution) {
-            if is_postmaster_of_host(rules, address) {
+            if is_postmaster_of_host(rules, address) && !is_listed(rules, address) {
                 to_visit.push_back(&postmaster);
                 continue;
             }
             match (is_target, asked.relaying) {
+                // Its domain may have been removed since the start: that is no reason to send a stranger's mail there.
+                (true, _) if *address == postmaster => {
+                    return Step::Verdict(Verdict::Reject(replies::RELAY_DENIED));
+                }
                 (true, _) if srs(rules).is_some() => {
                     walk.forward(address);
                     continue;

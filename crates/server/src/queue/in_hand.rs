@@ -45,8 +45,11 @@ impl Drop for InHand {
 /// Lets others have these deliveries, but not at once: whatever made the worker panic may do so again.
 async fn put_off(outbound: &Outbound, ids: &[DeliveryId]) {
     let due = outbound.schedule.soon((outbound.clock)());
-    let adjusted = outbound.store.adjust(ids, Adjustment::Due(due)).await;
-    match adjusted.and(outbound.store.let_go(ids).await) {
+    let put_off = match outbound.store.adjust(ids, Adjustment::Due(due)).await {
+        Ok(_) => outbound.store.let_go(ids).await,
+        Err(error) => Err(error),
+    };
+    match put_off {
         Ok(()) => {
             tracing::warn!(deliveries = ids.len(), "put off what a worker had that ended by a fault of ours");
         }

@@ -476,3 +476,18 @@ async fn answers_are_put_to_what_they_answer() {
     assert_eq!(client.ok("THREAD REFERENCES UTF-8 ALL").await, ["* THREAD (1 (2 3)(4))(5)((6)(7))"]);
     assert_eq!(client.ok("UID THREAD ORDEREDSUBJECT UTF-8 ALL").await, ["* THREAD (1 (2)(3)(4))(5)(6 7)"]);
 }
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_hides_no_other() {
+    let (running, address) = start_imap().await;
+    for subject in ["one", "two", "three"] {
+        deliver(&running, &format!("Subject: {subject}\r\n\r\ntext")).await;
+    }
+    running.memory.set_damaged(Some(store::Uid(2)));
+    let mut client = Client::inbox(address).await;
+    let (told, status) = client.say("UID FETCH 1:* (BODY.PEEK[HEADER.FIELDS (SUBJECT)])").await;
+    let told = told.join("\n");
+    assert!(told.contains("one") && told.contains("three") && !told.contains("two"), "{told}");
+    assert!(status.starts_with("NO ") && status.contains("UID 2"), "{status}");
+    client.ok("UID FETCH 1,3 (BODY.PEEK[])").await;
+}

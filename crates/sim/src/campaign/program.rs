@@ -24,6 +24,8 @@ pub struct Running {
     child: Child,
     /// What it says on its standard error, behind what servers before it said.
     errors: PathBuf,
+    /// How long that file was when it began.
+    before: u64,
     /// Where it listens.
     pub address: SocketAddr,
 }
@@ -51,6 +53,8 @@ impl Program {
 /// Runs a server and waits until it says where it listens.
 fn launch(mut command: Command, errors: &Path) -> io::Result<Running> {
     let file = std::fs::File::options().create(true).append(true).open(errors)?;
+    // What earlier ones have said is not about this one.
+    let before = file.metadata()?.len();
     let mut child = command.stdout(Stdio::piped()).stderr(file).spawn()?;
     let stdout = child.stdout.take().ok_or_else(|| io::Error::other("no standard output"))?;
     let mut line = String::new();
@@ -58,7 +62,7 @@ fn launch(mut command: Command, errors: &Path) -> io::Result<Running> {
     let ready: Value = serde_json::from_str(&line).unwrap_or_default();
     let address = ready["listeners"][0]["address"].as_str().and_then(|text| text.parse().ok());
     match address {
-        Some(address) => Ok(Running { child, errors: errors.to_owned(), address }),
+        Some(address) => Ok(Running { child, errors: errors.to_owned(), before, address }),
         None => {
             child.kill()?;
             let status = child.wait()?;
@@ -74,7 +78,9 @@ impl Running {
             return Err(self.ended(status));
         }
         // Its own threads catch some panics: the process lives on.
-        match std::fs::read(&self.errors)?.windows(PANICKED.len()).any(|words| words == PANICKED) {
+        let said_all = std::fs::read(&self.errors)?;
+        let said_now = said_all.get(self.before as usize..).unwrap_or_default();
+        match said_now.windows(PANICKED.len()).any(|words| words == PANICKED) {
             true => Err(said(&self.errors, "the server has panicked")),
             false => Ok(()),
         }

@@ -118,6 +118,9 @@ impl Mailboxes for Memory {
             .entries
             .get(&uid)
             .ok_or_else(|| Error::NoSuchMessage(format!("{uid} in mailbox {}", mailbox.0)))?;
+        if model.damaged == Some(uid) {
+            return Err(Error::Damaged(format!("message {uid}")));
+        }
         Ok((entry.clone(), model.messages[&entry.spool].reader(trace.clone())))
     }
 

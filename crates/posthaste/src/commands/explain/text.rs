@@ -102,6 +102,7 @@ fn was_told_of_removal(delivery: &DeliveryView, last: &AttemptView) -> bool {
         && last.host.is_none()
         && last.address.is_none()
         && (last.report.is_some() || last.untold.is_some())
+        && last.reply.starts_with("550 5.7.0")
 }
 
 /// An attempt in some lines.

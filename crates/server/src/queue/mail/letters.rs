@@ -36,6 +36,10 @@ pub(super) async fn letters(shared: &Arc<Shared>, claims: Vec<Claim>) -> (Vec<Le
             }
             // It was removed meanwhile.
             Err(store::Error::NoSuchMessage(_)) => {}
+            // That may pass, unlike damage, which must not keep the rest of the destination back again and again.
+            Err(error @ store::Error::Damaged(_)) => {
+                tracing::error!(id = %spool, recipient = delivery.id.recipient, %error, "a queued envelope is damaged; it is looked at again when its lease has ended");
+            }
             Err(error) => {
                 tracing::error!(id = %spool, %error, "a queued envelope cannot be read; trying again shortly");
                 unread.push(delivery.id);
