@@ -398,7 +398,9 @@ impl Shared {
             watched.fenced.get_or_insert_with(Instant::now);
         }
         let failures = watched.disk.injected().failures() - watched.failures;
-        let writes = if let Some(Ok(())) = health { Writes::Taken } else { Writes::Refused };
+        // A machine that has stopped writes nothing, whatever a process in it still believes until it is ended.
+        let is_well = matches!(health, Some(Ok(()))) && !watched.disk.has_stopped();
+        let writes = if is_well { Writes::Taken } else { Writes::Refused };
         self.relayed().look(failures, writes);
         watched.fenced
     }
