@@ -388,9 +388,21 @@ fn opening(segments: &Segments, segment: u64) -> Result<Opening> {
     body::decode(&body.ok_or_else(|| damaged(segment, "its opening record is damaged"))?)
 }
 
-/// What the disk cannot read is like damage: nothing was changed, and other segments can be rewritten.
+/// Whether it is the old segments that are damaged or cannot be read. Nothing was changed then, and others can be rewritten.
+pub(crate) fn is_of_the_source(error: &Error) -> bool {
+    match error {
+        Error::Damaged(_) => true,
+        Error::Io { what, .. } => what.starts_with(READING),
+        _ => false,
+    }
+}
+
+/// How the words begin that say of an old segment that it cannot be read.
+const READING: &str = "reading segment";
+
 fn unreadable(segment: u64, error: std::io::Error) -> Error {
-    damaged(segment, &format!("it cannot be read: {error}"))
+    let what = format!("{READING} {}, which cannot be read", segment::name(segment));
+    Error::Io { what, cause: error.to_string() }
 }
 
 fn damaged(segment: u64, what: &str) -> Error {

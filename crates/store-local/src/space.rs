@@ -146,10 +146,10 @@ impl Space {
         let Some((replaced, next)) = self.candidates(&snapshot, &rewriting)? else { return Ok(None) };
         let rewritten = rewrite::rewrite(&self.segments, &snapshot, (&replaced, next), pace);
         let rewritten = rewritten.inspect_err(|error| match error {
-            Error::Damaged(_) => {
+            error if rewrite::is_of_the_source(error) => {
                 rewriting.passed_over.extend(&replaced);
                 let count = rewriting.passed_over.len();
-                self.tell(format!("{count} damaged segments are left as they are; the last: {error}"));
+                self.tell(format!("{count} segments are left as they are, for they are damaged or cannot be read; the last: {error}"));
             }
             Error::Full(_) => {}
             _ => self.give_up(&mut rewriting, error),

@@ -218,8 +218,7 @@ pub(super) async fn reclaim(store: Arc<Local>, mut random: Random, shared: Share
             }
             Err(error) => {
                 shared.history.event(0, &format!("not reclaimed: {error}"), b"");
-                // What cannot be read counts as damaged there.
-                if matches!(error, Error::Damaged(_)) && !shared.is_troubled() {
+                if matches!(error, Error::Damaged(_)) {
                     shared.violated(format!("reclaiming: {error}"));
                 }
             }
