@@ -90,11 +90,7 @@ pub(crate) fn open_held(options: Options, lock: Box<dyn Lock>) -> Result<(Engine
             .start(options.reclaim_rate)
             .map_err(|error| io_error("starting the threads of", &options.directory, error))?;
     }
-    let sieves = Sieves::new(files.clone(), sieve::directory(&options.directory), options.searchable.clone());
-    // They are derived, and what is wrong with them keeps nobody from the mail.
-    sieves.sweep(&|mailbox| view.read()?.mailbox(mailbox), usize::MAX).unwrap_or_else(|error| {
-        tracing::warn!(%error, "the files that speed up searches cannot be put in order");
-    });
+    let sieves = sieves(&options, &view);
     let engine = Engine {
         files: options.files,
         directory: options.directory,
@@ -116,6 +112,16 @@ pub(crate) fn open_held(options: Options, lock: Box<dyn Lock>) -> Result<(Engine
         lock: Mutex::new(Some(lock)),
     };
     Ok((engine, recovery))
+}
+
+/// What speeds up searches. It is derived, and what is wrong with it keeps nobody from the mail.
+fn sieves(options: &Options, view: &View) -> Sieves {
+    let directory = sieve::directory(&options.directory);
+    let sieves = Sieves::new(options.files.clone(), directory, options.searchable.clone());
+    sieves.sweep(&|mailbox| view.read()?.mailbox(mailbox), usize::MAX).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the files that speed up searches cannot be put in order");
+    });
+    sieves
 }
 
 /// How many bytes of a batch were cut off that was being written when the store stopped.
